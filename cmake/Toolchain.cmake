@@ -1,0 +1,32 @@
+# Compiler settings that hold for every target.
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+find_program(MOLD_PROGRAM mold)
+if(MOLD_PROGRAM)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+# Checks are on in every build; so NDEBUG changes nothing of ours. Line tables only: backtraces and
+# source locations are what a release build owes its user, and -g1 keeps builds quick.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
+set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1 -fno-omit-frame-pointer")
+# Source locations are part of a trace: the same on every machine, so relative to the tree.
+add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+# 16 bytes: _Unwind and fcontext both need frame records that a debugger can follow.
+add_compile_options(-fno-plt)
+
+if(WAVETANK_SANITIZE)
+  add_compile_options(-fsanitize=${WAVETANK_SANITIZE} -fno-sanitize-recover=undefined)
+  add_link_options(-fsanitize=${WAVETANK_SANITIZE})
+endif()
+
+add_library(wavetank_warnings INTERFACE)
+target_compile_options(wavetank_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+  -Wimplicit-fallthrough -Werror=unused-result -Werror=switch)
+if(WAVETANK_THREAD_SAFETY)
+  target_compile_options(wavetank_warnings INTERFACE -Wthread-safety -Werror=thread-safety)
+endif()

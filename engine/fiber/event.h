@@ -1,0 +1,123 @@
+// What happens to synchronisation objects, bios and the engine's own state, in one vocabulary.
+//
+// An operation appears twice at most: as a *point* just before it happens, where a scheduler may
+// choose who goes on (executor.h), and as an *event* when it has happened, for whoever watches:
+// traces, and checkers such as lock order. Both cost one predictable branch when nobody listens.
+#pragma once
+
+#include <cstdint>
+#include <source_location>
+
+namespace engine {
+
+enum class ObjectKind : std::uint8_t {
+  none,
+  fiber,
+  mutex,
+  rw_lock,
+  spin_lock,
+  condition,
+  completion,
+  rcu,
+  ref_count,
+  atomic,
+  variable,
+  timer,
+  work_queue,
+  device,
+  bio,
+  cell,
+  pool,
+  thin,
+  mapped_device,
+};
+
+// Anything that fibers meet at. `id` is the ordinal of its construction in this execution, so it is
+// the same in every run of one seed; the address never leaves the process.
+struct SyncObject {
+  SyncObject(ObjectKind object_kind, const char* object_name) noexcept;
+  const char* name;   // a string literal: "pool.metadata"
+  std::uint32_t id;
+  ObjectKind kind;
+};
+
+enum class OpKind : std::uint8_t {
+  // Points and events of the primitives.
+  mutex_lock,
+  mutex_try_lock,
+  mutex_unlock,
+  read_lock,
+  read_unlock,
+  write_lock,
+  write_unlock,
+  spin_lock,
+  spin_unlock,
+  condition_wait,
+  condition_notify,
+  completion_wait,
+  completion_signal,
+  rcu_read_lock,
+  rcu_read_unlock,
+  rcu_synchronize,
+  ref_get,
+  ref_put,
+  atomic_load,
+  atomic_store,
+  atomic_rmw,
+  variable_read,
+  variable_write,
+  timer_arm,
+  timer_cancel,
+  timer_fire,
+  work_queue,
+  work_run,
+  work_done,
+  yield,
+  // Events of fibers, told by executors.
+  fiber_spawn,
+  fiber_start,
+  fiber_exit,
+  fiber_park,
+  fiber_unpark,
+  // A bio's life: `object` is the device, a = sector, b = sectors, c = BioOp | flags << 8.
+  bio_submit,     // point and event: the caller hands it to the device
+  bio_effect,     // event: the device's contents changed (writes, discards) or were read
+  bio_complete,   // event: end_io is about to run; c = Errc
+  // The engine's own state, events only.
+  cell_detain,        // a = kind and thin id, b = first block, c = 1 holder, 0 inmate
+  cell_release,       // a, b as above
+  data_block_alloc,   // a = data block
+  data_block_ref,     // a = data block, b = new count
+  mapping_insert,     // a = thin id, b = virtual block, c = data block
+  mapping_remove,     // a = thin id, b = first virtual block, c = count
+  commit_begin,       // a = transaction id
+  commit_end,         // a = transaction id, b = Errc
+  mode_change,        // a = old mode, b = new mode; name = reason
+  discard_passdown,   // a = first data block, b = count
+  discard_done,       // a = first data block, b = count
+  control,            // a control action begins: name says which
+  control_done,       // a = Errc
+  note,               // free for scenarios: name and three numbers
+};
+
+enum class Access : std::uint8_t { none, read, write };
+
+// One operation about to happen. Built on the stack per operation: keep it small.
+struct Point {
+  OpKind op;
+  Access access;
+  const SyncObject* object;   // may be null
+  std::source_location where;
+};
+
+struct Event {
+  OpKind op;
+  const SyncObject* object;   // may be null
+  std::source_location where;
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  std::uint64_t c = 0;
+  const char* name = nullptr;   // a string literal
+};
+
+}   // namespace engine
