@@ -1,0 +1,159 @@
+"""Pools made, read and changed by the real kernel.
+
+A Pool is a pair of image files and what each of its volumes must read as. Three ways to get one:
+`make(kind)` from the kernel, `make_unclean()` from a kernel that was killed at work, and by hand
+from images of our own.
+"""
+
+import dataclasses
+import pathlib
+import shutil
+import struct
+import subprocess
+
+from harness import kernel
+
+
+@dataclasses.dataclass
+class Volume:
+    sectors: int
+    digest: str
+
+
+@dataclasses.dataclass
+class Pool:
+    meta: pathlib.Path
+    data: pathlib.Path
+    block_sectors: int = 128
+    stride: int = 0     # how digests are taken: `length` bytes at every `stride`, 0 for all
+    length: int = 0
+    volumes: dict[int, Volume] = dataclasses.field(default_factory=dict)
+
+    def copy(self, folder):
+        """The same pool in files of its own, holes kept."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (self.meta, self.data):
+            subprocess.run(["cp", "--sparse=always", path, folder / path.name], check=True)
+        return dataclasses.replace(self, meta=folder / self.meta.name, data=folder / self.data.name,
+                                   volumes=dict(self.volumes))
+
+
+# kind -> metadata MiB, data MiB, and what the guest script is told.
+KINDS = {
+    "snapshots": (16, 512, {}),
+    "deep": (32, 6144, {"SIZE": 96000 * 128, "STRIDE": 5 * 65536, "LENGTH": 4096}),
+    "held": (16, 256, {}),
+    "grown": (16, 256, {"SIZE": 300032}),
+    "odd": (8, 100, {"BLOCK": 384, "SIZE": 32768 + 56}),
+}
+
+
+def _blank(folder, meta_mib, data_mib):
+    folder.mkdir(parents=True, exist_ok=True)
+    images = []
+    for name, mib in (("meta.img", meta_mib), ("data.img", data_mib)):
+        path = folder / name
+        path.unlink(missing_ok=True)
+        with open(path, "wb") as file:
+            file.truncate(mib << 20)
+        images.append(path)
+    return images
+
+
+def _volumes(lines):
+    """The `DIGEST id sectors hex` lines among the guest's output."""
+    found = {}
+    for line in lines:
+        words = line.split()
+        if words[:1] == ["DIGEST"]:
+            found[int(words[1])] = Volume(int(words[2]), words[3])
+    return found
+
+
+def make(kind, folder):
+    """Has the kernel make a pool of one of KINDS."""
+    meta_mib, data_mib, env = KINDS[kind]
+    meta, data = _blank(folder, meta_mib, data_mib)
+    lines = kernel.run("make-pool.sh", folder, [meta, data], dict(env, KIND=kind))
+    return Pool(meta, data, env.get("BLOCK", 128), env.get("STRIDE", 0), env.get("LENGTH", 0),
+                _volumes(lines))
+
+
+def make_unclean(folder, steps):
+    """A pool whose kernel was killed under load after `steps` rounds; volumes are not known."""
+    meta, data = _blank(folder, 16, 256)
+    guest = kernel.Guest("load.sh", folder, [meta, data])
+    for line in guest.lines():
+        if line == f"STEP {steps}":
+            break
+    guest.kill()
+    if guest.status is not None:
+        raise kernel.GuestFailed("\n".join(guest.output))
+    return Pool(meta, data)
+
+
+def _read(pool, ids, env):
+    words = {"IDS": ",".join(map(str, ids)), "BLOCK": pool.block_sectors,
+             "STRIDE": pool.stride, "LENGTH": pool.length, **env}
+    return kernel.run("read-pool.sh", pool.meta.parent, [pool.meta, pool.data], words)
+
+
+def kernel_digests(pool, ids, sectors):
+    """What the kernel reads from volumes `ids`, all of `sectors`. Leaves the metadata as it was."""
+    return _volumes(_read(pool, ids, {"SIZE": sectors}))
+
+
+def kernel_mutate(pool, ids, sectors):
+    """The kernel's digests before, and after it wrote, snapshot, discarded and deleted."""
+    lines = _read(pool, ids, {"SIZE": sectors, "MUTATE": 1})
+    at = lines.index("MUTATED")
+    return _volumes(lines[:at]), _volumes(lines[at:])
+
+
+def thin_check(image):
+    """thin_check's complaint about a metadata image, or None."""
+    done = subprocess.run([shutil.which("thin_check") or "/usr/sbin/thin_check", image],
+                          capture_output=True, text=True)
+    return None if done.returncode == 0 else done.stdout + done.stderr
+
+
+def thin_dump(image):
+    """The XML of a metadata image."""
+    return subprocess.run([shutil.which("thin_dump") or "/usr/sbin/thin_dump", image],
+                          capture_output=True, text=True, check=True).stdout
+
+
+def thin_ids(image):
+    """device id -> mapped blocks, as thin_dump says."""
+    import re
+    return {int(i): int(n) for i, n in
+            re.findall(r'<device dev_id="(\d+)" mapped_blocks="(\d+)"', thin_dump(image))}
+
+
+def tree_depth(image, thin_id):
+    """Levels of nodes in one volume's mapping tree, read from the raw metadata."""
+    with open(image, "rb") as file:
+        def block(number):
+            file.seek(number * 4096)
+            return file.read(4096)
+
+        def children(node):
+            flags, = struct.unpack_from("<I", node, 4)
+            count, capacity = struct.unpack_from("<II", node, 16)
+            keys = struct.unpack_from(f"<{count}Q", node, 32)
+            values = struct.unpack_from(f"<{count}Q", node, 32 + 8 * capacity)
+            return flags == 2, keys, values
+
+        number, = struct.unpack_from("<Q", block(0), 320)
+        while True:
+            leaf, keys, values = children(block(number))
+            at = max(i for i, key in enumerate(keys) if i == 0 or key <= thin_id)
+            number = values[at]
+            if leaf:
+                break
+        depth = 1
+        while True:
+            leaf, _, values = children(block(number))
+            if leaf:
+                return depth
+            depth, number = depth + 1, values[0]
