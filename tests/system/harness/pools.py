@@ -7,9 +7,11 @@ from images of our own.
 
 import dataclasses
 import pathlib
+import re
 import shutil
 import struct
 import subprocess
+import xml.etree.ElementTree
 
 from harness import kernel
 
@@ -125,9 +127,29 @@ def thin_dump(image):
 
 def thin_ids(image):
     """device id -> mapped blocks, as thin_dump says."""
-    import re
     return {int(i): int(n) for i, n in
             re.findall(r'<device dev_id="(\d+)" mapped_blocks="(\d+)"', thin_dump(image))}
+
+
+def mapped_blocks(image, thin_id):
+    """The virtual blocks that one volume has mapped, in order."""
+    device = xml.etree.ElementTree.fromstring(thin_dump(image)).find(f"device[@dev_id='{thin_id}']")
+    blocks = []
+    for mapping in device:
+        first = int(mapping.get("origin_block", mapping.get("origin_begin")))
+        blocks.extend(range(first, first + int(mapping.get("length", 1))))
+    return blocks
+
+
+def restore(pool, image):
+    """The pool with its metadata dumped and restored into a new file by the kernel's own tools."""
+    xml_path = image.with_suffix(".xml")
+    xml_path.write_text(thin_dump(pool.meta).replace('version=""', 'version="2"'))
+    with open(image, "wb") as file:
+        file.truncate(pool.meta.stat().st_size)
+    subprocess.run([shutil.which("thin_restore") or "/usr/sbin/thin_restore", "-i", xml_path, "-o",
+                    image], check=True, capture_output=True)
+    return dataclasses.replace(pool, meta=image)
 
 
 def tree_depth(image, thin_id):
