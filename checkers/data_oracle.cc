@@ -1,0 +1,221 @@
+#include "checkers/data_oracle.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace checkers {
+namespace {
+
+constexpr std::size_t kSector = 512;
+constexpr std::uint64_t kSectorBits = 24;   // sector number within a stamp
+constexpr std::uint64_t kSectorMask = (std::uint64_t{1} << kSectorBits) - 1;
+constexpr Stamp kTorn = ~Stamp{0} - 1;
+
+}   // namespace
+
+Stamp stamp_of(std::uint64_t write_id, std::uint64_t sector) noexcept {
+  return write_id << kSectorBits | (sector & kSectorMask);
+}
+
+void fill_stamped(std::span<std::byte> bytes, std::uint64_t write_id, std::uint64_t first_sector) {
+  std::memset(bytes.data(), 0, bytes.size());
+  for (std::size_t at = 0; at + kSector <= bytes.size(); at += kSector) {
+    const Stamp stamp = stamp_of(write_id, first_sector + at / kSector);
+    std::memcpy(&bytes[at], &stamp, sizeof stamp);
+    std::memcpy(&bytes[at + kSector - sizeof stamp], &stamp, sizeof stamp);
+  }
+}
+
+Stamp read_stamp(std::span<const std::byte, 512> sector) noexcept {
+  Stamp head = 0;
+  Stamp tail = 0;
+  std::memcpy(&head, sector.data(), sizeof head);
+  std::memcpy(&tail, &sector[kSector - sizeof tail], sizeof tail);
+  return head == tail ? head : kTorn;
+}
+
+std::string describe(Stamp stamp, std::uint64_t sector) {
+  if (stamp == kZeroes) return "zeroes";
+  if (stamp == kAnything) return "anything";
+  if (stamp == kTorn) return "a torn or foreign sector";
+  const std::uint64_t of = stamp & kSectorMask;
+  if (of == (sector & kSectorMask)) return fmt::format("write {}", stamp >> kSectorBits);
+  return fmt::format("{:#x} (looks like write {} of sector {})", stamp, stamp >> kSectorBits, of);
+}
+
+SectorHistory DataOracle::initial() const {
+  return options_.zeroed ? SectorHistory{} : SectorHistory::unknown();
+}
+
+SectorHistory& DataOracle::history(Device& device, std::uint64_t sector) {
+  const auto found = device.touched.find(sector);
+  if (found != device.touched.end()) return found->second;
+  return device.touched.emplace(sector, initial()).first->second;
+}
+
+void DataOracle::create(std::uint32_t device, std::uint64_t sectors) {
+  const std::lock_guard lock{mutex_};
+  devices_.insert_or_assign(device, Device{.sectors = sectors, .touched = {}});
+}
+
+void DataOracle::remove(std::uint32_t device) {
+  const std::lock_guard lock{mutex_};
+  devices_.erase(device);
+}
+
+bool DataOracle::knows(std::uint32_t device) const {
+  const std::lock_guard lock{mutex_};
+  return devices_.contains(device);
+}
+
+std::uint64_t DataOracle::size(std::uint32_t device) const {
+  const std::lock_guard lock{mutex_};
+  const auto found = devices_.find(device);
+  return found == devices_.end() ? 0 : found->second.sectors;
+}
+
+void DataOracle::snapshot(std::uint32_t snapshot, std::uint32_t origin, Moment begun) {
+  const std::lock_guard lock{mutex_};
+  const auto found = devices_.find(origin);
+  if (found == devices_.end()) return;
+  ++clock_;
+  Device copy{.sectors = found->second.sectors, .touched = {}};
+  for (const auto& [sector, history] : found->second.touched)
+    copy.touched.emplace(sector, history.snapshot(begun, clock_));
+  devices_.insert_or_assign(snapshot, std::move(copy));
+}
+
+Moment DataOracle::now() {
+  const std::lock_guard lock{mutex_};
+  return ++clock_;
+}
+
+DataOracle::Request DataOracle::begin(std::uint32_t device, std::uint64_t sector,
+                                      std::uint64_t sectors) {
+  return Request{.device = device, .sector = sector, .sectors = sectors, .begun = ++clock_};
+}
+
+DataOracle::Request DataOracle::begin_write(std::uint32_t device, std::uint64_t sector,
+                                            std::uint64_t sectors) {
+  const std::lock_guard lock{mutex_};
+  Request request = begin(device, sector, sectors);
+  request.write_id = next_write_id_++;
+  const auto found = devices_.find(device);
+  if (found == devices_.end()) return request;
+  for (std::uint64_t at = sector; at < sector + sectors; ++at)
+    history(found->second, at).begin(stamp_of(request.write_id, at), request.begun);
+  return request;
+}
+
+DataOracle::Request DataOracle::begin_zero(std::uint32_t device, std::uint64_t sector,
+                                           std::uint64_t sectors) {
+  const std::lock_guard lock{mutex_};
+  const Request request = begin(device, sector, sectors);
+  const auto found = devices_.find(device);
+  if (found == devices_.end()) return request;
+  for (std::uint64_t at = sector; at < sector + sectors; ++at)
+    history(found->second, at).begin(kZeroes, request.begun);
+  return request;
+}
+
+void DataOracle::end_write(const Request& request, bool ok, bool fua) {
+  end_change(request, ok, fua);
+}
+
+void DataOracle::end_zero(const Request& request, bool certain, bool fua) {
+  end_change(request, certain, fua);
+}
+
+void DataOracle::end_change(const Request& request, bool certain, bool durable) {
+  const std::lock_guard lock{mutex_};
+  const Moment ended = ++clock_;
+  const auto found = devices_.find(request.device);
+  if (found == devices_.end()) return;
+  const Moment oldest = oldest_reader();
+  for (std::uint64_t at = request.sector; at < request.sector + request.sectors; ++at) {
+    const Stamp stamp = request.write_id == 0 ? kZeroes : stamp_of(request.write_id, at);
+    history(found->second, at).end(stamp, request.begun, ended, certain, durable, oldest);
+  }
+}
+
+Moment DataOracle::oldest_reader() const {
+  return reads_under_way_.empty() ? clock_ : *reads_under_way_.begin();
+}
+
+DataOracle::Request DataOracle::begin_read(std::uint32_t device, std::uint64_t sector,
+                                           std::uint64_t sectors) {
+  const std::lock_guard lock{mutex_};
+  const Request request = begin(device, sector, sectors);
+  reads_under_way_.insert(request.begun);
+  return request;
+}
+
+void DataOracle::end_read(const Request& request, bool ok, std::span<const std::byte> data,
+                          Findings& findings) {
+  const std::lock_guard lock{mutex_};
+  ++clock_;
+  const auto under_way = reads_under_way_.find(request.begun);
+  if (under_way != reads_under_way_.end()) reads_under_way_.erase(under_way);
+  const auto found = devices_.find(request.device);
+  if (!ok || found == devices_.end()) return;
+  for (std::uint64_t i = 0; i < request.sectors; ++i) {
+    const std::uint64_t sector = request.sector + i;
+    const Stamp seen = read_stamp(std::span<const std::byte, kSector>{&data[i * kSector], kSector});
+    const auto touched = found->second.touched.find(sector);
+    if (touched == found->second.touched.end()) {
+      if (seen == kZeroes || !options_.zeroed) continue;
+      findings.add("data_oracle", "unwritten sector not zero",
+                   "thin {} sector {} was never written and reads as {}", request.device, sector,
+                   describe(seen, sector));
+      return;
+    }
+    SectorHistory& history = touched->second;
+    if (history.permits(seen, request.begun)) {
+      history.settle(seen, request.begun);
+      continue;
+    }
+    std::string permitted;
+    bool was_once = false;
+    for (const SectorHistory::Candidate& candidate : history.candidates()) {
+      if (candidate.stamp == seen) was_once = true;
+      if (candidate.superseded <= request.begun) continue;
+      fmt::format_to(std::back_inserter(permitted), "{}{}", permitted.empty() ? "" : ", ",
+                     describe(candidate.stamp, sector));
+    }
+    const std::uint64_t of = seen & kSectorMask;
+    const bool own = seen != kTorn && of == (sector & kSectorMask);
+    findings.add("data_oracle",
+                 seen == kZeroes   ? "written data reads as zeroes"
+                 : was_once || own ? "stale data"
+                                   : "foreign data",
+                 "thin {} sector {} reads as {}, permitted: {}", request.device, sector,
+                 describe(seen, sector), permitted);
+    return;   // one per read says enough
+  }
+}
+
+DataOracle::Request DataOracle::begin_flush(std::uint32_t device) {
+  const std::lock_guard lock{mutex_};
+  return begin(device, 0, 0);
+}
+
+void DataOracle::end_flush(const Request& request, bool ok) {
+  const std::lock_guard lock{mutex_};
+  ++clock_;
+  const auto found = devices_.find(request.device);
+  if (!ok || found == devices_.end()) return;
+  for (auto& [sector, history] : found->second.touched)
+    history.flushed(request.begun);
+}
+
+void DataOracle::power_cut() {
+  const std::lock_guard lock{mutex_};
+  ++clock_;
+  reads_under_way_.clear();
+  for (auto& [id, device] : devices_) {
+    for (auto& [sector, history] : device.touched)
+      history.power_cut(clock_);
+  }
+}
+
+}   // namespace checkers

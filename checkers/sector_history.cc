@@ -1,0 +1,116 @@
+#include "checkers/sector_history.h"
+
+#include <algorithm>
+
+namespace checkers {
+
+void SectorHistory::begin(Stamp stamp, Moment now) {
+  candidates_.push_back(
+      Candidate{.stamp = stamp, .begun = now, .ended = kNever, .certain = false, .durable = false});
+}
+
+void SectorHistory::end(Stamp stamp, Moment begun, Moment now, bool certain, bool durable,
+                        Moment oldest_reader) {
+  for (Candidate& candidate : candidates_) {
+    if (candidate.stamp != stamp || candidate.begun != begun || candidate.ended != kNever) continue;
+    candidate.ended = now;
+    candidate.certain = certain;
+    candidate.durable = durable && certain;
+    const Candidate by = candidate;
+    if (certain) supersede(by, now);
+    break;
+  }
+  prune(oldest_reader);
+}
+
+void SectorHistory::supersede(const Candidate& by, Moment now) {
+  for (Candidate& other : candidates_) {
+    if (other.ended == kNever || other.ended >= by.begun) continue;
+    other.superseded = std::min(other.superseded, now);
+    if (by.durable) other.superseded_for_good = true;
+  }
+}
+
+void SectorHistory::flushed(Moment flush_begun) {
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    Candidate& candidate = candidates_[i];
+    if (!candidate.certain || candidate.durable || candidate.ended >= flush_begun) continue;
+    candidate.durable = true;
+    const Candidate by = candidate;
+    for (Candidate& other : candidates_) {
+      if (other.ended != kNever && other.ended < by.begun) other.superseded_for_good = true;
+    }
+  }
+}
+
+// A candidate that is gone for reads and for power cuts is forgotten, once no read that may still
+// return it is under way.
+void SectorHistory::prune(Moment oldest_reader) {
+  std::erase_if(candidates_, [&](const Candidate& candidate) {
+    return candidate.superseded_for_good && candidate.superseded <= oldest_reader;
+  });
+}
+
+bool SectorHistory::permits(Stamp seen, Moment read_begun) const noexcept {
+  return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+    return (candidate.stamp == seen || candidate.stamp == kAnything) &&
+           candidate.superseded > read_begun;
+  });
+}
+
+bool SectorHistory::quiet(Moment since) const noexcept {
+  return std::none_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+    return candidate.ended == kNever || candidate.ended >= since;
+  });
+}
+
+void SectorHistory::settle(Stamp seen, Moment read_begun) {
+  if (!quiet(read_begun)) return;
+  bool known = false;
+  for (const Candidate& candidate : candidates_) {
+    if (candidate.stamp == seen && candidate.superseded > read_begun) known = true;
+  }
+  if (!known) {
+    // One of the unknown contents showed itself.
+    Candidate shown = candidates_.front();
+    shown.stamp = seen;
+    shown.superseded = kNever;
+    candidates_.push_back(shown);
+  }
+  for (Candidate& candidate : candidates_) {
+    if (candidate.stamp != seen && candidate.superseded > read_begun)
+      candidate.superseded = read_begun;
+  }
+}
+
+void SectorHistory::power_cut(Moment now) {
+  std::erase_if(candidates_,
+                [](const Candidate& candidate) { return candidate.superseded_for_good; });
+  for (Candidate& candidate : candidates_) {
+    if (candidate.ended == kNever) {
+      candidate.ended = now;
+      candidate.certain = false;
+    }
+    candidate.superseded = kNever;
+  }
+}
+
+SectorHistory SectorHistory::snapshot(Moment begun, Moment now) const {
+  SectorHistory copy;
+  copy.candidates_.clear();
+  for (const Candidate& candidate : candidates_) {
+    // Superseded before the snapshot began: it may come back only after a power cut, if at all.
+    const bool gone = candidate.superseded <= begun;
+    if (gone && candidate.superseded_for_good) continue;
+    Candidate mine = candidate;
+    if (!gone) mine.superseded = kNever;
+    if (mine.ended == kNever) {   // under way on the origin: caught or not, but over for us
+      mine.ended = now;
+      mine.certain = false;
+    }
+    copy.candidates_.push_back(mine);
+  }
+  return copy;
+}
+
+}   // namespace checkers

@@ -1,0 +1,73 @@
+// The values one sector may hold, under concurrent writes, failures, discards and power cuts.
+//
+// Time is the oracle's own count of beginnings and ends. A *candidate* is a value somebody wrote or
+// may have written, with the interval from its begin to its end. A candidate is superseded when a
+// later write, one that began after the candidate had ended, has ended well; it is superseded for
+// good when such a write is also durable. A read may return any candidate that was not superseded
+// when the read began; after a power cut, any that was not superseded for good.
+//
+// Not covered: the order between different sectors, and atomicity of a write of several sectors
+// (none is promised). Two writes under way at once may leave either value.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <vector>
+
+namespace checkers {
+
+using Moment = std::uint64_t;
+inline constexpr Moment kNever = std::numeric_limits<Moment>::max();
+
+// 0: zeroes, which is also what was never written reads as.
+using Stamp = std::uint64_t;
+inline constexpr Stamp kZeroes = 0;
+// Stands for "whatever": an unzeroed block's old contents.
+inline constexpr Stamp kAnything = ~Stamp{0};
+
+class SectorHistory {
+ public:
+  struct Candidate {
+    Stamp stamp = kZeroes;
+    Moment begun = 0;
+    Moment ended = 0;                   // kNever while under way
+    Moment superseded = kNever;         // a read that begins later may not see it
+    bool superseded_for_good = false;   // also gone after a power cut
+    bool certain = true;                // ended well; only such a write supersedes others
+    bool durable = true;
+  };
+
+  SectorHistory() { candidates_.push_back(Candidate{}); }
+  // Never written, and not promised to read as zeroes.
+  static SectorHistory unknown() {
+    SectorHistory history;
+    history.candidates_.front().stamp = kAnything;
+    return history;
+  }
+
+  void begin(Stamp stamp, Moment now);
+  // `certain`: it is known to have happened (an acknowledged write). Otherwise the old value may
+  // also have stayed (a failed write; a discard, which is advice).
+  void end(Stamp stamp, Moment begun, Moment now, bool certain, bool durable, Moment oldest_reader);
+  // All that ended before `flush_begun` is durable now.
+  void flushed(Moment flush_begun);
+
+  [[nodiscard]] bool permits(Stamp seen, Moment read_begun) const noexcept;
+  // A read that no change overlapped returned `seen`: from now on it is the value.
+  void settle(Stamp seen, Moment read_begun);
+  // The power went and came back at `now`.
+  void power_cut(Moment now);
+  // What a snapshot taken between `begun` and `now` may hold.
+  [[nodiscard]] SectorHistory snapshot(Moment begun, Moment now) const;
+
+  [[nodiscard]] bool quiet(Moment since) const noexcept;
+  [[nodiscard]] const std::vector<Candidate>& candidates() const noexcept { return candidates_; }
+
+ private:
+  void supersede(const Candidate& by, Moment now);
+  void prune(Moment oldest_reader);
+  std::vector<Candidate> candidates_;
+};
+
+}   // namespace checkers
