@@ -107,23 +107,38 @@ DataOracle::Request DataOracle::begin_write(std::uint32_t device, std::uint64_t 
   return request;
 }
 
-DataOracle::Request DataOracle::begin_zero(std::uint32_t device, std::uint64_t sector,
-                                           std::uint64_t sectors) {
+DataOracle::Request DataOracle::begin_constant(std::uint32_t device, std::uint64_t sector,
+                                               std::uint64_t sectors, Stamp constant) {
   const std::lock_guard lock{mutex_};
-  const Request request = begin(device, sector, sectors);
+  Request request = begin(device, sector, sectors);
+  request.constant = constant;
   const auto found = devices_.find(device);
   if (found == devices_.end()) return request;
   for (std::uint64_t at = sector; at < sector + sectors; ++at)
-    history(found->second, at).begin(kZeroes, request.begun);
+    history(found->second, at).begin(constant, request.begun);
   return request;
+}
+
+DataOracle::Request DataOracle::begin_zero(std::uint32_t device, std::uint64_t sector,
+                                           std::uint64_t sectors) {
+  return begin_constant(device, sector, sectors, kZeroes);
+}
+
+DataOracle::Request DataOracle::begin_discard(std::uint32_t device, std::uint64_t sector,
+                                              std::uint64_t sectors) {
+  return begin_constant(device, sector, sectors, options_.zeroed ? kZeroes : kAnything);
 }
 
 void DataOracle::end_write(const Request& request, bool ok, bool fua) {
   end_change(request, ok, fua);
 }
 
-void DataOracle::end_zero(const Request& request, bool certain, bool fua) {
-  end_change(request, certain, fua);
+void DataOracle::end_zero(const Request& request, bool ok, bool fua) {
+  end_change(request, ok, fua);
+}
+
+void DataOracle::end_discard(const Request& request) {
+  end_change(request, false, false);
 }
 
 void DataOracle::end_change(const Request& request, bool certain, bool durable) {
@@ -133,7 +148,7 @@ void DataOracle::end_change(const Request& request, bool certain, bool durable) 
   if (found == devices_.end()) return;
   const Moment oldest = oldest_reader();
   for (std::uint64_t at = request.sector; at < request.sector + request.sectors; ++at) {
-    const Stamp stamp = request.write_id == 0 ? kZeroes : stamp_of(request.write_id, at);
+    const Stamp stamp = request.write_id == 0 ? request.constant : stamp_of(request.write_id, at);
     history(found->second, at).end(stamp, request.begun, ended, certain, durable, oldest);
   }
 }

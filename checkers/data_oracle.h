@@ -52,16 +52,21 @@ class DataOracle {
     std::uint64_t sector = 0;
     std::uint64_t sectors = 0;
     std::uint64_t write_id = 0;   // writes: what to stamp with; others 0
+    Stamp constant = kZeroes;     // what others than writes leave
     Moment begun = 0;
   };
   [[nodiscard]] Moment now();
   [[nodiscard]] Request begin_write(std::uint32_t device, std::uint64_t sector,
                                     std::uint64_t sectors);
   void end_write(const Request& request, bool ok, bool fua);
-  // Zeroes become possible for [sector, +sectors); for certain when `certain` (write-zeroes).
+  // A request to write zeroes. Certain like a write.
   [[nodiscard]] Request begin_zero(std::uint32_t device, std::uint64_t sector,
                                    std::uint64_t sectors);
-  void end_zero(const Request& request, bool certain, bool fua);
+  void end_zero(const Request& request, bool ok, bool fua);
+  // A discard is advice: afterwards the old data or what an unmapped block reads as.
+  [[nodiscard]] Request begin_discard(std::uint32_t device, std::uint64_t sector,
+                                      std::uint64_t sectors);
+  void end_discard(const Request& request);
   [[nodiscard]] Request begin_read(std::uint32_t device, std::uint64_t sector,
                                    std::uint64_t sectors);
   void end_read(const Request& request, bool ok, std::span<const std::byte> data,
@@ -83,6 +88,8 @@ class DataOracle {
   [[nodiscard]] SectorHistory initial() const;
   SectorHistory& history(Device& device, std::uint64_t sector);
   [[nodiscard]] Request begin(std::uint32_t device, std::uint64_t sector, std::uint64_t sectors);
+  [[nodiscard]] Request begin_constant(std::uint32_t device, std::uint64_t sector,
+                                       std::uint64_t sectors, Stamp constant);
   void end_change(const Request& request, bool certain, bool durable);
   [[nodiscard]] Moment oldest_reader() const;
 

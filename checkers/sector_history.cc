@@ -70,13 +70,8 @@ void SectorHistory::settle(Stamp seen, Moment read_begun) {
   for (const Candidate& candidate : candidates_) {
     if (candidate.stamp == seen && candidate.superseded > read_begun) known = true;
   }
-  if (!known) {
-    // One of the unknown contents showed itself.
-    Candidate shown = candidates_.front();
-    shown.stamp = seen;
-    shown.superseded = kNever;
-    candidates_.push_back(shown);
-  }
+  // Unknown contents stay unknown: what an unmapped block reads as may change when it is mapped.
+  if (!known) return;
   for (Candidate& candidate : candidates_) {
     if (candidate.stamp != seen && candidate.superseded > read_begun)
       candidate.superseded = read_begun;
