@@ -66,7 +66,7 @@ struct Finding {
 
 class Findings {
  public:
-  explicit Findings(std::size_t kept_per_rule = 100) : kept_per_rule_{kept_per_rule} {}
+  explicit Findings(std::size_t kept_per_rule = 20) : kept_per_rule_{kept_per_rule} {}
 
   void add(Rule rule, Severity severity, std::uint64_t block, std::string field, std::string found,
            std::string expected);

@@ -22,7 +22,7 @@ namespace checkers {
 struct CheckOptions {
   // Size of the data device in data blocks; without it nr_blocks of the data map is believed.
   std::optional<std::uint64_t> data_device_blocks;
-  std::size_t findings_per_rule{100};
+  std::size_t findings_per_rule{20};
 };
 
 struct ThinDevice {

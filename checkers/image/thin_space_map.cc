@@ -74,6 +74,7 @@ void ThinSpaceMap::load(const SpaceMapRoot& root, std::uint64_t super) {
   super_ = super;
   allocated_ = 0;
   counted_all_ = true;
+  freed_unsaid_.reset();
   overflow_complete_ = true;
   index_.clear();
   overflow_.clear();
@@ -226,31 +227,49 @@ void ThinSpaceMap::check_entry(std::uint64_t number, const IndexEntry& entry, co
       std::min(root_.nr_blocks - number * kEntriesPerBitmap, kEntriesPerBitmap);
   const std::uint64_t free = kEntriesPerBitmap - tally.used;
   const std::uint64_t truncated = covered - std::min(tally.used, covered);
+  const std::uint64_t first_free = std::min(tally.first_free, kEntriesPerBitmap);
+  const bool hides = entry.none_free_before > first_free;
+  if (hides && kind_ == Kind::metadata && !freed_unsaid_ &&
+      entry.none_free_before <= std::min(tally.second_free, kEntriesPerBitmap)) {
+    const bool free_known = entry.nr_free == free || entry.nr_free == truncated;
+    if (free_known || entry.nr_free + 1 == free || entry.nr_free + 1 == truncated) {
+      freed_unsaid_ = FreedUnsaid{entry, free, first_free};
+      return;   // judged with the totals
+    }
+  }
   if (entry.nr_free != free) {
     // The last bitmap as thin_restore 0.9.0 leaves it; the kernel then loses space on growing.
-    const bool accepted = entry.nr_free == truncated;
-    image_.findings().add(Rule::space_map_totals, accepted ? Severity::warn : Severity::repairable,
-                          entry.from.block, entry.from.text() + ".nr_free",
-                          fmt::format("{}", entry.nr_free), fmt::format("{}", free));
+    total(entry.nr_free == truncated ? Severity::warn : Severity::repairable, entry.from.block,
+          entry.from.text() + ".nr_free", entry.nr_free, fmt::format("{}", free));
   }
-  const std::uint64_t first_free = std::min(tally.first_free, kEntriesPerBitmap);
-  if (entry.none_free_before <= first_free) return;
-  const bool accepted = kind_ == Kind::metadata && number == 0 &&
-                        root_.nr_allocated == tally.used + 1 &&
-                        entry.none_free_before <= std::min(tally.second_free, kEntriesPerBitmap);
-  image_.findings().add(Rule::space_map_totals, accepted ? Severity::warn : Severity::repairable,
-                        entry.from.block, entry.from.text() + ".none_free_before",
-                        fmt::format("{}", entry.none_free_before),
-                        fmt::format("at most {}", first_free));
+  if (hides) {
+    total(Severity::repairable, entry.from.block, entry.from.text() + ".none_free_before",
+          entry.none_free_before, fmt::format("at most {}", first_free));
+  }
 }
 
 void ThinSpaceMap::check_totals() {
+  const bool one_more = counted_all_ && root_.nr_allocated == allocated_ + 1;
+  const Severity severity = freed_unsaid_ && one_more ? Severity::warn : Severity::repairable;
+  if (freed_unsaid_) {
+    const auto& [entry, free, first_free] = *freed_unsaid_;
+    if (entry.nr_free != free) {
+      total(severity, entry.from.block, entry.from.text() + ".nr_free", entry.nr_free,
+            fmt::format("{}", free));
+    }
+    total(severity, entry.from.block, entry.from.text() + ".none_free_before",
+          entry.none_free_before, fmt::format("at most {}", first_free));
+  }
   if (!counted_all_ || root_.nr_allocated == allocated_) return;
-  const bool accepted = kind_ == Kind::metadata && root_.nr_allocated == allocated_ + 1;
-  image_.findings().add(
-      Rule::space_map_totals, accepted ? Severity::warn : Severity::repairable, super_,
-      root_field("metadata_space_map_root.nr_allocated", "data_space_map_root.nr_allocated"),
-      fmt::format("{}", root_.nr_allocated), fmt::format("{}", allocated_));
+  total(severity, super_,
+        root_field("metadata_space_map_root.nr_allocated", "data_space_map_root.nr_allocated"),
+        root_.nr_allocated, fmt::format("{}", allocated_));
+}
+
+void ThinSpaceMap::total(Severity severity, std::uint64_t block, std::string field,
+                         std::uint64_t found, std::string expected) {
+  image_.findings().add(Rule::space_map_totals, severity, block, std::move(field),
+                        fmt::format("{}", found), std::move(expected));
 }
 
 }   // namespace checkers
