@@ -1,0 +1,100 @@
+// Copy-on-write on the metadata device: a block that a committed superblock reaches is never
+// changed; its shadow is. The superblock is the only block ever overwritten in place, last.
+//
+// A transaction lasts from one commit to the next. To abort one: destroy the data space map and the
+// transaction manager, BlockManager::abandon(), read the superblock and open() again.
+//
+// Callers serialise: one writer, or readers only. try_read() alone needs no such lock for memory
+// safety, but what it finds is consistent only under it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "engine/base/result.h"
+#include "engine/base/units.h"
+#include "engine/pdata/block_manager.h"
+#include "engine/pdata/space_map_format.h"
+#include "engine/pdata/space_map_metadata.h"
+
+namespace engine::pdata {
+
+class SpaceMapDisk;
+
+class TransactionManager {
+ public:
+  // Suspends. For a device without metadata: a metadata space map of `nr_blocks` (at most the
+  // device's), with block 1 as index, 2 as overflow tree, then the bitmaps. The next blocks
+  // allocated follow in order. Nothing is written before the first commit.
+  // Errors: no_metadata_space, io_error, power_lost.
+  [[nodiscard]] static Result<std::unique_ptr<TransactionManager>> create(BlockManager& blocks,
+                                                                          std::uint64_t nr_blocks);
+  // Suspends. `metadata_map` as a superblock has it. Errors: corrupt, io_error, power_lost.
+  [[nodiscard]] static Result<std::unique_ptr<TransactionManager>> open(
+      BlockManager& blocks, const SpaceMapRoot& metadata_map);
+  ~TransactionManager();
+  TransactionManager(const TransactionManager&) = delete;
+  TransactionManager& operator=(const TransactionManager&) = delete;
+
+  // Suspends. A zeroed block with count 1. Errors: no_metadata_space, read_only, io_error,
+  // power_lost; corrupt when the map calls a block free that is in use.
+  [[nodiscard]] Result<WriteRef> new_block(const Validator& validator);
+
+  struct Shadow {
+    WriteRef ref;
+    // The original lives on for another parent: whoever called must now count the children of
+    // `ref` once more (blocks of an internal node, values of a leaf).
+    bool inc_children = false;
+  };
+  // Suspends. `block`, which the caller refers to once, made writable: itself when new in this
+  // transaction and not shared, else a copy that takes over the caller's reference. ref.block()
+  // tells where it is now; put that into the parent. The caller must not hold `block`. Errors: as
+  // new_block() and read(); corrupt also when the map calls `block` free.
+  [[nodiscard]] Result<Shadow> shadow(MetaBlock block, const Validator& validator);
+
+  // As in BlockManager.
+  [[nodiscard]] Result<ReadRef> read(MetaBlock block, const Validator& validator) {
+    return blocks_.read(block, validator);
+  }
+  [[nodiscard]] Result<ReadRef> try_read(MetaBlock block, const Validator& validator) {
+    return blocks_.try_read(block, validator);
+  }
+  void prefetch(MetaBlock block, const Validator& validator) { blocks_.prefetch(block, validator); }
+
+  // As in SpaceMapMetadata; none suspends.
+  [[nodiscard]] Result<void> inc(MetaBlock block) { return metadata_map_.inc(block); }
+  [[nodiscard]] Result<void> dec(MetaBlock block) { return metadata_map_.dec(block); }
+  [[nodiscard]] Result<std::uint32_t> ref_count(MetaBlock block) const {
+    return metadata_map_.ref_count(block);
+  }
+  // More than one parent. Corrupt when the map calls the block free.
+  [[nodiscard]] Result<bool> is_shared(MetaBlock block) const;
+
+  // Suspends. Commits: writes back the data map, then the metadata map, then every dirty block;
+  // flushes; has `fill` write a zeroed superblock (all fields but checksum and number; both maps'
+  // root() are final by then); writes that durably. Only then do both maps forget what they were
+  // at the last commit. The caller has flushed the data device and finished all other trees; it
+  // holds no block. On failure the transaction must be aborted.
+  [[nodiscard]] Result<void> commit(const std::function<void(MutableBytes)>& fill);
+
+  // A block was allocated, freed or counted in this transaction, in either map.
+  [[nodiscard]] bool changed() const noexcept;
+
+  [[nodiscard]] SpaceMapMetadata& metadata_space_map() noexcept { return metadata_map_; }
+  [[nodiscard]] const SpaceMapMetadata& metadata_space_map() const noexcept {
+    return metadata_map_;
+  }
+  [[nodiscard]] BlockManager& blocks() noexcept { return blocks_; }
+
+ private:
+  friend class SpaceMapDisk;
+  explicit TransactionManager(BlockManager& blocks) noexcept
+      : blocks_{blocks}, metadata_map_{*this} {}
+
+  BlockManager& blocks_;
+  SpaceMapMetadata metadata_map_;
+  SpaceMapDisk* data_map_ = nullptr;   // registers itself
+};
+
+}   // namespace engine::pdata
