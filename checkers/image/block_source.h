@@ -7,7 +7,7 @@
 #include <cstring>
 #include <span>
 
-namespace checkers {
+namespace checkers::image {
 
 inline constexpr std::size_t kImageBlockSize = 4096;
 using BlockBytes = std::span<std::byte, kImageBlockSize>;
@@ -45,4 +45,4 @@ class SpanSource final : public BlockSource {
   std::span<const std::byte> bytes_;
 };
 
-}   // namespace checkers
+}   // namespace checkers::image

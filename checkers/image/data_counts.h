@@ -11,7 +11,7 @@
 #include <memory>
 #include <unordered_map>
 
-namespace checkers {
+namespace checkers::image {
 
 enum class Slot : std::uint8_t { live_shared, live_exclusive, held };
 
@@ -94,4 +94,4 @@ class DataCounts {
   std::unordered_map<std::uint64_t, std::uint64_t> big_;   // looked up only, never iterated
 };
 
-}   // namespace checkers
+}   // namespace checkers::image

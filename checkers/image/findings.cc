@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace checkers {
+namespace checkers::image {
 
 std::string_view rule_name(Rule rule) {
   switch (rule) {
@@ -95,4 +95,4 @@ void Findings::clear() {
   kept_.clear();
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

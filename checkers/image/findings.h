@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace checkers {
+namespace checkers::image {
 
 enum class Severity : std::uint8_t {
   warn,         // odd, harmless
@@ -96,4 +96,4 @@ class Findings {
   std::vector<Finding> kept_;
 };
 
-}   // namespace checkers
+}   // namespace checkers::image

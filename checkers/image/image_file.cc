@@ -11,7 +11,7 @@
 
 #include <fmt/format.h>
 
-namespace checkers {
+namespace checkers::image {
 namespace {
 
 constexpr std::uint64_t kWindowBlocks = 64;
@@ -91,4 +91,4 @@ bool ImageFile::read(std::uint64_t block, BlockBytes out) {
   return true;
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -10,7 +10,7 @@
 
 #include "checkers/image/block_source.h"
 
-namespace checkers {
+namespace checkers::image {
 
 class ImageFile final : public BlockSource {
  public:
@@ -39,4 +39,4 @@ class ImageFile final : public BlockSource {
   std::vector<std::byte> window_;
 };
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -2,7 +2,7 @@
 
 #include "checkers/image/report_text.h"
 
-namespace checkers {
+namespace checkers::image {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -71,4 +71,4 @@ std::string render_json(const ThinReport& report, std::string_view image) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace checkers {
+namespace checkers::image {
 namespace {
 
 std::string_view verdict(CheckOutcome outcome) {
@@ -47,4 +47,4 @@ std::string render_text(const ThinReport& report, std::string_view image) {
   return text;
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

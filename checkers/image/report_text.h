@@ -6,7 +6,7 @@
 
 #include "checkers/image/thin_check.h"
 
-namespace checkers {
+namespace checkers::image {
 
 // A line of summary, a line for each kept finding, a line of verdict.
 [[nodiscard]] std::string render_text(const ThinReport& report, std::string_view image);
@@ -14,4 +14,4 @@ namespace checkers {
 // One JSON object with the same content; the form is in docs/format/checker.md.
 [[nodiscard]] std::string render_json(const ThinReport& report, std::string_view image);
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -11,7 +11,7 @@
 #include "checkers/image/thin_superblock.h"
 #include "checkers/image/thin_walk.h"
 
-namespace checkers {
+namespace checkers::image {
 namespace {
 
 struct MetadataRefs {
@@ -172,4 +172,4 @@ void check_succession(const Superblock& earlier, const Superblock& later, Findin
   }
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -17,7 +17,7 @@
 #include "checkers/image/findings.h"
 #include "checkers/image/thin_image.h"
 
-namespace checkers {
+namespace checkers::image {
 
 struct CheckOptions {
   // Size of the data device in data blocks; without it nr_blocks of the data map is believed.
@@ -82,4 +82,4 @@ class ThinChecker {
 // the time never decreases, sizes never shrink. Adds to `findings`.
 void check_succession(const Superblock& earlier, const Superblock& later, Findings& findings);
 
-}   // namespace checkers
+}   // namespace checkers::image

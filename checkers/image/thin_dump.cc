@@ -10,7 +10,7 @@
 #include "checkers/image/thin_superblock.h"
 #include "checkers/image/thin_walk.h"
 
-namespace checkers {
+namespace checkers::image {
 namespace {
 
 // Reads trees one path at a time. Keys must ascend over the whole of a tree and no node but a root
@@ -239,4 +239,4 @@ ThinXml dump_thin_xml(BlockSource& source, DumpWhich which) {
   return xml;
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

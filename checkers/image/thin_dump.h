@@ -10,7 +10,7 @@
 #include "checkers/image/block_source.h"
 #include "checkers/image/thin_check.h"
 
-namespace checkers {
+namespace checkers::image {
 
 struct ThinMapping {
   std::uint64_t virtual_block{0};
@@ -60,4 +60,4 @@ struct ThinXml {
 };
 [[nodiscard]] ThinXml dump_thin_xml(BlockSource& source, DumpWhich which = DumpWhich::live);
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -2,7 +2,7 @@
 
 #include <isa-l/crc.h>
 
-namespace checkers::thin_format {
+namespace checkers::image::thin_format {
 
 std::uint32_t checksum(const std::byte* block, std::uint32_t salt) {
   // The library's parameter is not const, though it only reads.
@@ -10,4 +10,4 @@ std::uint32_t checksum(const std::byte* block, std::uint32_t salt) {
   return crc32_iscsi(bytes + 4, 4096 - 4, 0xffffffffU) ^ salt;
 }
 
-}   // namespace checkers::thin_format
+}   // namespace checkers::image::thin_format

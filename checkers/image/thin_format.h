@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace checkers::thin_format {
+namespace checkers::image::thin_format {
 
 struct Field {
   std::string_view name;
@@ -130,4 +130,4 @@ template <typename T>
   return ((pair & 1U) << 1U) | ((pair >> 1U) & 1U);
 }
 
-}   // namespace checkers::thin_format
+}   // namespace checkers::image::thin_format

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace checkers {
+namespace checkers::image {
 namespace {
 
 std::uint32_t salt_of(BlockType type) {
@@ -179,4 +179,4 @@ const std::byte* ThinImage::load(std::uint64_t block, BlockType type, unsigned s
   return bytes;
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

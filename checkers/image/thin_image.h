@@ -15,7 +15,7 @@
 #include "checkers/image/findings.h"
 #include "checkers/image/thin_format.h"
 
-namespace checkers {
+namespace checkers::image {
 
 enum class BlockType : std::uint8_t {
   none,
@@ -115,4 +115,4 @@ class ThinImage {
   std::vector<std::unique_ptr<std::byte[]>> buffers_;
 };
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -7,7 +7,7 @@
 
 #include "checkers/image/thin_superblock.h"
 
-namespace checkers {
+namespace checkers::image {
 namespace {
 
 constexpr std::uint32_t kTimeUnknown = ~std::uint32_t{0};
@@ -366,4 +366,4 @@ void ThinPoolWalk::explain_unsound(const std::vector<ThinDevice>& live,
   }
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -14,7 +14,7 @@
 #include "checkers/image/thin_image.h"
 #include "checkers/image/thin_walk.h"
 
-namespace checkers {
+namespace checkers::image {
 
 class ThinPoolWalk {
  public:
@@ -80,4 +80,4 @@ class ThinPoolWalk {
   std::vector<std::uint64_t> owner_ids_;     // device id of each live owner
 };
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace checkers {
+namespace checkers::image {
 namespace {
 
 using thin_format::kEntriesPerBitmap;
@@ -272,4 +272,4 @@ void ThinSpaceMap::total(Severity severity, std::uint64_t block, std::string fie
                         fmt::format("{}", found), std::move(expected));
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

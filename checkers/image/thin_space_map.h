@@ -13,7 +13,7 @@
 #include "checkers/image/thin_image.h"
 #include "checkers/image/thin_walk.h"
 
-namespace checkers {
+namespace checkers::image {
 
 struct IndexEntry {
   Pointer from;              // where the entry lies
@@ -145,4 +145,4 @@ void ThinSpaceMap::compare(Refs& refs) {
   check_totals();
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -6,7 +6,7 @@
 
 #include "checkers/image/thin_format.h"
 
-namespace checkers {
+namespace checkers::image {
 namespace {
 
 // The fields that block 0 and the held copy have in common, reported under `rule`.
@@ -98,4 +98,4 @@ bool check_held(const Superblock& held, const std::byte* bytes, const Superblock
   return true;
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

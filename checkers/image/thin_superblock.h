@@ -7,7 +7,7 @@
 #include "checkers/image/findings.h"
 #include "checkers/image/thin_image.h"
 
-namespace checkers {
+namespace checkers::image {
 
 // Checks the fields of block 0. False when nothing behind it can be walked.
 [[nodiscard]] bool check_superblock(const Superblock& super, const std::byte* bytes,
@@ -18,4 +18,4 @@ namespace checkers {
 [[nodiscard]] bool check_held(const Superblock& held, const std::byte* bytes,
                               const Superblock& super, Findings& findings);
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace checkers {
+namespace checkers::image {
 
 std::optional<NodeView> parse_node(Findings& findings, const TreeSpec& tree, std::uint64_t block,
                                    const std::byte* bytes) {
@@ -132,4 +132,4 @@ void TreeWalk::check_sibling(std::uint64_t block, std::uint32_t first, std::uint
   }
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -12,7 +12,7 @@
 
 #include "checkers/image/thin_image.h"
 
-namespace checkers {
+namespace checkers::image {
 
 struct NodeView {
   const std::byte* bytes;
@@ -191,4 +191,4 @@ void TreeWalk::children(const TreeSpec& tree, Visitor& visitor, std::uint64_t bl
   }
 }
 
-}   // namespace checkers
+}   // namespace checkers::image

@@ -1,0 +1,20 @@
+// A report on an image in the form that every checker of a run reports in.
+#pragma once
+
+#include <cstdint>
+
+#include "checkers/findings.h"
+#include "checkers/image/thin_check.h"
+
+namespace checkers::image {
+
+// What a run's history allows in the image that it leaves.
+enum class Expect : std::uint8_t {
+  exact,       // nothing at all, not even a warning: a pool closed in order
+  after_cut,   // leaks of data blocks too: a power cut, an abort, a failed copy
+};
+
+// One finding each for what `expect` does not allow, of kind "<severity>-<rule>".
+void add_findings(const ThinReport& report, Expect expect, checkers::Findings& findings);
+
+}   // namespace checkers::image
