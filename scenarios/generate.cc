@@ -1,0 +1,147 @@
+#include "scenarios/generate.h"
+
+#include <string>
+#include <tuple>
+
+namespace scenarios {
+namespace {
+
+// inRange and container scale with RapidCheck's size; ours are small enough to always use in full.
+template <typename T>
+rc::Gen<T> full(rc::Gen<T> gen) {
+  return rc::gen::resize(rc::kNominalSize, std::move(gen));
+}
+
+enum class Shape : std::uint8_t { sector, few, block, straddle, two_blocks };
+
+struct Extent {
+  std::uint64_t sector;
+  std::uint64_t sectors;
+};
+
+Extent extent_of(const Menu& menu, std::uint64_t block, Shape shape) {
+  const std::uint64_t size = menu.block_sectors;
+  const std::uint64_t first = block * size;
+  switch (shape) {
+    case Shape::sector:
+      return {first, 1};
+    case Shape::few:
+      return {first + size / 2, 8};
+    case Shape::block:
+      return {first, size};
+    case Shape::straddle:
+      return block + 1 < menu.blocks ? Extent{first + size - 2, 4} : Extent{first + size - 2, 2};
+    case Shape::two_blocks:
+      return block + 1 < menu.blocks ? Extent{first, 2 * size} : Extent{first, size};
+  }
+  return {first, 1};
+}
+
+bool moves_whole_blocks(Verb verb) {
+  return verb == Verb::discard;
+}
+
+Operation build(const Menu& menu, Verb verb, std::uint32_t thin, std::uint32_t other,
+                std::uint64_t block, Shape shape, std::uint32_t flags) {
+  Operation operation{.verb = verb, .thin = thin};
+  switch (verb) {
+    case Verb::write:
+    case Verb::write_zeroes:
+    case Verb::read:
+    case Verb::discard: {
+      Shape drawn = shape;
+      // A discard of less than a block does nothing: worth trying, but not four times in five.
+      if (moves_whole_blocks(verb) && drawn != Shape::two_blocks && drawn != Shape::straddle)
+        drawn = Shape::block;
+      if (menu.whole_blocks_only && drawn != Shape::two_blocks) drawn = Shape::block;
+      const Extent extent = extent_of(menu, block, drawn);
+      operation.sector = extent.sector;
+      operation.sectors = extent.sectors;
+      if (verb == Verb::write) operation.fua = flags % 8 == 1;
+      break;
+    }
+    case Verb::create_snap:
+      operation.origin = other;
+      break;
+    case Verb::bounce_thin:
+    case Verb::bounce_pool:
+    case Verb::reload_pool:
+      operation.noflush = flags % 2 == 1;
+      break;
+    case Verb::sleep:
+      operation.sectors = std::array<std::uint64_t, 4>{10, 1100, 1100, 61000}[flags % 4];
+      break;
+    case Verb::flush:
+    case Verb::create_thin:
+    case Verb::delete_thin:
+    case Verb::activate:
+    case Verb::deactivate:
+    case Verb::set_transaction:
+    case Verb::reserve_snap:
+    case Verb::release_snap:
+    case Verb::grow_data:
+    case Verb::grow_metadata:
+    case Verb::status:
+      break;
+  }
+  return operation;
+}
+
+}   // namespace
+
+rc::Gen<Operation> operation(const Menu& menu) {
+  rc::Gen<Verb> verb = [&] {
+    // weightedElement wants an initializer list; a draw over the summed weights is the same.
+    std::size_t sum = 0;
+    for (const auto& [weight, each] : menu.verbs)
+      sum += weight;
+    return rc::gen::map(full(rc::gen::inRange<std::size_t>(0, sum)),
+                        [verbs = menu.verbs](std::size_t drawn) {
+                          for (const auto& [weight, each] : verbs) {
+                            if (drawn < weight) return each;
+                            drawn -= weight;
+                          }
+                          return verbs.back().second;
+                        });
+  }();
+  auto parts = rc::gen::tuple(std::move(verb), full(rc::gen::inRange<std::uint32_t>(0, menu.thins)),
+                              full(rc::gen::inRange<std::uint32_t>(0, menu.thins)),
+                              full(rc::gen::inRange<std::uint64_t>(0, menu.blocks)),
+                              rc::gen::weightedElement<Shape>({{5, Shape::sector},
+                                                               {2, Shape::few},
+                                                               {4, Shape::block},
+                                                               {1, Shape::straddle},
+                                                               {1, Shape::two_blocks}}),
+                              full(rc::gen::inRange<std::uint32_t>(0, 16)));
+  return rc::gen::map(std::move(parts), [menu](const auto& drawn) {
+    const auto& [chosen, thin, other, block, shape, flags] = drawn;
+    return build(menu, chosen, thin, other, block, shape, flags);
+  });
+}
+
+rc::Gen<std::vector<Operation>> operations(const Menu& menu, std::size_t most) {
+  return rc::gen::resize(static_cast<int>(most),
+                         rc::gen::container<std::vector<Operation>>(full(operation(menu))));
+}
+
+rc::Gen<std::vector<Actor>> actors(const Menu& menu, std::size_t least, std::size_t most,
+                                   std::size_t operations_most) {
+  // A fixed number of lists, so that shrinking one actor to nothing removes it.
+  return rc::gen::mapcat(full(rc::gen::inRange<std::size_t>(least, most + 1)),
+                         [menu, operations_most](std::size_t count) {
+                           return rc::gen::map(
+                               rc::gen::container<std::vector<std::vector<Operation>>>(
+                                   count, operations(menu, operations_most)),
+                               [](std::vector<std::vector<Operation>> lists) {
+                                 std::vector<Actor> made;
+                                 for (std::vector<Operation>& list : lists) {
+                                   if (list.empty()) continue;
+                                   const char letter = static_cast<char>('a' + made.size());
+                                   made.push_back(Actor{std::string(1, letter), std::move(list)});
+                                 }
+                                 return made;
+                               });
+                         });
+}
+
+}   // namespace scenarios

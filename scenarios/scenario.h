@@ -1,0 +1,36 @@
+// A scenario names a family of workloads. One, thin-general, is aimed at nothing; the others put
+// the pieces of one historical race on the table and leave the rest to the schedule.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <rapidcheck/Gen.h>
+#include <rapidcheck/gen/Arbitrary.h>
+
+#include "scenarios/workload.h"
+
+namespace scenarios {
+
+struct Scenario {
+  const char* name;
+  const char* description;   // one line for `wavetank list scenarios`
+  rc::Gen<Workload> (*workloads)();
+};
+
+// In the order in which they are listed.
+[[nodiscard]] const std::vector<Scenario>& all_scenarios();
+// Null when there is none of that name.
+[[nodiscard]] const Scenario* find_scenario(std::string_view name);
+
+// The workload of one seed, with its shrinks. The same seed gives the same workload.
+[[nodiscard]] rc::Shrinkable<Workload> workload_of(const Scenario& scenario, std::uint64_t seed);
+
+namespace thin {
+rc::Gen<Workload> general();
+rc::Gen<Workload> discard_passdown();   // seed 002
+rc::Gen<Workload> worker_iteration();   // seed 004
+}   // namespace thin
+
+}   // namespace scenarios

@@ -1,0 +1,118 @@
+// A workload is data: a system, what each actor does to it, and what may go wrong meanwhile. It is
+// generated and shrunk by RapidCheck, written and read as TOML, and run in either world.
+//
+// Every operation is total: one that makes no sense when its turn comes (a write to a thin that is
+// not active) does nothing. So any workload with operations removed is a workload too, which is
+// what shrinking lives on.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace scenarios {
+
+enum class Verb : std::uint8_t {
+  // Requests to a thin device.
+  write,
+  write_zeroes,
+  read,
+  discard,
+  flush,
+  // Messages to the pool, and the table actions that go with them.
+  create_thin,       // message, then activate
+  create_snap,       // suspend the origin where active, message, resume, activate the snapshot
+  delete_thin,       // deactivate, then message
+  activate,          // a thin known to the pool
+  deactivate,        // its device is removed; the thin stays in the pool
+  set_transaction,   // the transaction id goes up by one
+  reserve_snap,      // metadata snapshot
+  release_snap,
+  // Control actions.
+  bounce_thin,   // suspend and resume a thin
+  bounce_pool,   // suspend and resume the pool
+  reload_pool,   // load the same table again, suspend, resume
+  grow_data,     // reload with one data block more, as far as the device reaches
+  grow_metadata,
+  status,
+  sleep,   // lets `sectors` milliseconds pass
+};
+
+struct Operation {
+  Verb verb = Verb::read;
+  std::uint32_t thin = 0;
+  std::uint32_t origin = 0;    // create_snap
+  std::uint64_t sector = 0;    // requests
+  std::uint64_t sectors = 0;   // requests; sleep: milliseconds
+  bool fua = false;            // write, write_zeroes
+  bool noflush = false;        // bounce_*, reload_pool
+  friend bool operator==(const Operation&, const Operation&) = default;
+};
+
+struct Actor {
+  std::string name;
+  std::vector<Operation> operations;
+  friend bool operator==(const Actor&, const Actor&) = default;
+};
+
+struct ThinSpec {
+  std::uint32_t id = 0;
+  std::uint64_t blocks = 0;   // virtual size
+  friend bool operator==(const ThinSpec&, const ThinSpec&) = default;
+};
+
+enum class DiscardReads : std::uint8_t { zeroes, old_data, garbage };
+
+// What is built before the actors start. Sizes in the units their names say.
+struct SystemSpec {
+  std::uint64_t metadata_blocks = 64;
+  std::uint64_t data_blocks = 4;          // what the pool's table claims
+  std::uint64_t data_device_blocks = 4;   // what the device holds; growing reaches up to it
+  std::uint32_t block_sectors = 128;
+  std::uint64_t low_water_blocks = 0;
+  bool skip_block_zeroing = false;
+  bool ignore_discard = false;
+  bool no_discard_passdown = false;
+  bool error_if_no_space = false;
+  std::vector<ThinSpec> thins;               // created and activated before the actors start
+  std::uint32_t fan_out = 0;                 // B-tree entries a node; 0 as on Linux
+  std::uint32_t cells = 0;                   // prison cells that may be out; 0 as by default
+  std::uint32_t commit_interval_ms = 1000;   // 0: no periodic commit
+  std::uint32_t no_space_timeout_ms = 60000;
+  DiscardReads discard_reads = DiscardReads::garbage;
+  friend bool operator==(const SystemSpec&, const SystemSpec&) = default;
+};
+
+// How much may go wrong in one run. The tank decides when; none of it is sure to happen.
+struct FaultSpec {
+  std::uint32_t power_cuts = 0;
+  std::uint32_t metadata_read_errors = 0;
+  std::uint32_t metadata_write_errors = 0;
+  std::uint32_t data_read_errors = 0;
+  std::uint32_t data_write_errors = 0;
+  friend bool operator==(const FaultSpec&, const FaultSpec&) = default;
+};
+
+struct Workload {
+  std::string scenario;
+  SystemSpec system;
+  FaultSpec faults;
+  std::vector<Operation> setup;   // done one after the other, before the actors start
+  std::vector<Actor> actors;
+  friend bool operator==(const Workload&, const Workload&) = default;
+
+  // Operations of the actors and of the set-up: what "at most N operations" counts.
+  [[nodiscard]] std::size_t operation_count() const noexcept {
+    std::size_t count = setup.size();
+    for (const Actor& actor : actors)
+      count += actor.operations.size();
+    return count;
+  }
+};
+
+[[nodiscard]] std::string_view to_string(Verb verb) noexcept;
+// "write thin=0 sector=8 sectors=1 fua": the text a person reads and the TOML form holds.
+[[nodiscard]] std::string to_string(const Operation& operation);
+
+}   // namespace scenarios

@@ -1,0 +1,337 @@
+#include "scenarios/workload_text.h"
+
+#include <array>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+namespace scenarios {
+namespace {
+
+constexpr std::uint64_t kSectorLimit = std::uint64_t{1} << 40;
+constexpr std::uint64_t kThinLimit = std::uint64_t{1} << 24;
+constexpr std::size_t kActorLimit = 64;
+constexpr std::size_t kOperationLimit = 100000;
+
+std::optional<Verb> verb_from(std::string_view word) {
+  for (int i = 0; i <= static_cast<int>(Verb::sleep); ++i) {
+    const auto verb = static_cast<Verb>(i);
+    if (to_string(verb) == word) return verb;
+  }
+  return std::nullopt;
+}
+
+std::string_view name_of(DiscardReads reads) {
+  switch (reads) {
+    case DiscardReads::zeroes:
+      return "zeroes";
+    case DiscardReads::old_data:
+      return "old_data";
+    case DiscardReads::garbage:
+      return "garbage";
+  }
+  return "?";
+}
+
+// Takes the next blank-separated word off `text`.
+std::string_view next_word(std::string_view& text) {
+  const std::size_t begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) {
+    text = {};
+    return {};
+  }
+  text.remove_prefix(begin);
+  const std::size_t end = text.find_first_of(" \t");
+  const std::string_view word = text.substr(0, end);
+  text.remove_prefix(word.size());
+  return word;
+}
+
+// Reads the keys of one TOML table into fields and remembers the first thing wrong.
+class TableReader {
+ public:
+  TableReader(const toml::table& table, std::string where)
+      : table_{table}, where_{std::move(where)} {}
+
+  template <typename Number>
+  void number(std::string_view key, Number& field, std::uint64_t most) {
+    known_.push_back(key);
+    const toml::node* const node = table_.get(key);
+    if (node == nullptr) return;
+    const std::optional<std::int64_t> value = node->value_exact<std::int64_t>();
+    if (!value || *value < 0 || static_cast<std::uint64_t>(*value) > most) {
+      wrong(*node, fmt::format("{} wants a whole number from 0 to {}", key, most));
+      return;
+    }
+    field = static_cast<Number>(*value);
+  }
+  void flag(std::string_view key, bool& field) {
+    known_.push_back(key);
+    const toml::node* const node = table_.get(key);
+    if (node == nullptr) return;
+    const std::optional<bool> value = node->value_exact<bool>();
+    if (!value) {
+      wrong(*node, fmt::format("{} wants true or false", key));
+      return;
+    }
+    field = *value;
+  }
+  void text(std::string_view key, std::string& field) {
+    known_.push_back(key);
+    const toml::node* const node = table_.get(key);
+    if (node == nullptr) return;
+    const std::optional<std::string> value = node->value_exact<std::string>();
+    if (!value) {
+      wrong(*node, fmt::format("{} wants a string", key));
+      return;
+    }
+    field = *value;
+  }
+  // The sub-table or array `key`, handed to `read`; absent is fine.
+  template <typename Node, typename Read>
+  void nested(std::string_view key, Read&& read) {
+    known_.push_back(key);
+    const toml::node* const node = table_.get(key);
+    if (node == nullptr) return;
+    const Node* const typed = node->as<Node>();
+    if (typed == nullptr) {
+      wrong(*node, fmt::format("{} is of the wrong kind", key));
+      return;
+    }
+    read(*typed);
+  }
+  void wrong(const toml::node& node, const std::string& what) {
+    if (error_.empty())
+      error_ = fmt::format("line {}: {}: {}", node.source().begin.line, where_, what);
+  }
+  // After all keys were asked for: the first error, unknown keys among them.
+  [[nodiscard]] std::string finish() {
+    for (const auto& [key, node] : table_) {
+      bool found = false;
+      for (const std::string_view known : known_)
+        found |= known == key.str();
+      if (!found) wrong(node, fmt::format("unknown key '{}'", key.str()));
+    }
+    return error_;
+  }
+
+ private:
+  const toml::table& table_;
+  std::string where_;
+  std::string error_;
+  std::vector<std::string_view> known_;
+};
+
+std::string read_operations(const toml::array& array, std::vector<Operation>& operations) {
+  if (array.size() > kOperationLimit)
+    return fmt::format("line {}: more than {} operations", array.source().begin.line,
+                       kOperationLimit);
+  for (const toml::node& node : array) {
+    const std::optional<std::string> text = node.value_exact<std::string>();
+    if (!text) return fmt::format("line {}: an operation wants a string", node.source().begin.line);
+    auto operation = operation_from_text(*text);
+    if (!operation) return fmt::format("line {}: {}", node.source().begin.line, operation.error());
+    operations.push_back(*operation);
+  }
+  return {};
+}
+
+std::string read_system(const toml::table& table, SystemSpec& system) {
+  TableReader reader{table, "system"};
+  reader.number("metadata_blocks", system.metadata_blocks, 4161600);
+  reader.number("data_blocks", system.data_blocks, std::uint64_t{1} << 32);
+  system.data_device_blocks = system.data_blocks;
+  reader.number("data_device_blocks", system.data_device_blocks, std::uint64_t{1} << 32);
+  reader.number("block_sectors", system.block_sectors, 2097152);
+  reader.number("low_water_blocks", system.low_water_blocks, std::uint64_t{1} << 32);
+  reader.flag("skip_block_zeroing", system.skip_block_zeroing);
+  reader.flag("ignore_discard", system.ignore_discard);
+  reader.flag("no_discard_passdown", system.no_discard_passdown);
+  reader.flag("error_if_no_space", system.error_if_no_space);
+  reader.number("fan_out", system.fan_out, 252);
+  reader.number("cells", system.cells, 1U << 20);
+  reader.number("commit_interval_ms", system.commit_interval_ms, 1U << 30);
+  reader.number("no_space_timeout_ms", system.no_space_timeout_ms, 1U << 30);
+  std::string reads{name_of(system.discard_reads)};
+  reader.text("discard_reads", reads);
+  std::string error;
+  reader.nested<toml::array>("thins", [&](const toml::array& array) {
+    for (const toml::node& node : array) {
+      const toml::table* const entry = node.as_table();
+      if (entry == nullptr) {
+        reader.wrong(node, "a thin wants a table {id, blocks}");
+        return;
+      }
+      ThinSpec thin;
+      TableReader inner{*entry, "system.thins"};
+      inner.number("id", thin.id, kThinLimit - 1);
+      inner.number("blocks", thin.blocks, std::uint64_t{1} << 32);
+      if (error.empty()) error = inner.finish();
+      system.thins.push_back(thin);
+    }
+  });
+  if (error.empty()) error = reader.finish();
+  if (!error.empty()) return error;
+  for (const DiscardReads each :
+       {DiscardReads::zeroes, DiscardReads::old_data, DiscardReads::garbage}) {
+    if (name_of(each) != reads) continue;
+    system.discard_reads = each;
+    return {};
+  }
+  return fmt::format("line {}: discard_reads is zeroes, old_data or garbage, not '{}'",
+                     table.source().begin.line, reads);
+}
+
+std::string read_faults(const toml::table& table, FaultSpec& faults) {
+  TableReader reader{table, "faults"};
+  reader.number("power_cuts", faults.power_cuts, 16);
+  reader.number("metadata_read_errors", faults.metadata_read_errors, 1000);
+  reader.number("metadata_write_errors", faults.metadata_write_errors, 1000);
+  reader.number("data_read_errors", faults.data_read_errors, 1000);
+  reader.number("data_write_errors", faults.data_write_errors, 1000);
+  return reader.finish();
+}
+
+std::string read_actor(const toml::table& table, Actor& actor) {
+  TableReader reader{table, "actor"};
+  reader.text("name", actor.name);
+  std::string error;
+  reader.nested<toml::array>("operations", [&](const toml::array& operations) {
+    error = read_operations(operations, actor.operations);
+  });
+  return error.empty() ? reader.finish() : error;
+}
+
+}   // namespace
+
+tl::expected<Operation, std::string> operation_from_text(std::string_view text) {
+  const std::string whole{text};
+  const std::string_view word = next_word(text);
+  const std::optional<Verb> verb = verb_from(word);
+  if (!verb) return tl::unexpected(fmt::format("'{}' is no operation", word));
+  Operation operation{.verb = *verb};
+  for (std::string_view part = next_word(text); !part.empty(); part = next_word(text)) {
+    if (part == "fua") {
+      operation.fua = true;
+      continue;
+    }
+    if (part == "noflush") {
+      operation.noflush = true;
+      continue;
+    }
+    const std::size_t equals = part.find('=');
+    const std::string_view key = part.substr(0, equals);
+    const std::string_view digits =
+        equals == std::string_view::npos ? std::string_view{} : part.substr(equals + 1);
+    std::uint64_t value = 0;
+    const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (digits.empty() || code != std::errc{} || end != digits.data() + digits.size())
+      return tl::unexpected(fmt::format("'{}' in '{}' is not key=number", part, whole));
+    const bool is_thin = key == "thin" || key == "origin";
+    if (value >= (is_thin ? kThinLimit : kSectorLimit))
+      return tl::unexpected(fmt::format("'{}' in '{}' is too large", part, whole));
+    if (key == "thin") {
+      operation.thin = static_cast<std::uint32_t>(value);
+    } else if (key == "origin") {
+      operation.origin = static_cast<std::uint32_t>(value);
+    } else if (key == "sector") {
+      operation.sector = value;
+    } else if (key == "sectors" || key == "ms") {
+      operation.sectors = value;
+    } else {
+      return tl::unexpected(fmt::format("unknown key '{}' in '{}'", key, whole));
+    }
+  }
+  return operation;
+}
+
+std::string to_toml(const Workload& workload) {
+  const SystemSpec& system = workload.system;
+  std::string text;
+  const auto out = std::back_inserter(text);
+  fmt::format_to(out, "scenario = \"{}\"\n\n[system]\n", workload.scenario);
+  fmt::format_to(out,
+                 "metadata_blocks = {}\ndata_blocks = {}\ndata_device_blocks = {}\n"
+                 "block_sectors = {}\nlow_water_blocks = {}\nskip_block_zeroing = {}\n"
+                 "ignore_discard = {}\nno_discard_passdown = {}\nerror_if_no_space = {}\n"
+                 "fan_out = {}\ncells = {}\ncommit_interval_ms = {}\nno_space_timeout_ms = {}\n"
+                 "discard_reads = \"{}\"\nthins = [",
+                 system.metadata_blocks, system.data_blocks, system.data_device_blocks,
+                 system.block_sectors, system.low_water_blocks, system.skip_block_zeroing,
+                 system.ignore_discard, system.no_discard_passdown, system.error_if_no_space,
+                 system.fan_out, system.cells, system.commit_interval_ms,
+                 system.no_space_timeout_ms, name_of(system.discard_reads));
+  for (std::size_t i = 0; i < system.thins.size(); ++i) {
+    fmt::format_to(out, "{} {{ id = {}, blocks = {} }}", i == 0 ? "" : ",", system.thins[i].id,
+                   system.thins[i].blocks);
+  }
+  fmt::format_to(out,
+                 " ]\n\n[faults]\npower_cuts = {}\nmetadata_read_errors = {}\n"
+                 "metadata_write_errors = {}\ndata_read_errors = {}\ndata_write_errors = {}\n",
+                 workload.faults.power_cuts, workload.faults.metadata_read_errors,
+                 workload.faults.metadata_write_errors, workload.faults.data_read_errors,
+                 workload.faults.data_write_errors);
+  const auto list = [&](const std::vector<Operation>& operations) {
+    for (const Operation& operation : operations)
+      fmt::format_to(out, "  \"{}\",\n", to_string(operation));
+  };
+  if (!workload.setup.empty()) {
+    fmt::format_to(out, "\n[setup]\noperations = [\n");
+    list(workload.setup);
+    text += "]\n";
+  }
+  for (const Actor& actor : workload.actors) {
+    fmt::format_to(out, "\n[[actor]]\nname = \"{}\"\noperations = [\n", actor.name);
+    list(actor.operations);
+    text += "]\n";
+  }
+  return text;
+}
+
+tl::expected<Workload, std::string> from_toml(std::string_view text) {
+  // toml++ reports by exception when built with them; they end here.
+  toml::table root;
+  try {
+    root = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    return tl::unexpected(
+        fmt::format("line {}: {}", error.source().begin.line, error.description()));
+  }
+  Workload workload;
+  TableReader reader{root, "workload"};
+  reader.text("scenario", workload.scenario);
+  std::string error;
+  reader.nested<toml::table>(
+      "system", [&](const toml::table& table) { error = read_system(table, workload.system); });
+  reader.nested<toml::table>("faults", [&](const toml::table& table) {
+    if (error.empty()) error = read_faults(table, workload.faults);
+  });
+  reader.nested<toml::table>("setup", [&](const toml::table& table) {
+    Actor setup;
+    if (error.empty()) error = read_actor(table, setup);
+    workload.setup = std::move(setup.operations);
+  });
+  reader.nested<toml::array>("actor", [&](const toml::array& actors) {
+    if (actors.size() > kActorLimit && error.empty())
+      error = fmt::format("line {}: more than {} actors", actors.source().begin.line, kActorLimit);
+    for (const toml::node& node : actors) {
+      if (!error.empty()) return;
+      const toml::table* const table = node.as_table();
+      if (table == nullptr) {
+        reader.wrong(node, "an actor wants a table");
+        return;
+      }
+      Actor actor;
+      error = read_actor(*table, actor);
+      workload.actors.push_back(std::move(actor));
+    }
+  });
+  if (error.empty()) error = reader.finish();
+  if (!error.empty()) return tl::unexpected(error);
+  return workload;
+}
+
+}   // namespace scenarios
