@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "checkers/findings.h"
 #include "checkers/image/block_source.h"
@@ -26,7 +28,8 @@ class World {
   // Runs every body on a fiber of its own, wherever the world likes, and waits for all. Suspends.
   virtual void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) = 0;
 
-  // From now on faults of the FaultSpec may strike, the power cut among them; before, nothing fails.
+  // From now on faults of the FaultSpec may strike, the power cut among them; before, nothing
+  // fails.
   virtual void faults_begin() = 0;
   virtual void faults_end() = 0;
   // The power went: every I/O ends with power_lost until reboot().
@@ -36,7 +39,7 @@ class World {
   virtual void reboot() = 0;
 
   // What the metadata device holds now; the engine must not be running.
-  [[nodiscard]] virtual std::unique_ptr<checkers::BlockSource> metadata_image() = 0;
+  [[nodiscard]] virtual std::unique_ptr<checkers::image::BlockSource> metadata_image() = 0;
 
   // Told at once, so that a run can be stopped where it went wrong. May not return.
   virtual void report(const checkers::Finding& finding) = 0;
