@@ -48,6 +48,7 @@ static_assert(max_entries_for(16) == 168 && max_entries_for(24) == 126);
 class NodeValidator final : public Validator {
  public:
   constexpr NodeValidator() noexcept : Validator{"btree node", kBtreeNodeSalt} {}
+  constexpr ~NodeValidator() override {}
 
  protected:
   [[nodiscard]] Result<void> check_content(MetaBlock block, ConstBytes bytes) const override;
