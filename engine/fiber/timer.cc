@@ -43,10 +43,16 @@ bool Timer::cancel_and_wait(std::source_location where) {
 // as seen by cancel_and_wait(): executors call fire() before any other fiber can run, and the first
 // scheduling point lies behind the increment.
 void Timer::fire() {
-  {
-    const RawGuard guard{raw_};
-    ++running_;
-  }
+  begin_fire();
+  finish_fire();
+}
+
+void Timer::begin_fire() noexcept {
+  const RawGuard guard{raw_};
+  ++running_;
+}
+
+void Timer::finish_fire() {
   const std::source_location where = std::source_location::current();
   schedule_point(OpKind::timer_fire, Access::write, &object, where);
   trace_event(OpKind::timer_fire, &object, where);

@@ -31,6 +31,10 @@ class Timer {
 
   // Called by executors, in completion context.
   void fire();
+  // fire() in its two halves, for executors with several threads: the first goes with taking the
+  // timer off its queue, under the same lock; the second runs the callback.
+  void begin_fire() noexcept;
+  void finish_fire();
 
   SyncObject object;
   // --- For executors, guarded by whatever they use. ---

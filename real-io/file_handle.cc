@@ -1,0 +1,132 @@
+#include "real-io/file_handle.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+namespace real_io {
+namespace {
+
+std::string failure(const std::string& path, std::string_view what, int error) {
+  return fmt::format("{}: {}: {}", path, what, std::strerror(error));
+}
+
+// Opens with O_DIRECT, or without where the file system refuses.
+int open_best(const std::string& path, int access, Caching& caching) {
+  caching = Caching::direct;
+  int fd = ::open(path.c_str(), access | O_DIRECT | O_CLOEXEC);
+  if (fd < 0 && errno == EINVAL) {
+    caching = Caching::buffered;
+    fd = ::open(path.c_str(), access | O_CLOEXEC);
+  }
+  return fd;
+}
+
+// The smallest offset alignment that a direct read takes: asked of the kernel, else tried.
+std::uint32_t direct_alignment(int fd, Caching& caching) {
+#ifdef STATX_DIOALIGN
+  struct statx facts{};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &facts) == 0 &&
+      (facts.stx_mask & STATX_DIOALIGN) != 0) {
+    if (facts.stx_dio_offset_align == 0 || facts.stx_dio_mem_align > 4096) {
+      caching = Caching::buffered;
+      return 512;
+    }
+    return facts.stx_dio_offset_align < 512 ? 512 : facts.stx_dio_offset_align;
+  }
+#endif
+  void* buffer = nullptr;
+  if (posix_memalign(&buffer, 4096, 4096) != 0) return 4096;
+  std::uint32_t align = 512;
+  for (; align <= 4096; align *= 2)
+    if (pread(fd, buffer, align, 0) >= 0 || errno != EINVAL) break;
+  std::free(buffer);
+  if (align <= 4096) return align;
+  caching = Caching::buffered;
+  return 512;
+}
+
+std::uint64_t queue_value(const struct stat& status, const char* name) {
+  for (const char* const up : {"", "/.."}) {
+    std::ifstream file{fmt::format("/sys/dev/block/{}:{}{}/queue/{}", major(status.st_rdev),
+                                   minor(status.st_rdev), up, name)};
+    std::uint64_t value = 0;
+    if (file >> value) return value;
+  }
+  return 0;
+}
+
+// Asks for nothing (length beyond the end, keeping the size), so nothing changes whatever the
+// answer. EOPNOTSUPP is the file system's word that it cannot.
+bool fallocate_works(int fd, int mode, std::uint64_t size) {
+  if (size > INT64_MAX - 4096) return false;
+  const auto past_end = static_cast<off_t>((size + 4095) / 4096 * 4096);
+  return fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, past_end, 4096) == 0;
+}
+
+}   // namespace
+
+FileHandle::~FileHandle() {
+  if (fd_ >= 0) close(fd_);
+}
+
+tl::expected<FileHandle, std::string> FileHandle::open(const std::string& path, OpenMode mode) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) return tl::unexpected{failure(path, "cannot open", errno)};
+  if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+    return tl::unexpected{path + ": neither a regular file nor a block device"};
+  const int access = (mode == OpenMode::read_write ? O_RDWR : O_RDONLY) |
+                     (S_ISBLK(status.st_mode) && mode == OpenMode::read_write ? O_EXCL : 0);
+  Caching caching = Caching::direct;
+  FileHandle file{path, open_best(path, access, caching)};
+  if (file.fd_ < 0) {
+    const bool busy = errno == EBUSY;
+    return tl::unexpected{failure(path, busy ? "in use" : "cannot open", errno)};
+  }
+  const int lock = mode == OpenMode::read_write ? LOCK_EX : LOCK_SH;
+  if (flock(file.fd_, lock | LOCK_NB) != 0)
+    return tl::unexpected{errno == EWOULDBLOCK ? path + ": in use by another device or process"
+                                               : failure(path, "cannot lock", errno)};
+  Facts& facts = file.facts_;
+  if (caching == Caching::direct) facts.logical_block_bytes = direct_alignment(file.fd_, caching);
+  if (caching == Caching::buffered) fcntl(file.fd_, F_SETFL, fcntl(file.fd_, F_GETFL) & ~O_DIRECT);
+  facts.caching = caching;
+  if (S_ISBLK(status.st_mode)) {
+    facts.kind = FileKind::block_device;
+    int logical = 512;
+    if (ioctl(file.fd_, BLKGETSIZE64, &facts.size_bytes) != 0 ||
+        ioctl(file.fd_, BLKSSZGET, &logical) != 0)
+      return tl::unexpected{failure(path, "cannot read the device's size", errno)};
+    facts.logical_block_bytes = static_cast<std::uint32_t>(logical);
+    facts.discard_granularity_bytes =
+        static_cast<std::uint32_t>(queue_value(status, "discard_granularity"));
+    facts.discards = queue_value(status, "discard_max_bytes") != 0;
+    facts.zero_ranges = queue_value(status, "write_zeroes_max_bytes") != 0;
+  } else {
+    facts.size_bytes = static_cast<std::uint64_t>(status.st_size);
+    facts.discard_granularity_bytes = static_cast<std::uint32_t>(status.st_blksize);
+    if (mode == OpenMode::read_write) {
+      facts.discards = fallocate_works(file.fd_, FALLOC_FL_PUNCH_HOLE, facts.size_bytes);
+      // ZERO_RANGE past the end would allocate: learned from the first use instead.
+      facts.zero_ranges = facts.discards;
+    }
+  }
+  if (facts.size_bytes % facts.logical_block_bytes != 0)
+    facts.size_bytes -= facts.size_bytes % facts.logical_block_bytes;
+  if (facts.size_bytes == 0) return tl::unexpected{path + ": holds not even one sector"};
+  return file;
+}
+
+}   // namespace real_io

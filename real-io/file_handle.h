@@ -1,0 +1,51 @@
+// Opening what a device lives on: a regular file or a block device, its size, its alignment and how
+// it is told to forget a range. Refuses with one line that names the path and the reason, and
+// changes nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include <tl/expected.hpp>
+
+namespace real_io {
+
+enum class FileKind : std::uint8_t { regular, block_device };
+enum class Caching : std::uint8_t { direct, buffered };
+enum class OpenMode : bool { read_only, read_write };
+
+class FileHandle {
+ public:
+  struct Facts {
+    std::uint64_t size_bytes = 0;
+    std::uint32_t logical_block_bytes = 512;
+    std::uint32_t discard_granularity_bytes = 4096;
+    FileKind kind = FileKind::regular;
+    Caching caching = Caching::direct;
+    bool discards = false;
+    bool zero_ranges = false;   // the file system has FALLOC_FL_ZERO_RANGE
+  };
+
+  // Takes a lock that keeps other processes of ours, and other devices of this one, off the file.
+  [[nodiscard]] static tl::expected<FileHandle, std::string> open(const std::string& path,
+                                                                  OpenMode mode);
+  ~FileHandle();
+  FileHandle(FileHandle&& other) noexcept
+      : path_{std::move(other.path_)}, facts_{other.facts_}, fd_{std::exchange(other.fd_, -1)} {}
+  FileHandle& operator=(FileHandle&&) = delete;
+  FileHandle(const FileHandle&) = delete;
+  FileHandle& operator=(const FileHandle&) = delete;
+
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  [[nodiscard]] const Facts& facts() const noexcept { return facts_; }
+
+ private:
+  FileHandle(std::string path, int fd) noexcept : path_{std::move(path)}, fd_{fd} {}
+  std::string path_;
+  Facts facts_;
+  int fd_;
+};
+
+}   // namespace real_io
