@@ -1,0 +1,54 @@
+// The subcommands of `wavetank`. Each returns the exit code: 0 nothing found, 1 something found,
+// 2 usage or environment.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace program {
+
+struct SearchOptions {
+  std::string scenario;             // or
+  std::filesystem::path workload;   // a TOML file
+  std::string strategy = "portfolio";
+  std::uint64_t seed = 1;
+  std::uint64_t schedules = 20000;
+  double seconds = 0;       // 0: no limit
+  std::uint32_t jobs = 0;   // 0: one a core
+  std::uint32_t schedules_per_workload = 8;
+  bool keep_going = false;   // look for more defects after the first
+  std::filesystem::path out = "out";
+  std::string mutant;   // for the record: this program is the tank around it
+  bool json = false;
+  bool quiet = false;
+};
+int search(const SearchOptions& options);
+
+struct ReplayOptions {
+  std::filesystem::path trace;   // a trace file, or a finding's folder
+  bool strict = false;           // the first divergence is an error
+  bool json = false;
+};
+int replay(const ReplayOptions& options);
+
+struct ShrinkOptions {
+  std::filesystem::path trace;
+  std::filesystem::path out;
+  double seconds = 60;
+};
+int shrink(const ShrinkOptions& options);
+
+struct RenderOptions {
+  std::filesystem::path trace;
+  std::string format = "svg";   // svg, dot, html, json, story
+  std::filesystem::path out;    // empty: standard output
+};
+int render(const RenderOptions& options);
+
+int list(const std::string& what, bool json);
+int check_thin(const std::filesystem::path& image, std::optional<std::uint64_t> data_blocks,
+               bool json);
+
+}   // namespace program

@@ -1,0 +1,158 @@
+// wavetank: search for races, replay, shrink and draw what was found, check real images.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "sim/program/commands.h"
+#include "sim/program/mutant.h"
+
+namespace program {
+namespace {
+
+constexpr int kUsage = 2;
+
+// Becomes the tank around the mutant, with the same arguments but for --mutant, which turns into
+// the record of what is being searched.
+int become_mutant(const std::string& wanted, int argc, char** argv) {
+  const auto mutant = find_mutant(wanted);
+  if (!mutant) {
+    fmt::print(stderr, "wavetank: {}\n", mutant.error());
+    return kUsage;
+  }
+  const auto path = built_mutant(*mutant);
+  if (!path) {
+    fmt::print(stderr, "wavetank: {}\n", path.error());
+    return kUsage;
+  }
+  std::vector<std::string> words{path->string()};
+  for (int i = 1; i < argc; ++i) {
+    const std::string word{argv[i]};
+    if (word == "--mutant") {
+      ++i;
+    } else if (!word.starts_with("--mutant=")) {
+      words.push_back(word);
+    }
+  }
+  // The name alone: the record must not depend on where anything lies.
+  words.push_back("--as-mutant=" + (wanted.ends_with(".patch") ? wanted : mutant->name));
+  std::vector<char*> arguments;
+  for (std::string& word : words)
+    arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  execv(arguments[0], arguments.data());
+  fmt::print(stderr, "wavetank: {} cannot be run\n", path->string());
+  return kUsage;
+}
+
+int dispatch(int argc, char** argv) {
+  CLI::App app{"Wavetank: searches a storage engine for races, and proves what it finds."};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "wavetank 0.1.0");
+
+  std::string mutant;
+  std::string as_mutant;
+  const auto with_mutant = [&](CLI::App* command) {
+    command->add_option("--mutant", mutant,
+                        "a mutant's id or name, or the path of a patch to engine/");
+    command->add_option("--as-mutant", as_mutant)->group("");
+  };
+
+  SearchOptions search_options;
+  CLI::App* const search_command = app.add_subcommand("search", "run many schedules of a scenario");
+  search_command->add_option("--scenario", search_options.scenario,
+                             "see `wavetank list scenarios`");
+  search_command->add_option("--workload", search_options.workload, "one workload, a TOML file");
+  search_command->add_option("--strategy", search_options.strategy,
+                             "see `wavetank list strategies`");
+  search_command->add_option("--seed", search_options.seed, "the first seed");
+  search_command->add_option("--schedules", search_options.schedules, "how many to run");
+  search_command->add_option("--time", search_options.seconds, "stop after so many seconds");
+  search_command->add_option("--jobs", search_options.jobs, "worker processes; 0: one a core");
+  search_command->add_option("--per-workload", search_options.schedules_per_workload,
+                             "schedules tried on each generated workload");
+  search_command->add_flag("--keep-going", search_options.keep_going,
+                           "look for further defects after the first");
+  search_command->add_option("--out", search_options.out, "where findings go");
+  search_command->add_flag("--json", search_options.json, "the result as JSON");
+  search_command->add_flag("--quiet", search_options.quiet, "no live line");
+  with_mutant(search_command);
+
+  ReplayOptions replay_options;
+  CLI::App* const replay_command = app.add_subcommand("replay", "run a trace's schedule again");
+  replay_command->add_option("trace", replay_options.trace, "a trace, or a finding's folder")
+      ->required();
+  replay_command->add_flag("--strict", replay_options.strict, "a divergence is an error");
+  replay_command->add_flag("--json", replay_options.json, "the result as JSON");
+  with_mutant(replay_command);
+
+  ShrinkOptions shrink_options;
+  CLI::App* const shrink_command = app.add_subcommand("shrink", "make a trace smaller");
+  shrink_command->add_option("trace", shrink_options.trace, "a trace, or a finding's folder")
+      ->required();
+  shrink_command->add_option("--out", shrink_options.out, "folder for the result");
+  shrink_command->add_option("--time", shrink_options.seconds, "stop after so many seconds");
+  with_mutant(shrink_command);
+
+  RenderOptions render_options;
+  CLI::App* const render_command = app.add_subcommand("render", "draw a trace");
+  render_command->add_option("trace", render_options.trace, "a trace, or a finding's folder")
+      ->required();
+  render_command
+      ->add_option("--format", render_options.format, "svg, dot, html, json (trace events), story")
+      ->check(CLI::IsMember({"svg", "dot", "html", "json", "story"}));
+  render_command->add_option("--out", render_options.out, "a file; standard output without");
+
+  std::string what;
+  bool list_json = false;
+  CLI::App* const list_command = app.add_subcommand("list", "what there is");
+  list_command->add_option("what", what, "scenarios, mutants, strategies or checkers")
+      ->required()
+      ->check(CLI::IsMember({"scenarios", "mutants", "strategies", "checkers"}));
+  list_command->add_flag("--json", list_json, "as JSON");
+
+  CLI::App* const check_command = app.add_subcommand("check", "check a real metadata image");
+  check_command->require_subcommand(1);
+  CLI::App* const check_thin_command = check_command->add_subcommand(
+      "thin", "metadata of a thin pool; exit 0 clean, 1 leaks only, 2 damaged");
+  std::filesystem::path image;
+  std::optional<std::uint64_t> data_blocks;
+  bool check_json = false;
+  check_thin_command->add_option("image", image, "a file or block device; only read")->required();
+  check_thin_command->add_option("--data-blocks", data_blocks,
+                                 "size of the data device in data blocks");
+  check_thin_command->add_flag("--json", check_json, "as JSON");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+
+  if (!mutant.empty()) return become_mutant(mutant, argc, argv);
+  if (*search_command) {
+    search_options.mutant = as_mutant;
+    return search(search_options);
+  }
+  if (*replay_command) return replay(replay_options);
+  if (*shrink_command) return shrink(shrink_options);
+  if (*render_command) return render(render_options);
+  if (*list_command) return list(what, list_json);
+  return check_thin(image, data_blocks, check_json);
+}
+
+}   // namespace
+}   // namespace program
+
+int main(int argc, char** argv) {
+  try {
+    return program::dispatch(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "wavetank: {}\n", error.what());
+    return 2;
+  }
+}

@@ -1,0 +1,140 @@
+#include "sim/program/mutant.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+// Where this program was built, and from what: set by the build.
+#ifndef WAVETANK_SOURCE_DIR
+#define WAVETANK_SOURCE_DIR "."
+#endif
+#ifndef WAVETANK_BINARY_DIR
+#define WAVETANK_BINARY_DIR "."
+#endif
+
+namespace program {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path source_dir() {
+  return WAVETANK_SOURCE_DIR;
+}
+fs::path binary_dir() {
+  return WAVETANK_BINARY_DIR;
+}
+
+std::map<std::string, std::string> header_of(const fs::path& patch) {
+  std::map<std::string, std::string> header;
+  std::ifstream file{patch};
+  std::string line;
+  std::string key;
+  while (std::getline(file, line)) {
+    if (line.starts_with("diff ") || line.starts_with("--- ")) break;
+    const bool goes_on = !line.empty() && std::isspace(static_cast<unsigned char>(line[0])) != 0;
+    if (goes_on && !key.empty()) {
+      header[key] += ' ';
+      header[key] += line.substr(line.find_first_not_of(" \t"));
+      continue;
+    }
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    key = line.substr(0, colon);
+    const std::size_t value = line.find_first_not_of(" \t", colon + 1);
+    header[key] = value == std::string::npos ? "" : line.substr(value);
+  }
+  return header;
+}
+
+Mutant read_mutant(const fs::path& patch) {
+  std::map<std::string, std::string> header = header_of(patch);
+  Mutant mutant;
+  mutant.name = patch.stem().string();
+  mutant.id = header["Id"].empty() ? mutant.name : header["Id"];
+  mutant.title = header["Title"];
+  mutant.undoes = header["Undoes"];
+  mutant.consequence = header["Consequence"];
+  mutant.noticed_by = header["Noticed-by"];
+  mutant.scenario = header["Scenario"];
+  mutant.patch = patch;
+  return mutant;
+}
+
+// Runs a program and waits; its output goes where ours goes.
+int run(const std::vector<std::string>& words) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::vector<char*> arguments;
+    for (const std::string& word : words)
+      arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    execvp(arguments[0], arguments.data());
+    _exit(127);
+  }
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) < 0 || !WIFEXITED(status)) return 127;
+  return WEXITSTATUS(status);
+}
+
+}   // namespace
+
+std::vector<Mutant> list_mutants() {
+  std::vector<Mutant> mutants;
+  std::error_code ignored;
+  for (const auto& entry :
+       fs::directory_iterator{source_dir() / "scenarios" / "mutants", ignored}) {
+    if (entry.path().extension() == ".patch") mutants.push_back(read_mutant(entry.path()));
+  }
+  std::sort(mutants.begin(), mutants.end(),
+            [](const Mutant& a, const Mutant& b) { return a.name < b.name; });
+  return mutants;
+}
+
+tl::expected<Mutant, std::string> find_mutant(std::string_view wanted) {
+  if (wanted.ends_with(".patch")) {
+    const fs::path path{wanted};
+    if (!fs::is_regular_file(path)) return tl::unexpected(fmt::format("{}: no such patch", wanted));
+    return read_mutant(fs::absolute(path));
+  }
+  std::vector<Mutant> begins;
+  for (Mutant& mutant : list_mutants()) {
+    if (mutant.id == wanted || mutant.name == wanted) return mutant;
+    if (mutant.name.starts_with(wanted)) begins.push_back(std::move(mutant));
+  }
+  if (begins.size() == 1) return begins.front();
+  if (begins.empty())
+    return tl::unexpected(fmt::format("no mutant '{}': see `wavetank list mutants`", wanted));
+  std::string names;
+  for (const Mutant& mutant : begins)
+    names += (names.empty() ? "" : ", ") + mutant.name;
+  return tl::unexpected(fmt::format("'{}' may be {}", wanted, names));
+}
+
+tl::expected<fs::path, std::string> built_mutant(const Mutant& mutant) {
+  const fs::path out = binary_dir() / "mutants" / mutant.name;
+  const fs::path made = out / "wavetank";
+  std::error_code missing;
+  const auto built = fs::last_write_time(made, missing);
+  if (!missing && built >= fs::last_write_time(mutant.patch) &&
+      built >= fs::last_write_time(binary_dir() / "wavetank", missing)) {
+    return made;
+  }
+  const fs::path script = source_dir() / "scenarios" / "mutants" / "build.py";
+  if (!fs::is_regular_file(script))
+    return tl::unexpected(fmt::format("mutant {} is not built, and the sources are not at {}",
+                                      mutant.name, source_dir().string()));
+  fmt::print(stderr, "building mutant {}\n", mutant.name);
+  const int status = run({"python3", script.string(), "--build", binary_dir().string(), "--patch",
+                          mutant.patch.string(), "--out", out.string()});
+  if (status != 0) return tl::unexpected(fmt::format("mutant {} could not be built", mutant.name));
+  return made;
+}
+
+}   // namespace program
