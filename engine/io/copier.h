@@ -17,7 +17,7 @@
 
 #include "engine/env/block_device.h"
 #include "engine/env/buffer.h"
-#include "engine/fiber/spin_lock.h"
+#include "engine/fiber/waiters.h"
 
 namespace engine::io {
 
@@ -37,6 +37,7 @@ struct CopyJob {
 
   // --- For the copier. ---
   boost::intrusive::list_member_hook<> hook;
+  std::uint64_t chunk_sectors = 0;
   std::uint64_t next = 0;        // sectors given to chunks so far
   std::uint32_t in_flight = 0;   // chunks
   Errc status = Errc::ok;        // the first error
@@ -66,21 +67,30 @@ class Copier {
 
  private:
   struct Chunk;
+  enum class Step : std::uint8_t { reading, writing, zeroing };
   using JobList = boost::intrusive::list<
       CopyJob,
       boost::intrusive::member_hook<CopyJob, boost::intrusive::list_member_hook<>, &CopyJob::hook>>;
+  struct ChunkBase : boost::intrusive::list_base_hook<> {};
+  using ChunkList = boost::intrusive::list<ChunkBase>;
 
   static void chunk_ended(Bio& bio);
   void run(std::source_location where);
+  [[nodiscard]] Chunk* next_step(JobList& finished);
+  [[nodiscard]] Chunk* free_chunk();
+  void begin(Chunk& chunk, CopyJob& job);
+  [[nodiscard]] bool after(Chunk& chunk, JobList& finished);
+  static void set_bio(Chunk& chunk, Step step, BioOp op, std::byte* data);
 
+  const char* name_;
   Options options_;
-  mutable SpinLock lock_;
-  JobList waiting_ ABSL_GUARDED_BY(lock_);   // have chunks that have not begun
-  std::uint64_t jobs_ ABSL_GUARDED_BY(lock_) = 0;
-  std::vector<std::unique_ptr<Chunk>> chunks_ ABSL_GUARDED_BY(lock_);
-  Chunk* free_ ABSL_GUARDED_BY(lock_) = nullptr;
-  Chunk* ended_ ABSL_GUARDED_BY(lock_) = nullptr;   // came back; their next step is due
-  bool running_ ABSL_GUARDED_BY(lock_) = false;     // somebody is in run()
+  mutable RawLock raw_;   // guards all below
+  JobList waiting_;       // have chunks that have not begun
+  std::uint64_t jobs_ = 0;
+  std::vector<std::unique_ptr<Chunk>> chunks_;
+  ChunkList free_;
+  ChunkList ended_;        // came back: their next step is due
+  bool running_ = false;   // somebody is in run()
   AlignedBuffer zeroes_;
 };
 

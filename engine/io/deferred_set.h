@@ -70,9 +70,9 @@ class DeferredSet {
   };
 
   [[nodiscard]] std::uint32_t sum(std::uint32_t slot) const noexcept;
-  void sweep(WorkList& ready, std::source_location where);
+  void uncount(std::uint32_t slot, std::source_location where);
   void collect(WorkList& ready) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
-  [[nodiscard]] bool close_generation() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  static void run(WorkList& ready);
 
   SyncObject object_;
   SpinLock lock_;

@@ -38,7 +38,7 @@ class SlotPool {
 
   // Any context. Null when `capacity` slots are in use. The bytes are uninitialised.
   [[nodiscard]] void* try_take();
-  // Suspends while none is free; first come, first served. Bounded pools only.
+  // Suspends while none is free; waiters are woken in the order they came.
   [[nodiscard]] void* take_or_wait(std::source_location where);
   // Any context.
   void give(void* slot, std::source_location where);
@@ -62,23 +62,24 @@ class SlotPool {
   };
   struct Slab {
     Slab* next;
+    std::size_t bytes;
   };
 
   [[nodiscard]] static std::uint32_t my_shard() noexcept { return t_thread.thread_index % kShards; }
-  [[nodiscard]] void* take_local(Shard& shard) noexcept;
+  [[nodiscard]] void* pop(Shard& shard) noexcept;
   [[nodiscard]] bool refill(Shard& shard);
   [[nodiscard]] void* steal() noexcept;
-  void grow(Shard& shard) noexcept;
+  void grow();
+  void spill(Shard& shard) noexcept;
   void wake_one(std::source_location where);
 
   SyncObject object_;
-  std::size_t slot_bytes_;
+  std::size_t slot_bytes_ = 0;
   std::size_t slot_align_;
   std::size_t capacity_;
   std::array<Shard, kShards> shards_;
   RawLock central_;                    // taken inside a shard's lock
   FreeSlot* central_free_ = nullptr;   // guarded by central_
-  std::size_t central_count_ = 0;      // guarded by central_
   std::size_t allocated_ = 0;          // slots in all slabs; guarded by central_
   Slab* slabs_ = nullptr;              // guarded by central_
   std::atomic<std::uint32_t> waiting_{0};

@@ -118,8 +118,8 @@ class Prison {
       Cell& cell, std::source_location where = std::source_location::current());
 
   [[nodiscard]] std::uint64_t range_blocks_max() const noexcept { return range_blocks_max_; }
-  // Cells that are claimed.
-  [[nodiscard]] std::size_t held() const noexcept;
+  // Cells that are claimed. Exact when nobody is in the prison; takes no lock.
+  [[nodiscard]] std::size_t held() const noexcept ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
  private:
   struct Order {
@@ -138,6 +138,8 @@ class Prison {
 
   [[nodiscard]] Shard& shard_of(const CellKey& key) noexcept;
   [[nodiscard]] static Cell* find_overlap(Tree& cells, const CellKey& key) noexcept;
+  void claim(Tree& cells, const CellKey& key, Bio* holder, Cell& memory,
+             std::source_location where);
   void visit_release_with(Cell& cell, VisitBios visit, void* argument, std::source_location where);
   void unlink(Shard& shard, Cell& cell, std::source_location where);
 
@@ -147,7 +149,7 @@ class Prison {
 };
 
 // A claim without a bio that ends with its scope, unless it is kept. Inmates go to `on_release`.
-// Made by hold() after Prison::try_lock or ::detain answered that the caller holds the cell.
+// Made after Prison::try_lock answered that the caller holds the cell.
 class CellHold {
  public:
   CellHold(Prison& prison, CellPool& pool, Cell& cell, BioList& inmates_to) noexcept
