@@ -76,13 +76,12 @@ std::string to_text(const Finding& finding) {
 
 void Findings::count(Rule rule, Severity severity) {
   ++total_;
-  ++by_rule_[static_cast<std::size_t>(rule)];
-  ++by_severity_[static_cast<std::size_t>(severity)];
+  ++counts_[static_cast<std::size_t>(rule)][static_cast<std::size_t>(severity)];
 }
 
 void Findings::add(Rule rule, Severity severity, std::uint64_t block, std::string field,
                    std::string found, std::string expected) {
-  const bool keep = keeps(rule);
+  const bool keep = keeps(rule, severity);
   count(rule, severity);
   if (!keep) return;
   kept_.push_back({rule, severity, block, std::move(field), std::move(found), std::move(expected)});
@@ -90,8 +89,7 @@ void Findings::add(Rule rule, Severity severity, std::uint64_t block, std::strin
 
 void Findings::clear() {
   total_ = 0;
-  by_rule_.fill(0);
-  by_severity_.fill(0);
+  counts_ = {};
   kept_.clear();
 }
 

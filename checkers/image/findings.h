@@ -1,6 +1,6 @@
 // What a checker of images says: findings, each with the rule it breaks, the block, the field, what
-// was found there and what was expected. Kept per rule up to a limit, counted exactly beyond it, so
-// that a hostile image cannot make a report grow without bound.
+// was found there and what was expected. Kept per rule and severity up to a limit, counted exactly
+// beyond it, so that a hostile image cannot make a report grow without bound.
 #pragma once
 
 #include <array>
@@ -72,8 +72,10 @@ class Findings {
            std::string expected);
   void clear();
 
-  // Whether one more finding of this rule would still be kept: spares the work of describing it.
-  [[nodiscard]] bool keeps(Rule rule) const { return of_rule(rule) < kept_per_rule_; }
+  // Whether one more finding of this kind would still be kept: spares the work of describing it.
+  [[nodiscard]] bool keeps(Rule rule, Severity severity) const {
+    return cell(rule, severity) < kept_per_rule_;
+  }
   // Counts a finding without keeping it.
   void count(Rule rule, Severity severity);
   [[nodiscard]] std::size_t kept_per_rule() const { return kept_per_rule_; }
@@ -82,17 +84,26 @@ class Findings {
   [[nodiscard]] bool empty() const { return total_ == 0; }
   [[nodiscard]] std::uint64_t total() const { return total_; }
   [[nodiscard]] std::uint64_t of_rule(Rule rule) const {
-    return by_rule_[static_cast<std::size_t>(rule)];
+    std::uint64_t sum = 0;
+    for (const std::uint64_t count : counts_[static_cast<std::size_t>(rule)])
+      sum += count;
+    return sum;
   }
   [[nodiscard]] std::uint64_t of_severity(Severity severity) const {
-    return by_severity_[static_cast<std::size_t>(severity)];
+    std::uint64_t sum = 0;
+    for (const auto& of_rule : counts_)
+      sum += of_rule[static_cast<std::size_t>(severity)];
+    return sum;
   }
 
  private:
+  [[nodiscard]] std::uint64_t cell(Rule rule, Severity severity) const {
+    return counts_[static_cast<std::size_t>(rule)][static_cast<std::size_t>(severity)];
+  }
+
   std::size_t kept_per_rule_;
   std::uint64_t total_{0};
-  std::array<std::uint64_t, kRules> by_rule_{};
-  std::array<std::uint64_t, 4> by_severity_{};
+  std::array<std::array<std::uint64_t, 4>, kRules> counts_{};   // by rule and severity
   std::vector<Finding> kept_;
 };
 

@@ -329,7 +329,7 @@ void ThinPoolWalk::find_uses(const std::vector<std::uint64_t>& unsound, std::siz
 void ThinPoolWalk::explain_unsound(const std::vector<ThinDevice>& live,
                                    const std::vector<std::uint64_t>& unsound) {
   constexpr std::size_t kExplained = 20;
-  budget_ = 100000;
+  budget_ = 20000;
   std::vector<std::uint64_t> wanted{
       unsound.begin(),
       unsound.begin() + static_cast<std::ptrdiff_t>(std::min(unsound.size(), kExplained))};

@@ -197,7 +197,7 @@ void ThinSpaceMap::differ(std::uint64_t block, std::uint64_t bitmap, std::uint64
   const Rule rule = low ? (metadata ? Rule::metadata_count_low : Rule::data_count_low)
                         : (metadata ? Rule::metadata_count_high : Rule::data_count_high);
   const Severity severity = low ? Severity::fatal : Severity::leak;
-  if (!image_.findings().keeps(rule)) {
+  if (!image_.findings().keeps(rule, severity)) {
     image_.findings().count(rule, severity);
     return;
   }
