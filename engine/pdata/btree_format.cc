@@ -133,4 +133,13 @@ bool same_shape(const NodeView& a, const NodeView& b) noexcept {
          a.max_entries() == b.max_entries();
 }
 
+Result<void> check_neighbours(MetaBlock block, const NodeView& left, const NodeView& right) {
+  if (!same_shape(left, right)) return fail(Errc::corrupt, block.value(), "unlike siblings");
+  if (left.nr_entries() == 0 || right.nr_entries() == 0)
+    return fail(Errc::corrupt, block.value(), "empty node below a root");
+  if (left.key(left.nr_entries() - 1) >= right.key(0))
+    return fail(Errc::corrupt, block.value(), "key order across nodes");
+  return {};
+}
+
 }   // namespace engine::pdata

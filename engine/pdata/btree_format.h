@@ -176,5 +176,9 @@ void move_right(NodeEdit& left, NodeEdit& right, std::uint32_t count) noexcept;
 void move_left(NodeEdit& left, NodeEdit& right, std::uint32_t count) noexcept;
 
 [[nodiscard]] bool same_shape(const NodeView& a, const NodeView& b) noexcept;
+// Before entries move between two nodes under one parent: they must agree in shape and be in order,
+// which bytes from a device may not. Errors: corrupt, naming `block`.
+[[nodiscard]] Result<void> check_neighbours(MetaBlock block, const NodeView& left,
+                                            const NodeView& right);
 
 }   // namespace engine::pdata
