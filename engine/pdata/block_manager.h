@@ -159,6 +159,12 @@ class BlockManager {
   friend class WriteRef;
   struct Impl;
 
+  [[nodiscard]] Result<void> check_exists(MetaBlock block) const;
+  [[nodiscard]] Result<void> check_writable(MetaBlock block) const;
+  // Suspends. Takes over the caller's hold.
+  Result<WriteRef> lock_for_writing(CachedBlock& cached);
+  void forget(MetaBlock block);
+
   BlockDevice& device_;
   const BlockManagerOptions options_;
   std::uint64_t nr_blocks_ = 0;

@@ -54,8 +54,9 @@ class SpaceMapCounts {
 
   // Changed, or new, since the last clear_dirty() of this bitmap.
   [[nodiscard]] bool dirty(std::size_t bitmap) const noexcept { return bitmaps_[bitmap].dirty; }
-  // In ascending order, each once. Cleared ones may still be in it: ask dirty().
-  [[nodiscard]] const std::vector<std::size_t>& dirty_candidates();
+  // In ascending order.
+  [[nodiscard]] std::vector<std::size_t> dirty_bitmaps() const;
+  void mark_dirty(std::size_t bitmap) noexcept { bitmaps_[bitmap].dirty = true; }
   void clear_dirty(std::size_t bitmap) noexcept { bitmaps_[bitmap].dirty = false; }
   // What is now becomes the state at the last commit.
   void committed();
@@ -67,7 +68,7 @@ class SpaceMapCounts {
   void store(std::size_t bitmap, MutableBytes packed) const noexcept;
   // As in an index entry.
   [[nodiscard]] std::uint32_t nr_free(std::size_t bitmap) const noexcept;
-  [[nodiscard]] std::uint32_t none_free_before(std::size_t bitmap) const noexcept;
+  [[nodiscard]] std::uint32_t none_free_before(std::size_t bitmap) noexcept;
 
  private:
   // 32 entries a word, in the disk's order of bits: of each pair the lower bit is the twos, the
@@ -79,7 +80,6 @@ class SpaceMapCounts {
     std::uint32_t nr_used = 0;
     std::uint32_t free_hint = 0;   // no entry below is free now
     bool dirty = false;
-    bool listed = false;   // in dirty_
   };
   [[nodiscard]] std::uint64_t entries_in(std::size_t bitmap) const noexcept;
   [[nodiscard]] std::optional<std::uint64_t> find(std::uint64_t begin,
@@ -87,7 +87,6 @@ class SpaceMapCounts {
   void touch(std::size_t bitmap);
 
   std::vector<Bitmap> bitmaps_;
-  std::vector<std::size_t> dirty_;
   std::vector<std::size_t> changed_;   // bitmaps with a `before`
   std::uint64_t nr_blocks_ = 0;
   std::uint64_t nr_allocated_ = 0;

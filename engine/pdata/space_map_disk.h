@@ -69,6 +69,7 @@ class SpaceMapDisk {
   Result<void> write_back();
   void committed();
   Result<void> load(const SpaceMapRoot& root);
+  Result<void> load_bitmap(std::size_t i, const IndexEntryDisk& entry);
   [[nodiscard]] Result<void> check_in_map(DataBlock block) const;
   Result<void> set_count(DataBlock block, std::uint32_t old_count, std::uint32_t count);
 

@@ -70,10 +70,13 @@ class SpaceMapMetadata {
   void committed();
 
   [[nodiscard]] Result<void> check_in_map(MetaBlock block) const;
+  [[nodiscard]] Result<void> check_used_once(MetaBlock block) const;
+  Result<std::uint64_t> load_bitmaps();
+  Result<void> load_overflow(std::uint64_t many);
   void set_count(MetaBlock block, std::uint32_t count);
   [[nodiscard]] std::uint32_t count_of(MetaBlock block) const;
   Result<void> update_overflow_tree();
-  Result<void> move_if_committed(MetaBlock& place);
+  Result<bool> move_if_committed(MetaBlock& place);
   Result<void> write_bitmaps_and_index();
 
   TransactionManager& tm_;
