@@ -8,7 +8,9 @@ message, then listens; an export is named NAME, or the ID. SIGTERM commits and e
 The control socket takes one pool message a line and answers `ok[ TEXT]` or `error TEXT`.
 """
 
+import hashlib
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -60,7 +62,7 @@ class Server:
         """SIGKILL: no chance to write anything more."""
         self._process.kill()
         self._process.wait()
-        self.socket.unlink(missing_ok=True)
+        shutil.rmtree(self.socket.parent, ignore_errors=True)
 
     def stop(self, timeout=30):
         """SIGTERM, and a clean end."""
@@ -71,6 +73,7 @@ class Server:
         except subprocess.TimeoutExpired as late:
             self.kill()
             raise ServerFailed(f"did not stop within {timeout} s:\n{self.log()}") from late
+        shutil.rmtree(self.socket.parent, ignore_errors=True)
         if status != 0:
             raise ServerFailed(f"ended with {status}:\n{self.log()}")
 
@@ -93,8 +96,6 @@ class Wavetankd(Server):
         self._sockets = short_folder(folder)
         self.control_path = self._sockets / "control"
         listen = self._sockets / "nbd"
-        for stale in (listen, self.control_path):
-            stale.unlink(missing_ok=True)
         command = [case.program("wavetankd"), "serve", "--metadata", meta, "--data", data,
                    "--block-size", str(block_sectors * 512), "--listen", f"unix:{listen}",
                    "--control", f"unix:{self.control_path}"]
@@ -122,17 +123,16 @@ class QemuNbd(Server):
 
     def __init__(self, folder, image):
         listen = short_folder(pathlib.Path(folder)) / "nbd"
-        listen.unlink(missing_ok=True)
         super().__init__(["qemu-nbd", "--persistent", "--shared=4", "--format=raw", "--cache=none",
                           "--discard=unmap", f"--socket={listen}", "--export-name=0", str(image)],
                          folder, listen)
 
 
 def short_folder(folder):
-    """A stable folder under /tmp for the sockets of one test folder."""
-    import hashlib
+    """A folder under /tmp for the sockets of one test folder, gone when its server is."""
     path = pathlib.Path("/tmp") / f"wt-{hashlib.md5(str(folder).encode()).hexdigest()[:12]}"
-    path.mkdir(exist_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
     return path
 
 

@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# ./dev demo: two historical races found, shrunk, replayed and drawn; the engine without them
+# searched clean; a volume on real files served to stock clients and checked. Ends with a table.
+# usage: demo.sh BUILD [FOLDER]
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.."
+PATH=$PATH:/usr/sbin:/sbin
+
+build=${1:-build/release}
+work=${2:-$build/demo}
+jobs=$(nproc)
+schedules=${DEMO_SCHEDULES:-20000}
+wavetank=$build/wavetank
+wavetankd=$build/wavetankd
+sockets=$(mktemp -d /tmp/wavetank-demo.XXXXXX)
+server=
+rows=()
+step_started=$SECONDS
+
+finish() {
+  [[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true
+  rm -rf "$sockets"
+}
+trap finish EXIT
+
+step() {
+  step_started=$SECONDS
+  printf '\n\033[1m-- %s\033[0m\n' "$*"
+}
+row() { rows+=("$1|$2|$((SECONDS - step_started)) s"); }
+fail() {
+  printf '\033[1mdemo: %s\033[0m\n' "$*" >&2
+  [[ ! -s $work/server.log ]] || tail -5 "$work/server.log" >&2
+  exit 1
+}
+
+# The first file below $1 that is named as $2.
+file_of() { find "$1" -type f -name "$2" 2>/dev/null | sort | head -1; }
+# What a report says in its line "KEY: VALUE" (or "KEY VALUE").
+value_of() { sed -nE "s/^ *$2:? +//p" <<<"$1" | head -1; }
+
+# find_race MUTANT SCENARIO: exit status 1 of the search is what we want here.
+find_race() {
+  local mutant=$1 scenario=$2 out=$work/$1-$2 status=0
+  step "mutant $mutant, scenario $scenario: search, shrink"
+  "$wavetank" search --scenario "$scenario" --mutant "$mutant" --seed 1 --jobs "$jobs" \
+    --time "${DEMO_SEARCH_SECONDS:-120}" --out "$out" || status=$?
+  [[ $status -eq 1 ]] || fail "no finding for mutant $mutant with $scenario (exit status $status)"
+  local trace story
+  trace=$(file_of "$out" '*.trace')
+  story=$(file_of "$out" 'story.txt')
+  [[ -n $trace && -n $(file_of "$out" '*.toml') ]] || fail "the finding in $out is not complete"
+  [[ -z $story ]] || sed 's/^/   | /' "$story" | head -40
+
+  local first second
+  first=$("$wavetank" replay "$trace" 2>&1) && fail "the replay of $trace finds nothing"
+  second=$("$wavetank" replay "$trace" 2>&1) && fail "the second replay of $trace finds nothing"
+  first=$(value_of "$first" digest)
+  second=$(value_of "$second" digest)
+  [[ -n $first && $first == "$second" ]] || fail "replays differ: '$first' and '$second'"
+  echo "replayed twice, digest $first both times"
+
+  local svg
+  svg=$(file_of "$out" '*.svg')
+  [[ -n $svg ]] || fail "no picture in $out"
+  rsvg-convert --width 1600 --keep-aspect-ratio --output "${svg%.svg}.png" "$svg"
+  echo "picture: $svg (and .png)"
+  row "race $mutant found with $scenario" "replays to ${first:0:16}"
+}
+
+search_clean() {
+  step "the engine as it is: $schedules schedules of thin-general"
+  "$wavetank" search --scenario thin-general --seed 1 --schedules "$schedules" --jobs "$jobs" \
+    --out "$work/clean" || fail "a finding in the engine itself (see $work/clean)"
+  row "no finding in the engine itself" "$schedules schedules"
+}
+
+blank() {
+  rm -f "$1"
+  truncate -s "$2" "$1"
+}
+
+start_server() {
+  : >"$work/server.log"
+  "$wavetankd" serve --metadata "$work/meta.img" --data "$work/data.img" --block-size 64KiB \
+    --thin 0:256MiB:vol0 --thin 1:256MiB:vol1 --listen "unix:$sockets/nbd" \
+    >>"$work/server.log" 2>&1 &
+  server=$!
+  local _
+  for _ in {1..200}; do
+    [[ ! -S $sockets/nbd ]] || return 0
+    kill -0 "$server" 2>/dev/null || fail "wavetankd did not start"
+    sleep 0.05
+  done
+  fail "wavetankd does not listen"
+}
+
+stop_server() {
+  kill -TERM "$server"
+  wait "$server" || fail "wavetankd ended with $?"
+  server=
+}
+
+uri() { echo "nbd+unix:///$1?socket=$sockets/nbd"; }
+
+serve_for_real() {
+  blank "$work/meta.img" 16M
+  blank "$work/data.img" 1G
+
+  step "a thin volume on real files, served over NBD"
+  start_server
+  head -c 32M /dev/urandom >"$work/original"
+  nbdcopy "$work/original" "$(uri vol0)"
+  qemu-io -f raw "$(uri vol0)" -c 'read -q 0 1M' -c 'write -q -P 0x5a 128M 64k' \
+    -c 'read -q -P 0x5a 128M 64k' -c 'discard -q 128M 64k' -c 'read -q -P 0 128M 64k' -c 'flush' ||
+    fail "qemu-io"
+  fio --name=verify --ioengine=nbd --uri="$(uri vol1)" --rw=randwrite --bs=4k --iodepth=32 \
+    --size=256M --io_size=64M --verify=crc32c --do_verify=1 --verify_fatal=1 --fsync=500 \
+    --output="$work/fio.txt" || fail "fio's verify (see $work/fio.txt)"
+  grep -E '^ +(read|write): IOPS' "$work/fio.txt"
+  stop_server
+  row "volume served to nbdcopy, qemu-io, fio" "$(grep -c 'IOPS=' "$work/fio.txt") verified fio passes"
+
+  step "stopped, started again: read back"
+  start_server
+  nbdcopy "$(uri vol0)" "$work/copy"
+  cmp -n $((32 << 20)) "$work/original" "$work/copy" || fail "the copy differs"
+  stop_server
+  row "read back after a restart" "32 MiB equal"
+
+  step "the metadata, by the kernel's checker and by ours"
+  thin_check -q "$work/meta.img" || fail "thin_check"
+  "$wavetank" check thin "$work/meta.img" || fail "wavetank check thin"
+  row "thin_check and wavetank check thin" "clean"
+  rm -f "$work/original" "$work/copy"
+}
+
+summary() {
+  printf '\n\033[1m%-44s %-28s %8s\033[0m\n' "what" "result" "took"
+  local line what result took
+  for line in "${rows[@]}"; do
+    IFS='|' read -r what result took <<<"$line"
+    printf '%-44s %-28s %8s\n' "$what" "$result" "$took"
+  done
+  printf '\nfindings, pictures and files: %s\n' "$work"
+}
+
+for program in "$wavetank" "$wavetankd"; do
+  [[ -x $program ]] || fail "$program is not built"
+done
+rm -rf "$work"
+mkdir -p "$work"
+find_race S3 thin-general
+find_race S3 "${DEMO_AIMED_S3:-thin-passdown}"
+find_race S5 thin-general
+find_race S5 "${DEMO_AIMED_S5:-thin-lifetime}"
+search_clean
+serve_for_real
+summary
