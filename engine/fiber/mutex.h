@@ -36,6 +36,10 @@ class ABSL_LOCKABLE Mutex {
     return owner_.load(std::memory_order_relaxed);
   }
   [[nodiscard]] const SyncObject& object() const noexcept { return object_; }
+  // The mutex whose object() this is. For reports.
+  [[nodiscard]] static const Mutex& of(const SyncObject& object) noexcept {
+    return reinterpret_cast<const Mutex&>(object);   // its first member
+  }
 
  private:
   static constexpr std::uint32_t kFree = 0;

@@ -38,6 +38,10 @@ class ABSL_LOCKABLE RwLock {
     return owner_.load(std::memory_order_relaxed);
   }
   [[nodiscard]] const SyncObject& object() const noexcept { return object_; }
+  // The lock whose object() this is. For reports.
+  [[nodiscard]] static const RwLock& of(const SyncObject& object) noexcept {
+    return reinterpret_cast<const RwLock&>(object);   // its first member
+  }
 
  private:
   // state_: number of readers, plus kWriter while written, plus kWaiters while the queue is not

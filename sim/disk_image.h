@@ -1,0 +1,83 @@
+// The contents of a simulated disk, as sparse 4 KiB pages that images share until written.
+//
+// A page that is absent reads as zeroes. Copying an image costs a reference per page. Not
+// thread-safe.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+
+#include "engine/base/bytes.h"
+#include "engine/base/units.h"
+
+namespace sim {
+
+inline constexpr std::uint32_t kPageSize = 4096;
+inline constexpr std::uint32_t kPageSectors = kPageSize / engine::kSectorSize;
+
+struct Page {
+  std::uint32_t references = 0;
+  std::array<std::byte, kPageSize> bytes;   // all of it is written when a page is made
+  friend void intrusive_ptr_add_ref(Page* page) noexcept { ++page->references; }
+  friend void intrusive_ptr_release(Page* page) noexcept {
+    if (--page->references == 0) delete page;
+  }
+};
+using PageRef = boost::intrusive_ptr<Page>;   // null: zeroes
+
+// A map from page number to page that is quick to make, to look into and to clear.
+class PageTable {
+ public:
+  struct Entry {
+    std::uint64_t number;
+    PageRef page;
+  };
+  [[nodiscard]] const Entry* find(std::uint64_t number) const noexcept;
+  [[nodiscard]] Entry* find(std::uint64_t number) noexcept;
+  // The entry of `number`, made if need be; `made` says so. Valid until the next put().
+  Entry& put(std::uint64_t number, bool* made = nullptr);
+  void clear() noexcept;
+  // In the order in which they were made.
+  [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
+  [[nodiscard]] std::vector<Entry>& entries() noexcept { return entries_; }
+
+ private:
+  [[nodiscard]] std::size_t bucket(std::uint64_t number) const noexcept;
+  void grow();
+  std::vector<Entry> entries_;
+  std::vector<std::uint32_t> buckets_;   // 1 + index of an entry, 0 for none; a power of two
+};
+
+class DiskImage {
+ public:
+  explicit DiskImage(std::uint64_t sector_count = 0) noexcept : sectors_{sector_count} {}
+
+  [[nodiscard]] std::uint64_t sectors() const noexcept { return sectors_; }
+  // The tail beyond a smaller size is lost.
+  void resize(std::uint64_t sector_count);
+  // Whole sectors, within the image.
+  void read(engine::Sector sector, engine::MutableBytes bytes) const noexcept;
+  void write(engine::Sector sector, engine::ConstBytes bytes);
+
+  [[nodiscard]] const Page* page(std::uint64_t number) const noexcept {
+    const PageTable::Entry* const entry = pages_.find(number);
+    return entry != nullptr ? entry->page.get() : nullptr;
+  }
+  [[nodiscard]] const PageTable& pages() const noexcept { return pages_; }
+  [[nodiscard]] PageTable& pages() noexcept { return pages_; }
+  // Of all contents; the same for equal contents, however they came about.
+  [[nodiscard]] std::uint64_t digest() const;
+
+ private:
+  std::uint64_t sectors_;
+  PageTable pages_;
+};
+
+using DiskImageRef = std::shared_ptr<const DiskImage>;
+
+}   // namespace sim

@@ -1,0 +1,43 @@
+// Something that the environment may do next, beside the fibers: an I/O takes effect or ends, a
+// timer fires, the power goes.
+#pragma once
+
+#include <cstdint>
+
+#include "sim/actor.h"
+#include "sim/schedule.h"
+
+namespace sim {
+
+class SimFiber;
+
+class EnvStep {
+ public:
+  // A step that must happen sooner or later counts as progress to come; one that may happen, such
+  // as a power cut, does not keep a deadlock from being reported.
+  enum class Duty : bool { may_happen, must_happen };
+
+  EnvStep(ChoiceKind choice_kind, ActorId actor, const char* step_name, Duty step_duty) noexcept
+      : id{actor}, name{step_name}, kind{choice_kind}, duty{step_duty} {}
+  EnvStep(const EnvStep&) = delete;
+  EnvStep& operator=(const EnvStep&) = delete;
+
+  // Happens, on whatever stack decides; must not suspend. The step has been withdrawn. Returns the
+  // fiber that it started and that runs at once, or null.
+  virtual SimFiber* happen() = 0;
+
+  ActorId id;
+  const char* name;
+  ChoiceKind kind;
+  Duty duty;
+  // --- For the execution. ---
+  static constexpr std::uint32_t kNotOffered = ~0U;
+  std::uint32_t index = kNotOffered;   // among the steps that may happen now
+  std::uint64_t age = 0;               // ordinal of the offer
+  std::uint64_t priority = 0;          // the strategy's own
+
+ protected:
+  ~EnvStep() = default;
+};
+
+}   // namespace sim

@@ -1,0 +1,69 @@
+// What happened in an execution, kept in memory while tracing is on. Holds no pointer into the
+// execution but string literals, so it outlives it.
+#pragma once
+
+#include <cstdint>
+#include <source_location>
+#include <string>
+#include <vector>
+
+#include "engine/fiber/event.h"
+#include "sim/actor.h"
+#include "sim/schedule.h"
+
+namespace sim {
+
+struct LoggedEvent {
+  std::uint64_t point = 0;   // scheduling points so far
+  std::int64_t time_ns = 0;
+  ActorId actor;   // on whose fiber
+  engine::OpKind op = engine::OpKind::note;
+  engine::ObjectKind object_kind = engine::ObjectKind::none;
+  std::uint32_t object_id = 0;
+  const char* object_name = nullptr;   // may be null
+  std::source_location where{};
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
+  std::uint64_t c = 0;
+  const char* name = nullptr;   // may be null
+};
+
+// A decision that was more than letting the same fiber go on.
+struct LoggedDecision {
+  std::uint64_t point = 0;
+  std::size_t events_before = 0;   // its place among the events
+  std::int64_t time_ns = 0;
+  ActorId from;
+  std::uint32_t from_step = 0;
+  ChoiceKind kind = ChoiceKind::run;
+  ActorId to;   // run: who goes on; effect, complete, fire, step: whose
+  std::uint32_t value = 0;
+  const char* what = nullptr;   // value: the question; else the name of `to`
+  bool preemption = false;      // `from` could have gone on
+  bool deviation = false;       // not what the rule says
+  // What `from` was about to do, or why it stopped.
+  engine::OpKind op = engine::OpKind::note;
+  const char* object_name = nullptr;
+  std::uint32_t object_id = 0;
+  std::source_location where{};
+};
+
+struct LoggedFiber {
+  ActorId id;
+  ActorId parent;
+  const char* name = nullptr;
+  std::source_location where{};
+};
+
+struct EventLog {
+  std::vector<LoggedEvent> events;
+  std::vector<LoggedDecision> decisions;
+  std::vector<LoggedFiber> fibers;
+  void clear() {
+    events.clear();
+    decisions.clear();
+    fibers.clear();
+  }
+};
+
+}   // namespace sim

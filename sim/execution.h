@@ -1,0 +1,235 @@
+// One simulated world: the seeded scheduler that runs fibers, moves time and lets the environment
+// act. Single-threaded; an Execution may be run again and again and keeps its stacks.
+//
+// Invariants: at any moment one fiber runs, or the thread that called run(). Every choice is made
+// in decide(), or in choose(), by the strategy, and recorded where it deviates from the rule of
+// schedule.h. Nothing here depends on addresses, so a seed means one execution.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <utility>
+#include <vector>
+
+#include <boost/intrusive/set.hpp>
+
+#include "engine/base/check.h"
+#include "engine/fiber/executor.h"
+#include "engine/fiber/timer.h"
+#include "sim/env_step.h"
+#include "sim/event_log.h"
+#include "sim/finding.h"
+#include "sim/schedule.h"
+#include "sim/sim_fiber.h"
+#include "sim/strategy.h"
+
+namespace sim {
+
+struct ExecutionOptions {
+  std::uint64_t seed = 0;
+  Strategy* strategy = nullptr;   // null: a random walk
+  // More scheduling points than that are a finding.
+  std::uint64_t points_max = 20'000'000;
+  // A fiber that ran that many points in a row while others could is put aside, so that waiting in
+  // a loop ends. Part of the rule of schedule.h.
+  std::uint64_t turn_points_max = 20'000;
+  // Timers may fire while fibers could still run, as for fibers slowed down by something else.
+  bool timers_race = false;
+  // Keep the event log.
+  bool trace = false;
+  // Events and the bytes that reach devices also enter the digest: slower, and proves more.
+  bool digest_events = false;
+};
+
+struct Outcome {
+  std::optional<Finding> finding;
+  std::uint64_t points = 0;
+  std::uint64_t switches = 0;      // between fibers
+  std::uint64_t preemptions = 0;   // switches away from a fiber that could have gone on
+  std::uint64_t digest = 0;        // of everything that happened; equal for equal executions
+  std::int64_t time_ns = 0;        // simulated
+  Schedule schedule;               // names are filled in only when there is a finding or a trace
+};
+
+class Execution final : public engine::Executor,
+                        private engine::PointHook,
+                        private engine::CheckSink,
+                        private engine::TraceSink {
+ public:
+  explicit Execution(ExecutionOptions options = {});
+  ~Execution() override;
+  Execution(const Execution&) = delete;
+  Execution& operator=(const Execution&) = delete;
+
+  // Prepares for another run. Devices and other objects of the execution must be gone: object ids
+  // begin anew. Called by the constructor.
+  void reset(ExecutionOptions options);
+
+  // Runs `body` on a fiber and returns when every fiber has ended and every I/O with it, or at the
+  // first finding; then the stacks of the other fibers are abandoned, with whatever they own. Valid
+  // until the next reset().
+  template <typename Body>
+  const Outcome& run(Body&& body) {
+    begin_run();
+    spawn("main", std::forward<Body>(body));
+    return finish_run();
+  }
+  [[nodiscard]] const Outcome& outcome() const noexcept { return outcome_; }
+
+  // Any context: ends the execution as failed. Returns only on the thread's own stack; the first
+  // finding stands.
+  void report(Finding finding);
+
+  // A free decision of the environment: a value below `count`. 0 must be the mildest; with `one_in`
+  // above 1 the others are that rare. Recorded, replayed, shrunk. Any context.
+  std::uint32_t choose(const char* what, std::uint32_t count, std::uint32_t one_in = 1);
+
+  // Lets `step` happen at any time from now on, once. Its owner keeps it alive until it has
+  // happened or was withdrawn.
+  void offer(EnvStep& step);
+  void withdraw(EnvStep& step) noexcept;   // no effect when it is not offered
+  // For steps: starts a fiber that runs at once, under the name of `actor`.
+  template <typename Body>
+  SimFiber* start_for_step(ActorId actor, const char* name, Body&& body) {
+    step_actor_ = actor;
+    step_fiber_ = nullptr;
+    spawn(name, std::forward<Body>(body));
+    return std::exchange(step_fiber_, nullptr);
+  }
+  [[nodiscard]] std::uint32_t next_device() noexcept { return devices_++; }
+  [[nodiscard]] ActorId next_step_id() noexcept {
+    return ActorId{ActorKind::step, 0, steps_offered_++};
+  }
+
+  // Listeners get every event from then on, in order of addition. reset() forgets them.
+  void add_sink(engine::TraceSink& sink);
+
+  [[nodiscard]] const EventLog& log() const noexcept { return log_; }
+  [[nodiscard]] const ExecutionOptions& options() const noexcept { return options_; }
+  [[nodiscard]] std::uint64_t points() const noexcept { return points_; }
+  // Who runs. Id 0 on the thread's own stack.
+  [[nodiscard]] const SimFiber& current() const noexcept { return *current_; }
+  [[nodiscard]] bool digests_data() const noexcept { return options_.digest_events; }
+  void digest_value(std::uint64_t value) noexcept { mix(value); }
+  // All fibers of this run that have not ended, by age.
+  [[nodiscard]] std::vector<const SimFiber*> live_fibers() const;
+
+  // --- engine::Executor ---
+  void park(const engine::Point& why) override;
+  void unpark(engine::Fiber& fiber, std::source_location where) noexcept override;
+  void yield(std::source_location where = std::source_location::current()) override;
+  [[nodiscard]] engine::Nanos now() const noexcept override { return now_; }
+  void arm(engine::Timer& timer, engine::Nanos deadline) noexcept override;
+  bool disarm(engine::Timer& timer) noexcept override;
+
+ private:
+  struct EarlierTimer {
+    bool operator()(const engine::Timer& a, const engine::Timer& b) const noexcept {
+      return a.deadline != b.deadline ? a.deadline < b.deadline : a.sequence < b.sequence;
+    }
+  };
+  using Timers = boost::intrusive::set<
+      engine::Timer,
+      boost::intrusive::member_hook<engine::Timer, boost::intrusive::set_member_hook<>,
+                                    &engine::Timer::queue_hook>,
+      boost::intrusive::compare<EarlierTimer>>;
+
+  // The earliest timer fires.
+  class TimerStep final : public EnvStep {
+   public:
+    explicit TimerStep(Execution& execution) noexcept
+        : EnvStep{ChoiceKind::fire, ActorId{ActorKind::timer, 0, 0}, "timer", Duty::must_happen},
+          execution_{execution} {}
+    SimFiber* happen() override { return execution_.fire_timer(); }
+
+   private:
+    Execution& execution_;
+  };
+
+  // --- engine::Executor ---
+  engine::Fiber& new_fiber() override;
+  void start(engine::Fiber& fiber, std::source_location where) override;
+  void finished(engine::Fiber& fiber) override;
+  // --- engine::PointHook ---
+  void point(const engine::Point& point) override;
+  void spin_wait(const engine::Point& point) override;
+  void spin_released(const engine::SyncObject& object) noexcept override;
+  // --- engine::CheckSink, engine::TraceSink ---
+  [[noreturn]] void check_failed(const engine::CheckFailure& failure) noexcept override;
+  void event(const engine::Event& event) noexcept override;
+
+  void begin_run();
+  const Outcome& finish_run();
+  void enter_thread() noexcept;
+  void leave_thread() noexcept;
+  // Whoever goes on after `self`: a fiber, or root_ when the run is over.
+  SimFiber& decide(SimFiber& self, const engine::Point& point);
+  [[nodiscard]] std::uint32_t fallback(const SimFiber& self) noexcept;
+  [[nodiscard]] std::uint32_t oldest_step() const noexcept;
+  void note_decision(SimFiber& self, const engine::Point& point, std::uint32_t pick,
+                     std::uint32_t rule);
+  // Nothing can happen at the present time: true when time moved, false when the run is over.
+  bool advance_time();
+  void refresh_timer_step() noexcept;
+  SimFiber* fire_timer();
+  void switch_away(SimFiber& self, const engine::Point& point);
+  void make_runnable(SimFiber& fiber) noexcept;
+  void stop_running(SimFiber& fiber) noexcept;
+  void refresh_sink() noexcept;
+  void tell(engine::OpKind op, const engine::Fiber& fiber, std::source_location where) noexcept;
+  void fill_names();
+  [[gnu::cold]] void too_many_points(const engine::Point& point);
+  // Keeps the finding; abandons the calling fiber, unless on the thread's own stack.
+  void fail(Finding finding);
+  void mix(std::uint64_t value) noexcept {
+    constexpr std::uint64_t kPrime1 = 0x9E3779B185EBCA87ULL;   // XXH64's round
+    constexpr std::uint64_t kPrime2 = 0xC2B2AE3D27D4EB4FULL;
+    digest_ += value * kPrime2;
+    digest_ = (digest_ << 31U | digest_ >> 33U) * kPrime1;
+  }
+
+  // Hot first.
+  SimFiber* current_;
+  std::uint64_t points_ = 0;
+  std::uint64_t digest_ = 0;
+  std::vector<SimFiber*> runnable_;
+  std::vector<EnvStep*> steps_;
+  Strategy* strategy_ = nullptr;
+  std::uint64_t turn_began_ = 0;   // value of points_ at the last switch
+  std::uint64_t switches_ = 0;
+  std::uint64_t preemptions_ = 0;
+  std::vector<SimFiber*> free_;
+  std::uint32_t used_ = 0;          // of slots_ in this run; free_ holds some of them
+  std::uint32_t live_ = 0;          // fibers that have not ended
+  std::uint32_t must_happen_ = 0;   // of steps_
+  std::uint32_t spinning_ = 0;
+  std::uint32_t spawned_ = 1;
+  std::uint32_t fired_ = 0;
+  std::uint32_t devices_ = 0;
+  std::uint32_t steps_offered_ = 0;
+  std::uint64_t offers_ = 0;
+  std::uint64_t timer_sequence_ = 0;
+  engine::Nanos now_{0};
+  ActorId step_actor_;   // not the default: spawn() serves start_for_step()
+  SimFiber* step_fiber_ = nullptr;
+  Timers timers_;
+  TimerStep timer_step_{*this};
+  bool running_ = false;
+  bool used_up_ = false;   // ran since the last reset
+
+  SimFiber root_;
+  engine::StackPool stacks_;
+  std::vector<std::unique_ptr<SimFiber>> slots_;
+  std::unique_ptr<Strategy> own_strategy_;
+  ExecutionOptions options_;
+  Outcome outcome_;
+  EventLog log_;
+  std::vector<engine::TraceSink*> sinks_;
+  engine::ThreadState saved_thread_;
+  engine::CheckSink* saved_check_sink_ = nullptr;
+  std::uint64_t logged_point_ = 0;
+};
+
+}   // namespace sim

@@ -1,0 +1,383 @@
+#include "sim/sim_device.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <xxhash.h>
+
+#include "sim/rng.h"
+
+namespace sim {
+
+using engine::Bio;
+using engine::BioOp;
+using engine::Errc;
+using engine::kSectorSize;
+using engine::OpKind;
+using engine::Sector;
+
+class SimDevice::Io final : public EnvStep {
+ public:
+  explicit Io(SimDevice& device) noexcept
+      : EnvStep{ChoiceKind::effect, ActorId{}, device.name(), Duty::must_happen}, device_{device} {}
+
+  SimFiber* happen() override {
+    if (kind == ChoiceKind::complete) return device_.start_completion(*this);
+    device_.take_effect(*this);
+    kind = ChoiceKind::complete;
+    device_.execution_.offer(*this);
+    return nullptr;
+  }
+
+  Bio* bio = nullptr;
+  IoRecord record;
+  std::size_t place = 0;   // in in_flight_
+
+ private:
+  SimDevice& device_;
+};
+
+SimDevice::SimDevice(Execution& execution, const char* name, SimDeviceOptions options)
+    : BlockDevice{name},
+      execution_{execution},
+      options_{std::move(options)},
+      sectors_{options_.sectors},
+      index_{execution.next_device()} {
+  if (sectors_ == 0 && options_.image) sectors_ = options_.image->sectors();
+  ENGINE_CHECK(options_.atomic_sectors != 0 && kPageSectors % options_.atomic_sectors == 0,
+               "{}: {} atomic sectors", name, options_.atomic_sectors);
+}
+
+SimDevice::~SimDevice() {
+  for (const auto& io : ios_)
+    execution_.withdraw(*io);
+}
+
+engine::DeviceLimits SimDevice::limits() const noexcept {
+  return {.sectors = sectors_,
+          .logical_block_sectors = options_.logical_block_sectors,
+          .discard_sectors_max = options_.discard_sectors_max,
+          .discard_granularity_sectors = options_.discard_granularity_sectors,
+          .transfer_sectors_max = options_.transfer_sectors_max};
+}
+
+// --- an I/O's life ---
+
+void SimDevice::do_submit(Bio& bio) {
+  if (free_ios_.empty()) {
+    ios_.push_back(std::make_unique<Io>(*this));
+    free_ios_.push_back(ios_.back().get());
+  }
+  Io& io = *free_ios_.back();
+  free_ios_.pop_back();
+  ++submissions_;
+  io.id = ActorId{ActorKind::io, index_, submissions_};
+  io.bio = &bio;
+  io.record = {.ordinal = submissions_,
+               .op = bio.op,
+               .fua = bio.fua,
+               .sector = bio.sector,
+               .sectors = bio.sectors,
+               .status = Errc::ok,
+               .data = bio.data};
+  io.place = in_flight_.size();
+  in_flight_.push_back(&io);
+  for (DeviceObserver* const observer : observers_)
+    observer->submitted(*this, io.record);
+  const bool unsupported = bio.op == BioOp::discard && options_.discard_sectors_max == 0;
+  if (!powered()) io.record.status = Errc::power_lost;
+  if (unsupported) io.record.status = Errc::not_supported;
+  io.kind = io.record.status == Errc::ok ? ChoiceKind::effect : ChoiceKind::complete;
+  execution_.offer(io);
+}
+
+void SimDevice::take_effect(Io& io) {
+  const Bio& bio = *io.bio;
+  io.record.status = fault_of(bio);
+  if (io.record.status == Errc::ok) {
+    apply(bio);
+  } else if (changes_data(bio.op)) {
+    // A write that failed may have been done all the same.
+    if (execution_.choose("failed write is on the disk", 2) != 0) apply(bio);
+  }
+  if (execution_.digests_data() && bio.data != nullptr)
+    execution_.digest_value(XXH64(bio.data, bio.size_bytes(), bio.sector.value()));
+  engine::trace_event(OpKind::bio_effect, &object(), std::source_location::current(),
+                      bio.sector.value(), bio.sectors,
+                      static_cast<std::uint64_t>(bio.op) | (bio.fua ? 0x100U : 0U));
+  for (DeviceObserver* const observer : observers_)
+    observer->took_effect(*this, io.record);
+}
+
+SimFiber* SimDevice::start_completion(Io& io) {
+  return execution_.start_for_step(io.id, name(), [this, &io] { end(io); });
+}
+
+void SimDevice::end(Io& io) {
+  if (io.record.status == Errc::ok && powered() && (io.bio->fua || !options_.write_cache) &&
+      changes_data(io.bio->op))
+    make_durable(io.record.sector.value(), io.record.sectors);
+  for (DeviceObserver* const observer : observers_)
+    observer->completed(*this, io.record);
+  Io* const last = in_flight_.back();
+  in_flight_[io.place] = last;
+  last->place = io.place;
+  in_flight_.pop_back();
+  Bio& bio = *io.bio;
+  const Errc status = io.record.status;
+  free_ios_.push_back(&io);
+  engine::complete(object(), bio, status);   // *this may be gone afterwards
+}
+
+Errc SimDevice::fault_of(const Bio& bio) {
+  const std::uint64_t first = bio.sector.value();
+  const std::uint64_t end = first + std::max<std::uint64_t>(bio.sectors, 1);
+  for (const BadRange& bad : bad_) {
+    if ((bad.ops & op_bit(bio.op)) != 0 && first < bad.end && bad.first < end) return bad.status;
+  }
+  rule_states_.resize(options_.faults.rules.size());
+  for (std::size_t i = 0; i < options_.faults.rules.size(); ++i) {
+    const FaultRule& rule = options_.faults.rules[i];
+    RuleState& state = rule_states_[i];
+    if (state.struck >= rule.count_max || (rule.ops & op_bit(bio.op)) == 0) continue;
+    const std::uint64_t rule_first = rule.sector.value();
+    if (end <= rule_first || (first > rule_first && first - rule_first >= rule.sectors)) continue;
+    ++state.matched;
+    const bool strikes = rule.nth != 0      ? state.matched == rule.nth
+                         : rule.one_in == 1 ? true
+                                            : execution_.choose("fault", 2, rule.one_in) != 0;
+    if (!strikes) continue;
+    ++state.struck;
+    if (rule.lasting) {
+      const std::uint64_t room = ~std::uint64_t{0} - rule_first;
+      const std::uint64_t rule_end = rule_first + std::min(rule.sectors, room);
+      bad_.push_back({rule.ops, std::max(first, rule_first), std::min(end, rule_end), rule.status});
+    }
+    return rule.status;
+  }
+  return Errc::ok;
+}
+
+// --- contents ---
+
+void SimDevice::apply(const Bio& bio) {
+  switch (bio.op) {
+    case BioOp::read:
+      peek(bio.sector, {bio.data, bio.size_bytes()});
+      return;
+    case BioOp::write:
+      change(bio.sector.value(), bio.sectors, bio.data);
+      return;
+    case BioOp::write_zeroes:
+      change(bio.sector.value(), bio.sectors, nullptr);
+      return;
+    case BioOp::discard:
+      discard(bio);
+      return;
+    case BioOp::flush:
+      durable_.clear();
+      return;
+  }
+}
+
+void SimDevice::discard(const Bio& bio) {
+  DiscardLeaves leaves = options_.discard_leaves;
+  if (leaves == DiscardLeaves::chosen)
+    leaves = static_cast<DiscardLeaves>(execution_.choose("discard leaves", 3));
+  if (leaves == DiscardLeaves::old_data) return;
+  if (leaves == DiscardLeaves::zeroes) {
+    change(bio.sector.value(), bio.sectors, nullptr);
+    return;
+  }
+  std::array<std::uint64_t, kSectorSize / sizeof(std::uint64_t)> words;
+  for (std::uint64_t i = 0; i < bio.sectors; ++i) {
+    words.fill(kGarbage + bio.sector.value() + i);
+    change(bio.sector.value() + i, 1, reinterpret_cast<const std::byte*>(words.data()));
+  }
+}
+
+const Page* SimDevice::page(std::uint64_t number) const noexcept {
+  if (const PageTable::Entry* const entry = now_.find(number)) return entry->page.get();
+  return options_.image ? options_.image->page(number) : nullptr;
+}
+
+PageRef SimDevice::page_ref(std::uint64_t number) const noexcept {
+  return PageRef{const_cast<Page*>(page(number))};
+}
+
+void SimDevice::peek(Sector sector, engine::MutableBytes bytes) const noexcept {
+  std::uint64_t at = sector.value() * kSectorSize;
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const std::size_t offset = at % kPageSize;
+    const std::size_t part = std::min<std::size_t>(bytes.size() - done, kPageSize - offset);
+    if (const Page* const from = page(at / kPageSize)) {
+      std::memcpy(bytes.data() + done, from->bytes.data() + offset, part);
+    } else {
+      std::memset(bytes.data() + done, 0, part);
+    }
+    done += part;
+    at += part;
+  }
+}
+
+void SimDevice::change(std::uint64_t sector, std::uint64_t count, const std::byte* data) {
+  while (count != 0) {
+    const auto first = static_cast<std::uint32_t>(sector % kPageSectors);
+    const auto part =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(count, kPageSectors - first));
+    change_page(sector / kPageSectors, first, part, data);
+    sector += part;
+    count -= part;
+    if (data != nullptr) data += std::size_t{part} * kSectorSize;
+  }
+}
+
+void SimDevice::change_page(std::uint64_t number, std::uint32_t first, std::uint32_t count,
+                            const std::byte* data) {
+  bool made = false;
+  PageTable::Entry& durable = durable_.put(number, &made);
+  if (made) durable.page = page_ref(number);
+  PageTable::Entry& entry = now_.put(number, &made);
+  if (made && options_.image) entry.page = PageRef{const_cast<Page*>(options_.image->page(number))};
+  if (data == nullptr && (count == kPageSectors || !entry.page)) {
+    entry.page = nullptr;
+    return;
+  }
+  if (!entry.page || entry.page->references > 1) {
+    const PageRef old = entry.page;
+    entry.page = new Page;
+    if (count != kPageSectors) {
+      if (old) {
+        entry.page->bytes = old->bytes;
+      } else {
+        entry.page->bytes.fill(std::byte{0});
+      }
+    }
+  }
+  std::byte* const to = entry.page->bytes.data() + std::size_t{first} * kSectorSize;
+  const std::size_t size = std::size_t{count} * kSectorSize;
+  if (data != nullptr) {
+    std::memcpy(to, data, size);
+  } else {
+    std::memset(to, 0, size);
+  }
+}
+
+namespace {
+
+// Puts sectors [first, first + count) of `from` into `to`, which may be shared or null.
+void copy_sectors(PageRef& to, const Page* from, std::uint32_t first, std::uint32_t count) {
+  if (to.get() == from) return;
+  if (!to || to->references > 1) {
+    const PageRef old = to;
+    to = new Page;
+    if (old) {
+      to->bytes = old->bytes;
+    } else {
+      to->bytes.fill(std::byte{0});
+    }
+  }
+  std::byte* const target = to->bytes.data() + std::size_t{first} * kSectorSize;
+  const std::size_t size = std::size_t{count} * kSectorSize;
+  if (from != nullptr) {
+    std::memcpy(target, from->bytes.data() + std::size_t{first} * kSectorSize, size);
+  } else {
+    std::memset(target, 0, size);
+  }
+}
+
+}   // namespace
+
+void SimDevice::make_durable(std::uint64_t sector, std::uint64_t count) {
+  while (count != 0) {
+    const auto first = static_cast<std::uint32_t>(sector % kPageSectors);
+    const auto part =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(count, kPageSectors - first));
+    if (PageTable::Entry* const entry = durable_.find(sector / kPageSectors)) {
+      if (part == kPageSectors) {
+        entry->page = page_ref(sector / kPageSectors);
+      } else {
+        copy_sectors(entry->page, page(sector / kPageSectors), first, part);
+      }
+    }
+    sector += part;
+    count -= part;
+  }
+}
+
+// --- power ---
+
+void SimDevice::power_cut() {
+  if (!powered()) return;
+  crash_ = choose_crash_image();
+  for (DeviceObserver* const observer : observers_)
+    observer->power_cut(*this);
+  for (Io* const io : in_flight_) {
+    io->record.status = Errc::power_lost;
+    io->kind = ChoiceKind::complete;
+  }
+}
+
+DiskImageRef SimDevice::snapshot() const {
+  auto image = options_.image ? std::make_shared<DiskImage>(*options_.image)
+                              : std::make_shared<DiskImage>(sectors_);
+  for (const PageTable::Entry& entry : now_.entries())
+    image->pages().put(entry.number).page = entry.page;
+  image->resize(sectors_);
+  return image;
+}
+
+DiskImageRef SimDevice::durable_snapshot() const {
+  auto image = std::make_shared<DiskImage>(*snapshot());
+  for (const PageTable::Entry& entry : durable_.entries())
+    image->pages().put(entry.number).page = entry.page;
+  return image;
+}
+
+DiskImageRef SimDevice::choose_crash_image() {
+  enum class Keeps : std::uint32_t { all, none, pages, sectors, prefix, kCount };
+  const auto keeps =
+      static_cast<Keeps>(execution_.choose("cut keeps", static_cast<std::uint32_t>(Keeps::kCount)));
+  // Writes under way may reach the disk in part.
+  const bool torn = execution_.choose("cut tears writes in flight", 2) != 0;
+  Rng rng;
+  if (torn || (keeps != Keeps::all && keeps != Keeps::none))
+    rng.reseed(execution_.choose("cut subset", ~0U));
+  if (torn) {
+    const std::size_t count = in_flight_.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const Io& io = *in_flight_[i];
+      if (io.kind != ChoiceKind::effect) continue;
+      if (io.record.op != BioOp::write && io.record.op != BioOp::write_zeroes) continue;
+      const std::uint64_t group = options_.atomic_sectors;
+      for (std::uint64_t s = 0; s < io.record.sectors; s += group) {
+        if (rng.one_in(2)) continue;
+        const std::uint64_t part = std::min(group, io.record.sectors - s);
+        change(io.record.sector.value() + s, part,
+               io.record.data != nullptr ? io.record.data + s * kSectorSize : nullptr);
+      }
+    }
+  }
+  auto image = std::make_shared<DiskImage>(*snapshot());
+  if (keeps == Keeps::all) return image;
+  const auto pages = static_cast<std::uint32_t>(durable_.entries().size());
+  const std::uint32_t kept = keeps == Keeps::prefix && pages != 0 ? rng.below(pages + 1) : 0;
+  std::uint32_t place = 0;
+  for (const PageTable::Entry& entry : durable_.entries()) {
+    PageRef& now = image->pages().put(entry.number).page;
+    const bool lost = keeps == Keeps::none || (keeps == Keeps::prefix && place >= kept) ||
+                      (keeps == Keeps::pages && rng.one_in(2));
+    ++place;
+    if (lost) {
+      now = entry.page;
+    } else if (keeps == Keeps::sectors) {
+      for (std::uint32_t s = 0; s < kPageSectors; s += options_.atomic_sectors) {
+        if (rng.one_in(2)) copy_sectors(now, entry.page.get(), s, options_.atomic_sectors);
+      }
+    }
+  }
+  return image;
+}
+
+}   // namespace sim

@@ -1,0 +1,121 @@
+// A simulated disk. An I/O is submitted, takes effect at some later step of the execution, and ends
+// at a later one still; those in flight pass each other.
+//
+// Volatile cache: what a write, zeroing or discard changed is visible at once to later reads and
+// survives a power cut only if a flush took effect after it, or it was FUA and has ended. Otherwise
+// the cut keeps any part of it, by sector, as the environment decides.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "engine/env/block_device.h"
+#include "sim/device_observer.h"
+#include "sim/disk_image.h"
+#include "sim/execution.h"
+#include "sim/fault_plan.h"
+
+namespace sim {
+
+enum class DiscardLeaves : std::uint8_t {
+  zeroes,
+  old_data,
+  garbage,   // words of kGarbage, plus the sector's number
+  chosen,    // any of the three, decided when it takes effect
+};
+inline constexpr std::uint64_t kGarbage = 0xD15CA2DED0000000ULL;
+
+struct SimDeviceOptions {
+  std::uint64_t sectors = 0;   // 0: the image's
+  DiskImageRef image = {};     // what is on it; null: zeroes
+  bool write_cache = true;     // false: every write is durable when it has ended
+  // A power cut keeps or loses groups of that many sectors as one.
+  std::uint32_t atomic_sectors = 1;
+  std::uint32_t logical_block_sectors = 1;
+  std::uint64_t discard_sectors_max = 1U << 20U;   // 0: no discards
+  std::uint32_t discard_granularity_sectors = 1;
+  std::uint64_t transfer_sectors_max = 2048;
+  DiscardLeaves discard_leaves = DiscardLeaves::chosen;
+  FaultPlan faults = {};
+};
+
+class SimDevice final : public engine::BlockDevice {
+ public:
+  SimDevice(Execution& execution, const char* name, SimDeviceOptions options);
+  ~SimDevice() override;
+
+  [[nodiscard]] engine::DeviceLimits limits() const noexcept override;
+
+  // --- Power ---
+  // Freezes the device: what is in flight and what comes later ends with power_lost. What is left
+  // on it is decided now. Any context; no scheduling point.
+  void power_cut();
+  [[nodiscard]] bool powered() const noexcept { return crash_ == nullptr; }
+  // What the cut left, to boot from.
+  [[nodiscard]] DiskImageRef crash_image() const noexcept { return crash_; }
+
+  // --- Looking, without I/O ---
+  // What reads would see now.
+  void peek(engine::Sector sector, engine::MutableBytes bytes) const noexcept;
+  [[nodiscard]] DiskImageRef snapshot() const;
+  // What would certainly survive a power cut.
+  [[nodiscard]] DiskImageRef durable_snapshot() const;
+  [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.size(); }
+  [[nodiscard]] std::uint32_t submissions() const noexcept { return submissions_; }
+
+  // Changes take hold for I/Os that take effect later.
+  [[nodiscard]] FaultPlan& faults() noexcept { return options_.faults; }
+  // Larger or smaller; nothing may be in flight beyond a smaller size.
+  void resize(std::uint64_t sectors) noexcept { sectors_ = sectors; }
+  // Alive until the device is gone.
+  void add_observer(DeviceObserver& observer) { observers_.push_back(&observer); }
+  [[nodiscard]] Execution& execution() const noexcept { return execution_; }
+
+ private:
+  class Io;
+  struct RuleState {
+    std::uint64_t matched = 0;
+    std::uint64_t struck = 0;
+  };
+  struct BadRange {
+    std::uint32_t ops;
+    std::uint64_t first;
+    std::uint64_t end;
+    engine::Errc status;
+  };
+
+  void do_submit(engine::Bio& bio) override;
+  void take_effect(Io& io);
+  SimFiber* start_completion(Io& io);
+  void end(Io& io);
+  [[nodiscard]] engine::Errc fault_of(const engine::Bio& bio);
+  void apply(const engine::Bio& bio);
+  void discard(const engine::Bio& bio);
+  // `data` null: zeroes.
+  void change(std::uint64_t sector, std::uint64_t count, const std::byte* data);
+  void change_page(std::uint64_t number, std::uint32_t first, std::uint32_t count,
+                   const std::byte* data);
+  void make_durable(std::uint64_t sector, std::uint64_t count);
+  [[nodiscard]] const Page* page(std::uint64_t number) const noexcept;
+  [[nodiscard]] PageRef page_ref(std::uint64_t number) const noexcept;
+  [[nodiscard]] DiskImageRef choose_crash_image();
+
+  Execution& execution_;
+  SimDeviceOptions options_;
+  std::uint64_t sectors_;
+  std::uint32_t index_;
+  std::uint32_t submissions_ = 0;
+  PageTable now_;   // over options_.image
+  // What the pages that changed since the last flush were then; null: zeroes.
+  PageTable durable_;
+  DiskImageRef crash_;
+  std::vector<Io*> in_flight_;   // submitted, end_io not begun
+  std::vector<std::unique_ptr<Io>> ios_;
+  std::vector<Io*> free_ios_;
+  std::vector<DeviceObserver*> observers_;
+  std::vector<RuleState> rule_states_;
+  std::vector<BadRange> bad_;
+};
+
+}   // namespace sim

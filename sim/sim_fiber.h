@@ -1,0 +1,34 @@
+// A fiber of the tank, with what the scheduler keeps about it. Recycled with its stack.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/fiber/fiber.h"
+#include "sim/actor.h"
+
+namespace sim {
+
+class SimFiber final : public engine::Fiber {
+ public:
+  using Fiber::Fiber;
+
+  enum class State : std::uint8_t { ended, runnable, parked, spinning };
+
+  ActorId id;
+  State state = State::ended;
+  bool yielded = false;      // gave way: the rule prefers everybody else
+  std::uint32_t steps = 0;   // decisions made while it ran
+  std::uint32_t index = 0;   // among the runnable
+  // What it is about to do, if it stands at a point; on its own stack.
+  const engine::Point* pending = nullptr;
+  engine::Point waiting{};   // parked or spinning: for what
+  // Of a completion: whom it interrupted. Valid if that one still has this id.
+  SimFiber* interrupted = nullptr;
+  ActorId interrupted_id;
+  // --- The strategy's own. ---
+  std::uint64_t priority = 0;
+  std::uint32_t replay_cursor = 0;
+  std::uint32_t replay_step = 0;
+};
+
+}   // namespace sim

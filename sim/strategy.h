@@ -1,0 +1,44 @@
+// Who decides. A strategy is asked whenever more than one thing may happen next.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/fiber/event.h"
+#include "sim/env_step.h"
+#include "sim/sim_fiber.h"
+
+namespace sim {
+
+// What may happen next. Indices: first the fibers, then the steps.
+struct Choices {
+  std::span<SimFiber* const> fibers;   // runnable, in an order that only depends on the execution
+  std::span<EnvStep* const> steps;
+  SimFiber& self;               // who runs, or has just stopped running; perhaps not runnable
+  bool self_runnable;           // it could go on
+  std::uint32_t fallback;       // index of what the rule of schedule.h says
+  const engine::Point& point;   // what `self` is about to do, or why it stopped
+
+  [[nodiscard]] std::uint32_t size() const noexcept {
+    return static_cast<std::uint32_t>(fibers.size() + steps.size());
+  }
+};
+
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+  // A new execution.
+  virtual void begin(std::uint64_t seed) = 0;
+  // An index into `choices`; at least two things may happen.
+  virtual std::uint32_t pick(const Choices& choices) = 0;
+  // A value below `count`. With `one_in` above 1 anything but 0 should be that rare. `self` is who
+  // runs, with its step number.
+  virtual std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
+                              std::uint32_t one_in) = 0;
+  // A fiber was started.
+  virtual void started(SimFiber& /*fiber*/) {}
+  // The execution is over, after that many points.
+  virtual void end(std::uint64_t /*points*/) {}
+};
+
+}   // namespace sim

@@ -1,0 +1,54 @@
+#include "sim/strategy_random.h"
+
+namespace sim {
+
+void RandomWalk::begin(std::uint64_t seed) {
+  rng_.reseed(seed);
+  switch_odds_ = kAlways;
+  step_odds_ = kAlways;
+  if (temper_ == Temper::plain) return;
+  const std::uint32_t draw = rng_.next();
+  // 1, 1/2, 1/4 .. 1/128, and the same for the environment.
+  switch_odds_ = kAlways >> (draw & 7U);
+  step_odds_ = kAlways >> (draw >> 3U & 7U);
+}
+
+std::uint32_t RandomWalk::pick(const Choices& choices) {
+  const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
+  const auto steps = static_cast<std::uint32_t>(choices.steps.size());
+  if (temper_ == Temper::plain && steps == 0) return rng_.below(fibers);
+  if (fibers == 0) return pick_step(choices);
+  if (steps != 0) {
+    const bool act = temper_ == Temper::plain ? rng_.below(fibers + steps) >= fibers
+                                              : (rng_.next() >> 16U) * 2 < step_odds_;
+    if (act) return pick_step(choices);
+  }
+  if (choices.self_runnable && !choices.self.yielded && (rng_.next() >> 16U) >= switch_odds_)
+    return choices.self.index;
+  return rng_.below(fibers);
+}
+
+std::uint32_t RandomWalk::pick_step(const Choices& choices) {
+  const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
+  const auto steps = static_cast<std::uint32_t>(choices.steps.size());
+  std::uint32_t pick = rng_.below(steps);
+  const EnvStep& step = *choices.steps[pick];
+  const bool rare =
+      step.duty == EnvStep::Duty::may_happen || (step.kind == ChoiceKind::fire && fibers != 0);
+  if (rare && !rng_.one_in(kRareOneIn)) {
+    if (fibers != 0) return choices.fallback;
+    pick = rng_.below(steps);
+  }
+  return fibers + pick;
+}
+
+std::uint32_t RandomWalk::value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
+                                std::uint32_t one_in) {
+  if (one_in > 1) {
+    if (!rng_.one_in(one_in)) return 0;
+    return count > 1 ? 1 + rng_.below(count - 1) : 0;
+  }
+  return rng_.below(count);
+}
+
+}   // namespace sim

@@ -1,0 +1,167 @@
+// The scheduler: one seed means one execution; findings end it and are told.
+#include "sim/execution.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "engine/env/buffer.h"
+#include "engine/fiber/mutex.h"
+#include "engine/fiber/spin_lock.h"
+#include "sim/sim_device.h"
+
+namespace sim {
+namespace {
+
+using engine::Mutex;
+using engine::MutexLock;
+
+// Two fibers that each lock, increment, unlock.
+void count_under_lock(Execution& execution, int& count) {
+  struct State {
+    Mutex mutex{"count"};
+    engine::Completion ended{"ended", 2};
+  } state;
+  for (int i = 0; i < 2; ++i) {
+    execution.spawn("counter", [&] {
+      {
+        const MutexLock lock{state.mutex};
+        ++count;
+      }
+      state.ended.signal();
+    });
+  }
+  state.ended.wait();
+}
+
+TEST(Execution, RunsEveryFiberToItsEnd) {
+  Execution execution;
+  int count = 0;
+  const Outcome& outcome = execution.run([&] { count_under_lock(execution, count); });
+  EXPECT_FALSE(outcome.finding);
+  EXPECT_EQ(count, 2);
+  EXPECT_GT(outcome.points, 4U);
+}
+
+TEST(Execution, SameSeedSameDigestOtherSeedsOther) {
+  std::set<std::uint64_t> digests;
+  Execution execution;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    int count = 0;
+    execution.reset({.seed = seed});
+    const std::uint64_t first = execution.run([&] { count_under_lock(execution, count); }).digest;
+    Execution other{{.seed = seed}};
+    const std::uint64_t second = other.run([&] { count_under_lock(other, count); }).digest;
+    EXPECT_EQ(first, second) << seed;
+    digests.insert(first);
+  }
+  EXPECT_GT(digests.size(), 10U);
+}
+
+TEST(Execution, ReportsAFailedCheckWithItsPlaceAndFiber) {
+  Execution execution;
+  const Outcome& outcome = execution.run(
+      [&] { execution.spawn("breaker", [] { ENGINE_CHECK(1 + 1 == 3, "sum is {}", 2); }); });
+  ASSERT_TRUE(outcome.finding);
+  EXPECT_EQ(outcome.finding->kind, FindingKind::assertion);
+  EXPECT_EQ(outcome.finding->message, "sum is 2");
+  EXPECT_NE(outcome.finding->place.find("execution_test.cc:"), std::string::npos);
+  EXPECT_EQ(outcome.finding->fiber, "breaker#2");
+}
+
+TEST(Execution, RunsAgainAfterAFinding) {
+  Execution execution;
+  for (int i = 0; i < 20; ++i) {
+    execution.reset({.seed = static_cast<std::uint64_t>(i)});
+    EXPECT_TRUE(execution.run([&] { ENGINE_CHECK(false); }).finding);
+    int count = 0;
+    execution.reset({.seed = static_cast<std::uint64_t>(i)});
+    EXPECT_FALSE(execution.run([&] { count_under_lock(execution, count); }).finding);
+    EXPECT_EQ(count, 2);
+  }
+}
+
+TEST(Execution, NamesWhoWaitsForWhatInADeadlock) {
+  Execution execution;
+  std::optional<Finding> found;
+  for (std::uint64_t seed = 0; seed < 200 && !found; ++seed) {
+    execution.reset({.seed = seed});
+    found = execution
+                .run([&] {
+                  struct State {
+                    Mutex a{"a"};
+                    Mutex b{"b"};
+                    engine::Completion ended{"ended", 2};
+                  } state;
+                  execution.spawn("ab", [&] {
+                    {
+                      const MutexLock first{state.a};
+                      const MutexLock second{state.b};
+                    }
+                    state.ended.signal();
+                  });
+                  execution.spawn("ba", [&] {
+                    {
+                      const MutexLock first{state.b};
+                      const MutexLock second{state.a};
+                    }
+                    state.ended.signal();
+                  });
+                  state.ended.wait();
+                })
+                .finding;
+  }
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->kind, FindingKind::deadlock);
+  EXPECT_EQ(found->place, "a, b, ended");
+  EXPECT_NE(found->detail.find("ab#2 waits to lock mutex b"), std::string::npos) << found->detail;
+  EXPECT_NE(found->detail.find("held by ba#3"), std::string::npos) << found->detail;
+  EXPECT_NE(found->detail.find("ba#3 waits to lock mutex a"), std::string::npos) << found->detail;
+}
+
+TEST(Execution, TimeJumpsToTheNextTimer) {
+  Execution execution;
+  const Outcome& outcome = execution.run([&] { engine::sleep_for(std::chrono::hours{24}); });
+  EXPECT_FALSE(outcome.finding);
+  EXPECT_EQ(engine::Nanos{outcome.time_ns}, std::chrono::hours{24});
+}
+
+TEST(Execution, EndsAnEndlessLoop) {
+  Execution execution{{.points_max = 1000}};
+  const Outcome& outcome = execution.run([&] {
+    for (;;)
+      engine::yield_now();
+  });
+  ASSERT_TRUE(outcome.finding);
+  EXPECT_EQ(outcome.finding->kind, FindingKind::endless);
+}
+
+TEST(SimDevice, ReadsBackWhatWasWritten) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    Execution execution{{.seed = seed}};
+    const Outcome& outcome = execution.run([&] {
+      SimDevice device{execution, "data", {.sectors = 1024}};
+      engine::AlignedBuffer out{8192};
+      engine::AlignedBuffer in{8192};
+      for (std::size_t i = 0; i < out.size(); ++i)
+        out.data()[i] = static_cast<std::byte>(i * 7 / 3);
+      engine::Bio write;
+      write.op = engine::BioOp::write;
+      write.sector = engine::Sector{3};
+      write.sectors = 16;
+      write.data = out.data();
+      EXPECT_TRUE(submit_and_wait(device, write));
+      EXPECT_EQ(write.sectors, 0U);
+      engine::Bio read;
+      read.sector = engine::Sector{3};
+      read.sectors = 16;
+      read.data = in.data();
+      EXPECT_TRUE(submit_and_wait(device, read));
+      EXPECT_TRUE(std::equal(in.data(), in.data() + in.size(), out.data()));
+    });
+    EXPECT_FALSE(outcome.finding) << outcome.finding->message << outcome.finding->detail;
+  }
+}
+
+}   // namespace
+}   // namespace sim
