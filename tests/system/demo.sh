@@ -82,6 +82,7 @@ blank() {
 
 start_server() {
   : >"$work/server.log"
+  rm -f "$sockets/nbd"
   "$wavetankd" serve --metadata "$work/meta.img" --data "$work/data.img" --block-size 64KiB \
     --thin 0:256MiB:vol0 --thin 1:256MiB:vol1 --listen "unix:$sockets/nbd" \
     >>"$work/server.log" 2>&1 &

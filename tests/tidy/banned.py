@@ -34,7 +34,7 @@ ENGINE = {
         "ordered or hashed by address; key by an id",
     r"std::(cout|cerr|clog|printf|fprintf|[io]?fstream)\b|\bfopen\s*\(":
         "the engine speaks through Env",
-    r"\b(io_uring|syscall)\w*\s*\(|::(open|read|write|pread|pwrite|socket|ioctl)\s*\(":
+    r"\b(io_uring|syscall)\w*\s*\(|(?<![\w>])::(open|read|write|pread|pwrite|socket|ioctl)\s*\(":
         "devices come from Env",
     r"\bassert\s*\(": "ENGINE_CHECK is on in every build",
     r"std::(exit|quick_exit|abort|terminate)\b|(?<![\w>])::abort\b": "ENGINE_CHECK reports and ends",

@@ -27,6 +27,7 @@ class Layers(unittest.TestCase):
         ("engine/dm/a.cc", "#include <sim/sim_device.h>"),
         ("sim/a.cc", '#include "engine/thin/pool.h"'),
         ("sim/a.cc", '#include "real-io/ring.h"'),
+        ("sim/a.cc", '#include "sim/program/commands.h"'),
         ("real-io/a.cc", '#include "sim/scheduler.h"'),
         ("real-io/a.cc", '#include "checkers/findings.h"'),
         ("traces/a.cc", '#include "sim/scheduler.h"'),
@@ -47,6 +48,7 @@ class Layers(unittest.TestCase):
                              "#include <fmt/format.h>\n// #include <thread>"),
         ("engine/fiber/stack_pool.cc", "#include <sys/mman.h>"),
         ("sim/main.cc", '#include "scenarios/all.h"'),
+        ("sim/program/a.cc", '#include "scenarios/all.h"\n#include "sim/program/b.h"'),
         ("sim/a.cc", '#include "traces/writer.h"\n#include <thread>'),
         ("scenarios/a.cc", '#include "engine/dm/system.h"\n#include "checkers/all.h"'),
         ("tests/unit/sim/a.cc", '#include "sim/scheduler.h"\n#include "real-io/ring.h"'),
@@ -89,7 +91,7 @@ class Banned(unittest.TestCase):
         "int operand(); int brand(int); operand();", "std::chrono::nanoseconds n;",
         "std::map<ThinId, Thin*> m;", "std::unordered_map<std::uint64_t, Bio*> m;",
         "static_assert(x);", "#ifdef __SANITIZE_THREAD__", "const char c = '\"'; int n = 1'000;",
-        "device.read(block);",
+        "device.read(block);", "Result<Ref> BlockManager::read(MetaBlock block) {",
     ]
 
     def test_each_bad_word_is_seen(self):
