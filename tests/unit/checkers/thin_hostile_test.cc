@@ -1,6 +1,8 @@
 // Every byte hostile: each field of each block set to odd values, and random bytes turned over,
 // with checksums right. A change of a field that anybody reads must be found; nothing may crash,
 // hang or take memory without bound. Run under the sanitizers too.
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <random>
 #include <span>
@@ -97,7 +99,7 @@ bool harmless(const Place& place, std::uint64_t was, std::uint64_t value) {
   if (place.name == "superblock.metadata_nr_blocks") return value <= 1024;
   // Lower is only slower; a device may stem from any past transaction and have been made earlier.
   if (place.name.ends_with(".none_free_before")) return value < was;
-  if (place.name.ends_with(".creation_time")) return value < was;
+  if (place.name.ends_with(".creation_time")) return value <= 1;
   if (place.name.ends_with(".transaction_id")) return value <= 42;
   // A data device of another size, a mapping of another virtual block or time: a pool that could
   // be.
@@ -105,12 +107,12 @@ bool harmless(const Place& place, std::uint64_t was, std::uint64_t value) {
   if (place.name == "node 27 key 0" || place.name == "node 38 key 0") return value < 9;
   if (place.name == "node 27 value 0") return value == 1;
   if (place.name == "node 38 value 0") return value == (2U << 24);
-  if (place.name == "details 0.creation_time") return value == 1;
   return false;
 }
 
 TEST(ThinHostile, EveryFieldThatIsReadIsJudged) {
   const TestImage good = worked_example();
+  TestImage image = good;
   ThinChecker checker;
   unsigned tried = 0;
   for (const Place& place : places(good)) {
@@ -122,7 +124,8 @@ TEST(ThinHostile, EveryFieldThatIsReadIsJudged) {
           was * 3, was << 8, all, all >> 1, all - 1, std::uint64_t{1} << (8 * place.size - 1)}) {
       const std::uint64_t cut = value & all;
       if (cut == was || harmless(place, was, cut)) continue;
-      TestImage image = good;
+      const std::vector<std::byte> before{image.block(place.block).begin(),
+                                          image.block(place.block).end()};
       const bool checksum = place.at == 0;
       if (checksum) {
         put(image, place, cut);
@@ -134,6 +137,7 @@ TEST(ThinHostile, EveryFieldThatIsReadIsJudged) {
       ++tried;
       EXPECT_FALSE(report.findings.empty()) << place.name << " = " << cut << ", was " << was;
       (void)dump_thin_xml(source);
+      std::copy(before.begin(), before.end(), image.block(place.block).begin());
     }
   }
   EXPECT_GT(tried, 25000U);
