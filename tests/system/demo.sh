@@ -39,6 +39,16 @@ file_of() { find "$1" -type f -name "$2" 2>/dev/null | sort | head -1; }
 # What a report says in its line "KEY: VALUE" (or "KEY VALUE").
 value_of() { sed -nE "s/^ *$2:? +//p" <<<"$1" | head -1; }
 
+# The scenario that is aimed at a mutant, by the program's own list.
+aimed_at() {
+  "$wavetank" list mutants --json | python3 -c '
+import json, sys
+listed = json.load(sys.stdin)
+mutants = listed if isinstance(listed, list) else listed["mutants"]
+print(next(m["scenario"] for m in mutants if m["id"] == sys.argv[1]))' "$1" ||
+    fail "no scenario is aimed at mutant $1"
+}
+
 # find_race MUTANT SCENARIO: exit status 1 of the search is what we want here.
 find_race() {
   local mutant=$1 scenario=$2 out=$work/$1-$2 status=0
@@ -46,23 +56,22 @@ find_race() {
   "$wavetank" search --scenario "$scenario" --mutant "$mutant" --seed 1 --jobs "$jobs" \
     --time "${DEMO_SEARCH_SECONDS:-120}" --out "$out" || status=$?
   [[ $status -eq 1 ]] || fail "no finding for mutant $mutant with $scenario (exit status $status)"
-  local trace story
-  trace=$(file_of "$out" '*.trace')
-  story=$(file_of "$out" 'story.txt')
-  [[ -n $trace && -n $(file_of "$out" '*.toml') ]] || fail "the finding in $out is not complete"
-  [[ -z $story ]] || sed 's/^/   | /' "$story" | head -40
+  local svg story finding
+  svg=$(file_of "$out" '*.svg')
+  [[ -n $svg ]] || fail "no picture in $out"
+  finding=$(dirname "$svg")
+  story=$(file_of "$finding" '*.txt')
+  [[ -n $story && -n $(file_of "$finding" '*.toml') ]] || fail "the finding $finding is not complete"
+  sed 's/^/   | /' "$story" | head -40
 
   local first second
-  first=$("$wavetank" replay "$trace" 2>&1) && fail "the replay of $trace finds nothing"
-  second=$("$wavetank" replay "$trace" 2>&1) && fail "the second replay of $trace finds nothing"
+  first=$("$wavetank" replay "$finding" 2>&1) && fail "the replay of $finding finds nothing"
+  second=$("$wavetank" replay "$finding" 2>&1) && fail "the second replay of $finding finds nothing"
   first=$(value_of "$first" digest)
   second=$(value_of "$second" digest)
   [[ -n $first && $first == "$second" ]] || fail "replays differ: '$first' and '$second'"
   echo "replayed twice, digest $first both times"
 
-  local svg
-  svg=$(file_of "$out" '*.svg')
-  [[ -n $svg ]] || fail "no picture in $out"
   rsvg-convert --width 1600 --keep-aspect-ratio --output "${svg%.svg}.png" "$svg"
   echo "picture: $svg (and .png)"
   row "race $mutant found with $scenario" "replays to ${first:0:16}"
@@ -152,9 +161,9 @@ done
 rm -rf "$work"
 mkdir -p "$work"
 find_race S3 thin-general
-find_race S3 "${DEMO_AIMED_S3:-thin-passdown}"
+find_race S3 "$(aimed_at S3)"
 find_race S5 thin-general
-find_race S5 "${DEMO_AIMED_S5:-thin-lifetime}"
+find_race S5 "$(aimed_at S5)"
 search_clean
 serve_for_real
 summary
