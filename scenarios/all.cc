@@ -1,6 +1,8 @@
-#include <rapidcheck/Random.h>
+#include <rapidcheck.h>
+#include <rapidcheck/shrinkable/Create.h>
 
 #include "scenarios/scenario.h"
+#include "scenarios/shrink.h"
 
 namespace scenarios {
 
@@ -26,8 +28,14 @@ const Scenario* find_scenario(std::string_view name) {
   return nullptr;
 }
 
+rc::Shrinkable<Workload> shrinkable(Workload workload) {
+  return rc::shrinkable::shrinkRecur(std::move(workload), &shrinks);
+}
+
 rc::Shrinkable<Workload> workload_of(const Scenario& scenario, std::uint64_t seed) {
-  return scenario.workloads()(rc::Random{seed}, rc::kNominalSize);
+  // Drawn by the scenario's generator; shrunk by one rule for all workloads, so that one read from
+  // a file shrinks as well.
+  return shrinkable(scenario.workloads()(rc::Random{seed}, rc::kNominalSize).value());
 }
 
 }   // namespace scenarios

@@ -24,6 +24,8 @@ struct Scenario {
 // Null when there is none of that name.
 [[nodiscard]] const Scenario* find_scenario(std::string_view name);
 
+// A workload with its shrinks.
+[[nodiscard]] rc::Shrinkable<Workload> shrinkable(Workload workload);
 // The workload of one seed, with its shrinks. The same seed gives the same workload.
 [[nodiscard]] rc::Shrinkable<Workload> workload_of(const Scenario& scenario, std::uint64_t seed);
 

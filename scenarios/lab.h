@@ -1,0 +1,85 @@
+// One run of a workload: builds the system in a world, lets the actors loose on it, and has the
+// checkers judge what they saw and what is left.
+//
+// Control actions on one thin id exclude one another, as a user's tools do; everything else runs
+// together: requests against control actions, control actions on different devices, the pool's own.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "checkers/data_oracle.h"
+#include "checkers/findings.h"
+#include "engine/dm/system.h"
+#include "engine/fiber/mutex.h"
+#include "scenarios/workload.h"
+#include "scenarios/world.h"
+
+namespace scenarios {
+
+class Lab {
+ public:
+  Lab(World& world, const Workload& workload);
+  ~Lab();
+  Lab(const Lab&) = delete;
+  Lab& operator=(const Lab&) = delete;
+
+  // Suspends. Everything from blank devices to the last check; findings go to the world as they are
+  // made.
+  void run();
+
+ private:
+  static constexpr std::uint32_t kThinIds = 16;
+
+  // Does the pool know the thin? `maybe`: the power went, or the metadata failed, while it was made
+  // or deleted.
+  enum class Exists : std::uint8_t { no, yes, maybe };
+  struct Thin {
+    engine::Mutex control{"lab.thin"};
+    Exists exists = Exists::no;
+    std::uint64_t blocks = 0;
+  };
+
+  void boot();
+  // Removes every device and checks that the system lets go of all.
+  void shut_down();
+  void perform(const Operation& operation);
+  void perform_all(const std::vector<Operation>& operations);
+
+  // Requests.
+  void request(const Operation& operation);
+  void read_back(std::uint32_t id);
+  // Control actions.
+  void create_thin(const Operation& operation);
+  void create_snap(const Operation& operation);
+  void delete_thin(const Operation& operation);
+  void activate(std::uint32_t id);
+  void deactivate(std::uint32_t id);
+  void bounce(const std::string& device, bool noflush);
+  void reload_pool(bool noflush, std::uint64_t more_blocks);
+
+  [[nodiscard]] std::string pool_table() const;
+  [[nodiscard]] bool message(std::string_view text);
+  [[nodiscard]] Exists known_after(bool ok, bool wanted) const;
+
+  // What is left.
+  void read_back_all();
+  void check_image(bool after_cut);
+  void tell(const checkers::Findings& findings);
+  void tell(std::string_view kind, std::string text);
+
+  World& world_;
+  const Workload& workload_;
+  checkers::DataOracle oracle_;
+  std::unique_ptr<engine::dm::System> system_;
+  std::array<Thin, kThinIds> thins_;
+  engine::Mutex pool_control_{"lab.pool"};
+  std::uint64_t data_blocks_ = 0;   // guarded by pool_control_
+  std::uint64_t transaction_ = 0;   // guarded by pool_control_
+};
+
+}   // namespace scenarios

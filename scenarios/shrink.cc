@@ -1,0 +1,170 @@
+#include "scenarios/shrink.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include <rapidcheck.h>
+#include <rapidcheck/seq/Create.h>
+#include <rapidcheck/seq/Transform.h>
+#include <rapidcheck/shrink/Shrink.h>
+
+namespace scenarios {
+namespace {
+
+using Workloads = std::vector<Workload>;
+
+template <typename Change>
+void with(Workloads& into, const Workload& workload, Change&& change) {
+  Workload smaller = workload;
+  change(smaller);
+  if (smaller != workload) into.push_back(std::move(smaller));
+}
+
+Workloads without_faults(const Workload& workload) {
+  Workloads smaller;
+  with(smaller, workload, [](Workload& each) { each.faults = {}; });
+  for (std::uint32_t FaultSpec::* const kind :
+       {&FaultSpec::power_cuts, &FaultSpec::metadata_read_errors, &FaultSpec::metadata_write_errors,
+        &FaultSpec::data_read_errors, &FaultSpec::data_write_errors}) {
+    with(smaller, workload, [&](Workload& each) { each.faults.*kind = 0; });
+    with(smaller, workload,
+         [&](Workload& each) { each.faults.*kind = std::min(each.faults.*kind, 1U); });
+  }
+  return smaller;
+}
+
+Workloads without_actors(const Workload& workload) {
+  Workloads smaller;
+  for (std::size_t i = 0; i < workload.actors.size(); ++i) {
+    with(smaller, workload, [&](Workload& each) {
+      each.actors.erase(each.actors.begin() + static_cast<std::ptrdiff_t>(i));
+    });
+  }
+  with(smaller, workload, [](Workload& each) { each.setup.clear(); });
+  return smaller;
+}
+
+// One after the other needs no schedule: an actor's first operation, done before the others start.
+Workloads with_more_setup(const Workload& workload) {
+  Workloads smaller;
+  for (std::size_t i = 0; i < workload.actors.size(); ++i) {
+    if (workload.actors[i].operations.empty()) continue;
+    with(smaller, workload, [&](Workload& each) {
+      std::vector<Operation>& operations = each.actors[i].operations;
+      each.setup.push_back(operations.front());
+      operations.erase(operations.begin());
+      if (operations.empty())
+        each.actors.erase(each.actors.begin() + static_cast<std::ptrdiff_t>(i));
+    });
+  }
+  return smaller;
+}
+
+rc::Seq<Workload> fewer_operations(const Workload& workload, std::size_t list) {
+  const bool setup = list == workload.actors.size();
+  const std::vector<Operation>& operations =
+      setup ? workload.setup : workload.actors[list].operations;
+  return rc::seq::map(
+      rc::shrink::removeChunks(operations), [workload, list, setup](std::vector<Operation> fewer) {
+        Workload smaller = workload;
+        if (setup) {
+          smaller.setup = std::move(fewer);
+        } else if (fewer.empty()) {
+          smaller.actors.erase(smaller.actors.begin() + static_cast<std::ptrdiff_t>(list));
+        } else {
+          smaller.actors[list].operations = std::move(fewer);
+        }
+        return smaller;
+      });
+}
+
+// Plainer forms of one operation: no flags, a whole block instead of two, one sector of it, thin 0.
+std::vector<Operation> plainer(const Operation& operation, std::uint64_t block_sectors) {
+  std::vector<Operation> forms;
+  const auto add = [&](auto&& change) {
+    Operation form = operation;
+    change(form);
+    if (!(form == operation)) forms.push_back(form);
+  };
+  add([](Operation& form) { form.fua = form.noflush = false; });
+  const bool transfers = operation.verb == Verb::write || operation.verb == Verb::read ||
+                         operation.verb == Verb::write_zeroes || operation.verb == Verb::discard;
+  if (transfers) {
+    if (operation.sectors > block_sectors)
+      add([&](Operation& form) { form.sectors = block_sectors; });
+    if (operation.verb != Verb::discard && operation.sectors > 1)
+      add([](Operation& form) { form.sectors = 1; });
+    add([](Operation& form) { form.sector = 0; });
+    if (operation.sector >= block_sectors)
+      add([&](Operation& form) { form.sector -= block_sectors; });
+    if (operation.sector % block_sectors != 0)
+      add([&](Operation& form) { form.sector -= form.sector % block_sectors; });
+    if (operation.verb == Verb::write_zeroes) add([](Operation& form) { form.verb = Verb::write; });
+  }
+  if (operation.verb == Verb::reload_pool)
+    add([](Operation& form) { form.verb = Verb::bounce_pool; });
+  add([](Operation& form) { form.thin = 0; });
+  return forms;
+}
+
+Workloads plainer_operations(const Workload& workload) {
+  Workloads smaller;
+  const auto each_list = [&](std::size_t list, const std::vector<Operation>& operations) {
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+      for (const Operation& form : plainer(operations[i], workload.system.block_sectors)) {
+        with(smaller, workload, [&](Workload& each) {
+          (list == each.actors.size() ? each.setup : each.actors[list].operations)[i] = form;
+        });
+      }
+    }
+  };
+  for (std::size_t list = 0; list < workload.actors.size(); ++list)
+    each_list(list, workload.actors[list].operations);
+  each_list(workload.actors.size(), workload.setup);
+  return smaller;
+}
+
+Workloads plainer_systems(const Workload& workload) {
+  Workloads smaller;
+  const SystemSpec plain{};
+  const auto reset = [&](auto SystemSpec::* field) {
+    with(smaller, workload, [&](Workload& each) { each.system.*field = plain.*field; });
+  };
+  reset(&SystemSpec::metadata_blocks);
+  reset(&SystemSpec::low_water_blocks);
+  reset(&SystemSpec::skip_block_zeroing);
+  reset(&SystemSpec::ignore_discard);
+  reset(&SystemSpec::no_discard_passdown);
+  reset(&SystemSpec::error_if_no_space);
+  reset(&SystemSpec::fan_out);
+  reset(&SystemSpec::cells);
+  reset(&SystemSpec::commit_interval_ms);
+  reset(&SystemSpec::no_space_timeout_ms);
+  with(smaller, workload,
+       [](Workload& each) { each.system.data_device_blocks = each.system.data_blocks; });
+  if (workload.system.data_blocks > 1) {
+    with(smaller, workload, [](Workload& each) {
+      --each.system.data_blocks;
+      each.system.data_device_blocks =
+          std::max(each.system.data_blocks, each.system.data_device_blocks - 1);
+    });
+  }
+  if (!workload.system.thins.empty())
+    with(smaller, workload, [](Workload& each) { each.system.thins.pop_back(); });
+  return smaller;
+}
+
+}   // namespace
+
+rc::Seq<Workload> shrinks(const Workload& workload) {
+  rc::Seq<Workload> all = rc::seq::concat(rc::seq::fromContainer(without_faults(workload)),
+                                          rc::seq::fromContainer(without_actors(workload)));
+  for (std::size_t list = 0; list <= workload.actors.size(); ++list)
+    all = rc::seq::concat(std::move(all), fewer_operations(workload, list));
+  return rc::seq::concat(std::move(all), rc::seq::fromContainer(with_more_setup(workload)),
+                         rc::seq::fromContainer(plainer_operations(workload)),
+                         rc::seq::fromContainer(plainer_systems(workload)));
+}
+
+}   // namespace scenarios

@@ -1,0 +1,63 @@
+// The tank as scenarios see it: two simulated disks, faults and power cuts by the schedule's
+// choice.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "scenarios/workload.h"
+#include "scenarios/world.h"
+#include "sim/device_observer.h"
+#include "sim/execution.h"
+#include "sim/sim_device.h"
+
+namespace program {
+
+class TankWorld final : public scenarios::World,
+                        private engine::DeviceDirectory,
+                        private sim::DeviceObserver {
+ public:
+  // Inside a run of `execution`, whose end it must not outlive.
+  TankWorld(sim::Execution& execution, const scenarios::Workload& workload);
+  ~TankWorld() override;
+
+  [[nodiscard]] engine::Env& env() override { return env_; }
+  [[nodiscard]] engine::BlockDevice& metadata() override { return *metadata_; }
+  [[nodiscard]] engine::BlockDevice& data() override { return *data_; }
+  void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) override;
+  void faults_begin() override;
+  void faults_end() override;
+  [[nodiscard]] bool power_is_cut() const override { return !metadata_->powered(); }
+  void reboot() override;
+  [[nodiscard]] std::unique_ptr<checkers::image::BlockSource> metadata_image() override;
+  void report(const checkers::Finding& finding) override;
+
+ private:
+  class PowerCut;
+
+  void build(sim::DiskImageRef metadata, sim::DiskImageRef data);
+  void set_faults(sim::SimDevice& device, std::uint32_t reads, std::uint32_t writes);
+  void cut_power();
+
+  // engine::DeviceDirectory
+  engine::Result<engine::BlockDevice*> find(std::string_view name) override;
+  // sim::DeviceObserver: the moments between which a cut makes a difference.
+  void took_effect(const sim::SimDevice& device, const sim::IoRecord& io) override;
+  void completed(const sim::SimDevice& device, const sim::IoRecord& io) override;
+  void maybe_cut();
+
+  sim::Execution& execution_;
+  const scenarios::Workload& workload_;
+  engine::Env env_;
+  std::unique_ptr<sim::SimDevice> metadata_;
+  std::unique_ptr<sim::SimDevice> data_;
+  std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer
+  bool faults_on_ = false;
+  std::uint32_t cuts_left_ = 0;
+};
+
+}   // namespace program
