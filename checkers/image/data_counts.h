@@ -28,7 +28,7 @@ class DataCounts {
   // an image touches stay untouched.
   [[nodiscard]] bool reset(std::uint64_t size) {
     big_.clear();
-    if (size <= kKeptSize && size <= capacity_) {
+    if (words_ != nullptr && size <= kKeptSize && size <= capacity_) {
       std::memset(words_.get(), 0, size * sizeof(std::uint32_t));
     } else {
       words_.reset(static_cast<std::uint32_t*>(std::calloc(size | 1, sizeof(std::uint32_t))));

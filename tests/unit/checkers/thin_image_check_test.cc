@@ -1,11 +1,15 @@
 // Images that are right: made by a kernel, by thin_restore and by hand. The checker must find
 // nothing in them but what thin_restore is known for, and say exactly what they hold.
+#include <cstdio>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "checkers/image/as_findings.h"
+#include "checkers/image/check_command.h"
 #include "checkers/image/image_file.h"
 #include "checkers/image/report_text.h"
 #include "checkers/image/thin_dump.h"
@@ -221,6 +225,21 @@ TEST(ThinReport, IsTextAndJson) {
   const std::string json = render_json(report, "x.img");
   EXPECT_NE(json.find("\"outcome\": \"damaged\""), std::string::npos) << json;
   EXPECT_NE(json.find("\"name\": \"data-count-high\""), std::string::npos) << json;
+}
+
+TEST(CheckCommand, ExitsByWhatItFound) {
+  const std::string path = testing::TempDir() + "checkers_check_command.img";
+  TestImage image = worked_example();
+  image.save(path);
+  EXPECT_EQ(check_thin_file(path, Form::text).exit_code, 0);
+  image.set_pair(35, 100, 1).set32(40, 1376 + 8, 16316).set64(0, 72, 4).save(path);
+  EXPECT_EQ(check_thin_file(path, Form::text).exit_code, 1);
+  image.set_pair(35, 0, 0).save(path);
+  EXPECT_EQ(check_thin_file(path, Form::json).exit_code, 2);
+  std::remove(path.c_str());
+  const CommandOutcome missing = check_thin_file(path, Form::text);
+  EXPECT_EQ(missing.exit_code, 2);
+  EXPECT_NE(missing.error.find(path), std::string::npos);
 }
 
 TEST(ThinReport, ALeakIsNoFindingAfterACut) {
