@@ -32,9 +32,14 @@
 #include "engine/env/block_device.h"
 #include "engine/fiber/rw_lock.h"
 
+namespace engine::pdata {
+class BlockManager;
+}
+
 namespace engine::thin {
 
 class Metadata;
+struct DeviceRecord;
 struct MetadataCore;
 
 inline constexpr std::uint32_t kThinIdMax = (1U << 24) - 1;
@@ -220,10 +225,27 @@ class Metadata {
  private:
   Metadata(BlockDevice& device, const MetadataOptions& options);
 
+  // The open transaction, for a query or for a change. Errors: failed, read_only; or what broke the
+  // transaction, until it is aborted.
+  Result<MetadataCore*> core() const ABSL_SHARED_LOCKS_REQUIRED(lock_);
+  Result<MetadataCore*> core_for_change() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Suspend. All with the lock held for writing.
+  Result<std::unique_ptr<MetadataCore>> load();
+  Result<void> commit_locked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void> create_thin_locked(MetadataCore& core, ThinId id);
+  Result<void> create_snap_locked(MetadataCore& core, ThinId id, ThinId origin)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void> delete_locked(MetadataCore& core, ThinId id);
+  Result<void> refresh(OpenThin& device);
+  Result<void> write_changed_records(MetadataCore& core);
+  void fail_locked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+
   BlockDevice& device_;
   const MetadataOptions options_;
-  RwLock lock_{"thin.metadata"};
+  mutable RwLock lock_{"thin.metadata"};
+  std::unique_ptr<pdata::BlockManager> blocks_;
   std::unique_ptr<MetadataCore> core_ ABSL_GUARDED_BY(lock_);   // null in fail mode
+  // Open ones, and those closed with a record that the next commit has yet to write.
   std::map<ThinId, std::unique_ptr<OpenThin>> open_ ABSL_GUARDED_BY(lock_);
   PreCommitHook* hook_ ABSL_GUARDED_BY(lock_) = nullptr;
   bool read_only_ ABSL_GUARDED_BY(lock_) = false;
