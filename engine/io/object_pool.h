@@ -87,6 +87,16 @@ class SlotPool {
   WaitQueue waiters_;   // guarded by waiters_raw_
 };
 
+// Without arguments members that have no initialiser keep what the slot held: recycled memory is
+// not cleared, so a use of it shows.
+template <typename T, typename... Args>
+[[nodiscard]] T* construct(void* slot, Args&&... args) {
+  if constexpr (sizeof...(Args) == 0)
+    return new (slot) T;
+  else
+    return new (slot) T(std::forward<Args>(args)...);
+}
+
 template <typename T, typename Pool>
 struct Giver {
   Pool* pool;
@@ -104,7 +114,7 @@ class ObjectPool {
   // Any context; does not suspend.
   template <typename... Args>
   [[nodiscard]] T& take(Args&&... args) {
-    return *new (slots_.try_take()) T(std::forward<Args>(args)...);
+    return *construct<T>(slots_.try_take(), std::forward<Args>(args)...);
   }
   // Any context.
   void give(T& object, std::source_location where = std::source_location::current()) {
@@ -131,14 +141,14 @@ class BoundedPool {
   [[nodiscard]] T* try_take(std::source_location where, Args&&... args) {
     schedule_point(OpKind::atomic_rmw, Access::write, &slots_.object(), where);
     void* const slot = slots_.try_take();
-    return slot == nullptr ? nullptr : new (slot) T(std::forward<Args>(args)...);
+    return slot == nullptr ? nullptr : construct<T>(slot, std::forward<Args>(args)...);
   }
   [[nodiscard]] T* try_take() { return try_take(std::source_location::current()); }
 
   // Suspends when exhausted, so it stands only where blocking is allowed, exhausted or not.
   template <typename... Args>
   [[nodiscard]] T& take(std::source_location where, Args&&... args) {
-    return *new (slots_.take_or_wait(where)) T(std::forward<Args>(args)...);
+    return *construct<T>(slots_.take_or_wait(where), std::forward<Args>(args)...);
   }
   [[nodiscard]] T& take() { return take(std::source_location::current()); }
 

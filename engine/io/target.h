@@ -232,7 +232,7 @@ class DeviceTable {
  protected:
   friend class DeviceRef;
   virtual void close(OwnerDevice& device) noexcept = 0;
-  ~DeviceTable() = default;
+  virtual ~DeviceTable() = default;
 };
 
 // An open device; closes it when it goes. Movable.

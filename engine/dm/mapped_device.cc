@@ -1,0 +1,166 @@
+#include "engine/dm/mapped_device.h"
+
+#include <utility>
+
+#include "engine/base/check.h"
+
+namespace engine::dm {
+
+MappedDevice::MappedDevice(std::string name) : BlockDevice{"mapped"}, name_{std::move(name)} {}
+
+MappedDevice::~MappedDevice() {
+  ENGINE_CHECK_ALIVE(active_ == nullptr, "{}: destroyed with a table", name_);
+}
+
+// --- Suspend and resume. ---
+
+void MappedDevice::suspend(io::SuspendKind kind) {
+  const MutexLock lock{suspend_lock_};
+  if (user_suspended_) return;
+  if (internal_suspends_ == 0) quiesce(kind);
+  resume_owed_ = false;
+  user_suspended_ = true;
+  user_suspended_shown_.store(true, std::memory_order_release);
+}
+
+// Until nothing is in flight. A table that was never resumed has seen no bio.
+void MappedDevice::quiesce(io::SuspendKind kind) {
+  if (kind == io::SuspendKind::noflush) {
+    const SpinGuard guard{deferred_lock_};
+    noflush_ = true;
+  }
+  if (active_ != nullptr) active_->presuspend(kind);
+  {
+    const SpinGuard guard{deferred_lock_};
+    gate_.close();
+  }
+  gate_.drain();
+  suspended_.store(true, std::memory_order_release);
+  if (active_ != nullptr) active_->postsuspend();
+}
+
+void MappedDevice::reopen() {
+  io::BioList waiting;
+  {
+    const SpinGuard guard{deferred_lock_};
+    noflush_ = false;
+    waiting.splice(waiting.end(), deferred_);
+    suspended_.store(false, std::memory_order_release);
+    gate_.open();
+  }
+  // Newcomers may overtake them: bios in flight together have no order.
+  while (!waiting.empty()) {
+    Bio& bio = waiting.front();
+    waiting.pop_front();
+    do_submit(bio);
+  }
+}
+
+void MappedDevice::install(std::unique_ptr<Table>& next) {
+  const WriteLock lock{table_lock_};
+  active_.swap(next);
+  has_table_.store(true, std::memory_order_release);
+}
+
+Result<void> MappedDevice::resume(std::unique_ptr<Table>& next, io::SuspendKind kind) {
+  const MutexLock lock{suspend_lock_};
+  if (shut_down_) return fail(Errc::not_found, 0, "the device has been removed");
+  if (next != nullptr && active_ != nullptr && !may_follow(next->immutable_type()))
+    return fail(Errc::invalid, 0, "the target type of the device cannot be replaced");
+  if (next == nullptr && active_ == nullptr) return fail(Errc::invalid, 0, "no table to resume");
+  if (next == nullptr && !user_suspended_) return {};
+  if (!user_suspended_ && internal_suspends_ == 0) quiesce(kind);
+  user_suspended_ = true;
+  user_suspended_shown_.store(true, std::memory_order_release);
+  if (next != nullptr) install(next);
+  ENGINE_TRY(active_->preresume());
+  {
+    const RawGuard guard{limits_raw_};
+    limits_ = active_->device_limits();
+  }
+  user_suspended_ = false;
+  user_suspended_shown_.store(false, std::memory_order_release);
+  if (internal_suspends_ != 0) {
+    resume_owed_ = true;   // by the last internal_resume()
+    return {};
+  }
+  active_->resume();
+  reopen();
+  return {};
+}
+
+// --- Internal suspends: by a pool, of its thin devices. ---
+
+void MappedDevice::internal_suspend_noflush() {
+  const MutexLock lock{suspend_lock_};
+  if (internal_suspends_++ != 0 || user_suspended_) return;
+  quiesce(io::SuspendKind::noflush);
+}
+
+void MappedDevice::internal_resume() {
+  const MutexLock lock{suspend_lock_};
+  ENGINE_CHECK(internal_suspends_ != 0, "{}: resumed internally but never suspended", name_);
+  if (--internal_suspends_ != 0 || user_suspended_) return;
+  if (std::exchange(resume_owed_, false)) active_->resume();
+  reopen();
+}
+
+// Under suspend_lock_, like every other quiescing: another device may be about to suspend this one.
+std::unique_ptr<Table> MappedDevice::shut_down() {
+  const MutexLock lock{suspend_lock_};
+  shut_down_ = true;
+  if (!user_suspended_ && internal_suspends_ == 0) quiesce(io::SuspendKind::flush);
+  user_suspended_ = true;   // for good: internal resumes leave it alone
+  user_suspended_shown_.store(true, std::memory_order_release);
+  io::BioList waiting;
+  {
+    const SpinGuard guard{deferred_lock_};
+    dead_ = true;
+    waiting.splice(waiting.end(), deferred_);
+  }
+  while (!waiting.empty()) {
+    Bio& bio = waiting.front();
+    waiting.pop_front();
+    complete(object(), bio, Errc::io_error);
+  }
+  events_.stop();
+  std::unique_ptr<Table> last;
+  const WriteLock table_lock{table_lock_};
+  last.swap(active_);
+  return last;
+}
+
+// --- What looks at the active table. ---
+
+bool MappedDevice::may_follow(std::string_view immutable_type) {
+  const ReadLock lock{table_lock_};
+  return active_ == nullptr || active_->immutable_type().empty() ||
+         active_->immutable_type() == immutable_type;
+}
+
+Result<std::string> MappedDevice::message(Sector sector, std::span<const std::string_view> args) {
+  const ReadLock lock{table_lock_};
+  if (active_ == nullptr) return fail(Errc::invalid, 0, "the device has no table");
+  if (sector.value() >= active_->sectors())
+    return fail(Errc::invalid, sector.value(), "no target at that sector");
+  if (args.empty()) return fail(Errc::invalid, 0, "an empty message");
+  return active_->find(sector).target->message(args);
+}
+
+std::string MappedDevice::status(io::StatusCommit commit) {
+  const ReadLock lock{table_lock_};
+  if (active_ == nullptr) return {};
+  return active_->status_text(suspended() ? io::StatusCommit::no : commit);
+}
+
+std::string MappedDevice::table_text() {
+  const ReadLock lock{table_lock_};
+  return active_ == nullptr ? std::string{} : active_->table_text();
+}
+
+DeviceLimits MappedDevice::limits() const noexcept {
+  const RawGuard guard{limits_raw_};
+  return limits_;
+}
+
+}   // namespace engine::dm
