@@ -32,6 +32,8 @@ class UringExecutor final : public engine::Executor {
   [[nodiscard]] std::uint32_t reactor_count() const noexcept {
     return static_cast<std::uint32_t>(reactors_.size());
   }
+  // Fibers that have been started and not ended.
+  [[nodiscard]] std::uint64_t fibers_alive() const noexcept { return fibers_alive_.load(); }
   [[nodiscard]] Reactor& reactor(std::uint32_t index) noexcept { return *reactors_[index]; }
 
   // Starts a fiber on a reactor of choice. Any thread.

@@ -1,0 +1,78 @@
+// The NBD server: listens on a Unix socket, deals connections out to the reactors in turn, and ends
+// them in good order.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/intrusive/list.hpp>
+#include <tl/expected.hpp>
+
+#include "engine/fiber/completion.h"
+#include "real-io/nbd/connection.h"
+#include "real-io/nbd/export.h"
+#include "real-io/uring_executor.h"
+
+namespace real_io::nbd {
+
+class Server {
+ public:
+  using Exports = std::shared_ptr<const std::vector<std::shared_ptr<const Export>>>;
+  using Log = std::function<void(std::string_view line)>;   // any thread
+
+  struct Options {
+    Connection::Limits per_connection;
+    std::size_t connections_max = 64;
+  };
+
+  Server(UringExecutor& executor, const Options& options, Log log);
+  // After stop(), if it ever listened.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Any thread. Replaces what new connections are offered; running ones keep what they have.
+  void set_exports(std::vector<std::shared_ptr<const Export>> exports);
+  [[nodiscard]] Exports exports() const;
+
+  // Any thread. Binds `path`, replacing a socket that nobody listens on any more, and accepts from
+  // then on. The error is one line for the user.
+  [[nodiscard]] tl::expected<void, std::string> listen(const std::string& path);
+  // Suspends. Accepts no more, answers what is under way, returns when the last connection is gone.
+  void stop();
+
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  void log(std::string_view line) const { log_(line); }
+  [[nodiscard]] std::size_t connections() const noexcept { return connections_alive_; }
+
+ private:
+  struct Share;
+  struct Accept : Operation {
+    Server* server = nullptr;
+  };
+  static void prepare_accept(Operation& self, io_uring_sqe& entry) noexcept;
+  static void accepted(Operation& self, std::int32_t result, std::uint32_t flags);
+  void welcome(int fd);
+  void serve(int fd, std::uint64_t number);
+  void connection_over();
+
+  UringExecutor& executor_;
+  const Options options_;
+  const Log log_;
+  std::atomic<std::shared_ptr<const std::vector<std::shared_ptr<const Export>>>> exports_;
+  std::vector<std::unique_ptr<Share>> shares_;   // by reactor
+  std::string path_;
+  int listen_fd_ = -1;
+  Accept accept_;
+  std::uint64_t connections_seen_ = 0;              // reactor 0's
+  std::atomic<std::size_t> connections_alive_{0};   // and one for the acceptor
+  std::atomic<bool> stopping_{false};
+  engine::Completion over_{"nbd.over"};
+};
+
+}   // namespace real_io::nbd
