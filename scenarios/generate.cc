@@ -64,11 +64,15 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t thin, std::uint32_t o
       operation.origin = other;
       break;
     case Verb::bounce_thin:
+      operation.noflush = flags % 2 == 1;
+      break;
     case Verb::bounce_pool:
     case Verb::reload_pool:
+      operation.thin = 0;
       operation.noflush = flags % 2 == 1;
       break;
     case Verb::sleep:
+      operation.thin = 0;
       operation.sectors = std::array<std::uint64_t, 4>{10, 1100, 1100, 61000}[flags % 4];
       break;
     case Verb::flush:
@@ -76,12 +80,14 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t thin, std::uint32_t o
     case Verb::delete_thin:
     case Verb::activate:
     case Verb::deactivate:
+      break;
     case Verb::set_transaction:
     case Verb::reserve_snap:
     case Verb::release_snap:
     case Verb::grow_data:
     case Verb::grow_metadata:
     case Verb::status:
+      operation.thin = 0;
       break;
   }
   return operation;

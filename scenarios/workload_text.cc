@@ -3,10 +3,12 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
+
+#include "scenarios/toml.h"
 
 namespace scenarios {
 namespace {
@@ -299,6 +301,8 @@ tl::expected<Workload, std::string> from_toml(std::string_view text) {
   } catch (const toml::parse_error& error) {
     return tl::unexpected(
         fmt::format("line {}: {}", error.source().begin.line, error.description()));
+  } catch (const std::runtime_error& error) {   // its assertions, see toml.h
+    return tl::unexpected(fmt::format("no TOML: {}", error.what()));
   }
   Workload workload;
   TableReader reader{root, "workload"};

@@ -1,0 +1,178 @@
+// What the data oracle permits and what it does not: each rule of sector_history.h by example.
+#include "checkers/data_oracle.h"
+
+#include <array>
+
+#include <gtest/gtest.h>
+
+namespace checkers {
+namespace {
+
+class DataOracleTest : public testing::Test {
+ protected:
+  DataOracleTest() { oracle_.create(0, 64); }
+
+  std::uint64_t write(std::uint64_t sector, bool ok = true, bool fua = false) {
+    const DataOracle::Request request = oracle_.begin_write(0, sector, 1);
+    oracle_.end_write(request, ok, fua);
+    return request.write_id;
+  }
+  void flush() { oracle_.end_flush(oracle_.begin_flush(0), true); }
+  // Whether a read of `sector` that returns what `write_id` wrote (0: zeroes) is permitted.
+  bool read(std::uint64_t sector, std::uint64_t write_id, std::uint32_t device = 0) {
+    const DataOracle::Request request = oracle_.begin_read(device, sector, 1);
+    return finish(request, write_id);
+  }
+  bool finish(const DataOracle::Request& request, std::uint64_t write_id) {
+    std::array<std::byte, 512> data{};
+    if (write_id != 0) fill_stamped(data, write_id, request.sector);
+    Findings findings;
+    oracle_.end_read(request, true, data, findings);
+    return findings.empty();
+  }
+
+  DataOracle oracle_{DataOracle::Options{}};
+};
+
+TEST_F(DataOracleTest, UnwrittenSectorsAreZero) {
+  EXPECT_TRUE(read(3, 0));
+  EXPECT_FALSE(read(3, 7));
+}
+
+TEST_F(DataOracleTest, AReadReturnsTheLastWrite) {
+  const std::uint64_t first = write(3);
+  const std::uint64_t second = write(3);
+  EXPECT_TRUE(read(3, second));
+  EXPECT_FALSE(read(3, first));
+  EXPECT_FALSE(read(3, 0));
+}
+
+TEST_F(DataOracleTest, DataOfAnotherSectorIsForeign) {
+  const std::uint64_t id = write(3);
+  write(4);
+  std::array<std::byte, 512> data{};
+  fill_stamped(data, id, 3);
+  Findings findings;
+  oracle_.end_read(oracle_.begin_read(0, 4, 1), true, data, findings);
+  ASSERT_EQ(findings.list().size(), 1U);
+  EXPECT_EQ(findings.list().front().kind, "foreign data");
+}
+
+TEST_F(DataOracleTest, AReadDuringAWriteMayReturnEither) {
+  const std::uint64_t old = write(3);
+  const DataOracle::Request running = oracle_.begin_write(0, 3, 1);
+  EXPECT_TRUE(read(3, old));
+  EXPECT_TRUE(read(3, running.write_id));
+  EXPECT_TRUE(read(3, old));   // no promise of order while it runs
+  const DataOracle::Request early = oracle_.begin_read(0, 3, 1);
+  oracle_.end_write(running, true, false);
+  EXPECT_TRUE(finish(early, old));   // it began before the write ended
+  EXPECT_FALSE(read(3, old));
+}
+
+TEST_F(DataOracleTest, TwoWritesAtOnceMayLeaveEitherButNotFlip) {
+  const DataOracle::Request a = oracle_.begin_write(0, 3, 1);
+  const DataOracle::Request b = oracle_.begin_write(0, 3, 1);
+  oracle_.end_write(a, true, false);
+  oracle_.end_write(b, true, false);
+  EXPECT_TRUE(read(3, a.write_id));
+  EXPECT_FALSE(read(3, b.write_id));   // it has shown itself
+  EXPECT_TRUE(read(3, a.write_id));
+}
+
+TEST_F(DataOracleTest, AFailedWriteMayHaveHappened) {
+  const std::uint64_t old = write(3);
+  const std::uint64_t failed = write(3, false);
+  EXPECT_TRUE(read(3, failed));
+  EXPECT_FALSE(read(3, old));   // settled by the read before
+}
+
+TEST_F(DataOracleTest, UnflushedWritesMayBeLostByAPowerCut) {
+  const std::uint64_t old = write(3);
+  flush();
+  const std::uint64_t unflushed = write(3);
+  oracle_.power_cut();
+  EXPECT_TRUE(read(3, old));
+  EXPECT_FALSE(read(3, unflushed));   // what came back stays
+}
+
+TEST_F(DataOracleTest, FlushedWritesSurviveAPowerCut) {
+  const std::uint64_t old = write(3);
+  write(4);
+  const std::uint64_t kept = write(3);
+  flush();
+  oracle_.power_cut();
+  EXPECT_FALSE(read(3, old));
+  EXPECT_FALSE(read(3, 0));
+  EXPECT_TRUE(read(3, kept));
+}
+
+TEST_F(DataOracleTest, AFlushCoversOnlyWhatHadEndedBefore) {
+  const DataOracle::Request running = oracle_.begin_write(0, 3, 1);
+  const DataOracle::Request flushing = oracle_.begin_flush(0);
+  oracle_.end_write(running, true, false);
+  oracle_.end_flush(flushing, true);
+  oracle_.power_cut();
+  EXPECT_TRUE(read(3, 0));
+}
+
+TEST_F(DataOracleTest, AFuaWriteIsDurableWhenItHasEnded) {
+  const std::uint64_t id = write(3, true, true);
+  oracle_.power_cut();
+  EXPECT_FALSE(read(3, 0));
+  EXPECT_TRUE(read(3, id));
+}
+
+TEST_F(DataOracleTest, ADiscardMayLeaveZeroesOrTheOldData) {
+  const std::uint64_t old = write(3);
+  oracle_.end_discard(oracle_.begin_discard(0, 0, 8));
+  EXPECT_TRUE(read(3, old));
+  oracle_.end_discard(oracle_.begin_discard(0, 0, 8));
+  EXPECT_TRUE(read(3, 0));
+  EXPECT_FALSE(read(3, old));
+}
+
+TEST_F(DataOracleTest, ASnapshotHoldsWhatTheOriginHeldThen) {
+  const std::uint64_t then = write(3);
+  oracle_.snapshot(1, 0, oracle_.now());
+  const std::uint64_t later = write(3);
+  EXPECT_TRUE(read(3, then, 1));
+  EXPECT_FALSE(read(3, later, 1));
+  EXPECT_FALSE(read(3, then, 0));
+}
+
+TEST_F(DataOracleTest, ASnapshotTakenDuringAWriteHoldsEither) {
+  const std::uint64_t old = write(3);
+  const Moment begun = oracle_.now();
+  const DataOracle::Request running = oracle_.begin_write(0, 3, 1);
+  oracle_.end_write(running, true, false);
+  oracle_.snapshot(1, 0, begun);
+  EXPECT_TRUE(read(3, old, 1));
+  EXPECT_FALSE(read(3, running.write_id, 1));   // but not both, one after the other
+}
+
+TEST_F(DataOracleTest, ATornSectorIsNeverPermitted) {
+  const std::uint64_t id = write(3);
+  std::array<std::byte, 512> data{};
+  fill_stamped(data, id, 3);
+  data[511] ^= std::byte{1};
+  Findings findings;
+  oracle_.end_read(oracle_.begin_read(0, 3, 1), true, data, findings);
+  EXPECT_FALSE(findings.empty());
+}
+
+TEST(DataOracleUnzeroed, UnwrittenSectorsMayBeAnything) {
+  DataOracle oracle{DataOracle::Options{.zeroed = false}};
+  oracle.create(0, 64);
+  std::array<std::byte, 512> data{};
+  fill_stamped(data, 99, 17);
+  Findings findings;
+  oracle.end_read(oracle.begin_read(0, 3, 1), true, data, findings);
+  EXPECT_TRUE(findings.empty());
+  oracle.end_write(oracle.begin_write(0, 3, 1), true, false);
+  oracle.end_read(oracle.begin_read(0, 3, 1), true, data, findings);
+  EXPECT_FALSE(findings.empty());
+}
+
+}   // namespace
+}   // namespace checkers
