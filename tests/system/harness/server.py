@@ -123,7 +123,7 @@ class QemuNbd(Server):
 
     def __init__(self, folder, image):
         listen = short_folder(pathlib.Path(folder)) / "nbd"
-        super().__init__(["qemu-nbd", "--persistent", "--shared=4", "--format=raw", "--cache=none",
+        super().__init__(["qemu-nbd", "--persistent", "--shared=64", "--format=raw", "--cache=none",
                           "--discard=unmap", f"--socket={listen}", "--export-name=0", str(image)],
                          folder, listen)
 
