@@ -53,6 +53,7 @@ void Execution::reset(ExecutionOptions options) {
   used_up_ = false;
   engine::t_thread.next_object_id = 1;
   strategy_->begin(options.seed);
+  strategy_->started(root_);
 }
 
 void Execution::begin_run() {
@@ -314,12 +315,12 @@ SimFiber& Execution::decide(SimFiber& self, const Point& point) {
     // Whoever gave way has done so.
     for (SimFiber* const fiber : runnable_)
       fiber->yielded = false;
-    ++self.steps;
     if (SimFiber* const started = step.happen()) {
       started->interrupted = &self;
       started->interrupted_id = self.id;
       return *started;
     }
+    ++self.steps;   // after what the step itself had to decide
   }
 }
 
@@ -415,6 +416,7 @@ void Execution::offer(EnvStep& step) {
   ENGINE_CHECK(step.index == EnvStep::kNotOffered, "step {} is offered twice", step.name);
   step.index = static_cast<std::uint32_t>(steps_.size());
   step.age = offers_++;
+  step.priority = 0;
   steps_.push_back(&step);
   if (step.duty == EnvStep::Duty::must_happen) ++must_happen_;
 }

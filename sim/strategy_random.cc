@@ -6,11 +6,13 @@ void RandomWalk::begin(std::uint64_t seed) {
   rng_.reseed(seed);
   switch_odds_ = kAlways;
   step_odds_ = kAlways;
+  rare_one_in_ = kRareOneIn;
   if (temper_ == Temper::plain) return;
   const std::uint32_t draw = rng_.next();
   // 1, 1/2, 1/4 .. 1/128, and the same for the environment.
   switch_odds_ = kAlways >> (draw & 7U);
   step_odds_ = kAlways >> (draw >> 3U & 7U);
+  rare_one_in_ = kRareOneIn << (draw >> 6U & 3U);
 }
 
 std::uint32_t RandomWalk::pick(const Choices& choices) {
@@ -35,7 +37,7 @@ std::uint32_t RandomWalk::pick_step(const Choices& choices) {
   const EnvStep& step = *choices.steps[pick];
   const bool rare =
       step.duty == EnvStep::Duty::may_happen || (step.kind == ChoiceKind::fire && fibers != 0);
-  if (rare && !rng_.one_in(kRareOneIn)) {
+  if (rare && !rng_.one_in(rare_one_in_)) {
     if (fibers != 0) return choices.fallback;
     pick = rng_.below(steps);
   }

@@ -33,6 +33,7 @@ class RandomWalk final : public Strategy {
   // Timers that race fibers and steps that need not happen: one in so many picks of the
   // environment.
   static constexpr std::uint32_t kRareOneIn = 16;
+  std::uint32_t rare_one_in_ = kRareOneIn;
 };
 
 }   // namespace sim

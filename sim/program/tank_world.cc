@@ -77,7 +77,8 @@ TankWorld::~TankWorld() {
 void TankWorld::build(sim::DiskImageRef metadata, sim::DiskImageRef data) {
   const scenarios::SystemSpec& system = workload_.system;
   sim::SimDeviceOptions options;
-  options.sectors = system.metadata_blocks * engine::kMetaBlockSectors;
+  options.sectors = metadata != nullptr ? metadata->sectors()
+                                        : system.metadata_blocks * engine::kMetaBlockSectors;
   options.image = std::move(metadata);
   options.discard_sectors_max = 0;
   options.logical_block_sectors = engine::kMetaBlockSectors;
@@ -95,6 +96,10 @@ engine::Result<engine::BlockDevice*> TankWorld::find(std::string_view name) {
   if (name == "metadata") return metadata_.get();
   if (name == "data") return data_.get();
   return engine::fail(engine::Errc::not_found, 0, "no such device in the tank");
+}
+
+void TankWorld::grow_metadata(std::uint64_t blocks) {
+  metadata_->resize(metadata_->limits().sectors + blocks * engine::kMetaBlockSectors);
 }
 
 void TankWorld::run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) {

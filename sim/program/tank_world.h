@@ -28,6 +28,7 @@ class TankWorld final : public scenarios::World,
   [[nodiscard]] engine::Env& env() override { return env_; }
   [[nodiscard]] engine::BlockDevice& metadata() override { return *metadata_; }
   [[nodiscard]] engine::BlockDevice& data() override { return *data_; }
+  void grow_metadata(std::uint64_t blocks) override;
   void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) override;
   void faults_begin() override;
   void faults_end() override;

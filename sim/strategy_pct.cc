@@ -1,0 +1,66 @@
+#include "sim/strategy_pct.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace sim {
+
+void Pct::begin(std::uint64_t seed) {
+  rng_.reseed(seed);
+  choices_ = 0;
+  low_ = kHigh - 1;
+  changes_.clear();
+  const auto expected = static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(options_.choices_expected, 1, 1U << 30U));
+  const std::uint32_t depth = 1 + rng_.below(std::max(options_.depth_max, 1U));
+  for (std::uint32_t i = 1; i < depth; ++i)
+    changes_.push_back(1 + rng_.below(expected));
+  std::sort(changes_.begin(), changes_.end(), std::greater<>{});
+  rare_at_ = 1 + rng_.below(expected + expected / 2);
+}
+
+void Pct::started(SimFiber& fiber) {
+  fiber.priority = high();
+}
+
+std::uint32_t Pct::pick(const Choices& choices) {
+  ++choices_;
+  SimFiber& self = choices.self;
+  bool demote = false;
+  while (!changes_.empty() && changes_.back() <= choices_) {
+    changes_.pop_back();
+    demote = true;
+  }
+  // Whoever gives way, or has had its turn, comes last from now on.
+  if (choices.self_runnable && (demote || choices.fallback != self.index)) self.priority = low_--;
+
+  const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
+  std::uint32_t best = choices.size();
+  std::uint64_t best_priority = 0;
+  for (std::uint32_t i = 0; i < fibers; ++i) {
+    if (choices.fibers[i]->priority <= best_priority) continue;
+    best = i;
+    best_priority = choices.fibers[i]->priority;
+  }
+  for (std::uint32_t i = 0; i < choices.steps.size(); ++i) {
+    EnvStep& step = *choices.steps[i];
+    if (step.duty == EnvStep::Duty::may_happen) {
+      if (choices_ < rare_at_) continue;
+      return fibers + i;
+    }
+    if (step.priority == 0)
+      step.priority = step.kind == ChoiceKind::fire && fibers != 0 ? low_-- : high();
+    if (step.priority <= best_priority) continue;
+    best = fibers + i;
+    best_priority = step.priority;
+  }
+  return best != choices.size() ? best : choices.fallback;
+}
+
+std::uint32_t Pct::value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
+                         std::uint32_t one_in) {
+  if (one_in > 1 && !rng_.one_in(one_in)) return 0;
+  return one_in > 1 ? 1 + rng_.below(count - 1) : rng_.below(count);
+}
+
+}   // namespace sim

@@ -1,0 +1,167 @@
+// Each strategy decides alike for one seed, and what it decided can be replayed exactly.
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "engine/fiber/atomic.h"
+#include "sim/strategy_pct.h"
+#include "sim/strategy_pos.h"
+#include "sim/strategy_random.h"
+#include "sim/strategy_replay.h"
+#include "tests/unit/sim/busy_program.h"
+
+namespace sim {
+namespace {
+
+std::vector<std::unique_ptr<Strategy>> all_strategies() {
+  std::vector<std::unique_ptr<Strategy>> all;
+  all.push_back(std::make_unique<RandomWalk>(RandomWalk::Temper::plain));
+  all.push_back(std::make_unique<RandomWalk>(RandomWalk::Temper::varied));
+  all.push_back(std::make_unique<Pct>(Pct::Options{.depth_max = 4, .choices_expected = 400}));
+  all.push_back(std::make_unique<Pos>());
+  return all;
+}
+
+TEST(Strategy, SameSeedSameDigestOtherSeedsOther) {
+  for (const auto& strategy : all_strategies()) {
+    for (const bool race : {false, true}) {
+      std::set<std::uint64_t> digests;
+      for (std::uint64_t seed = 0; seed < 30; ++seed) {
+        const ExecutionOptions options{
+            .seed = seed, .strategy = strategy.get(), .timers_race = race, .digest_events = true};
+        Execution execution{options};
+        const auto body = [&] { busy_program(execution); };
+        const std::uint64_t first = execution.run(body).digest;
+        EXPECT_FALSE(execution.outcome().finding) << execution.outcome().finding->message;
+        EXPECT_EQ(execution.run(body).digest, first) << seed;
+        digests.insert(first);
+      }
+      EXPECT_GT(digests.size(), 25U);
+    }
+  }
+}
+
+TEST(Strategy, ReplayIsExactAlsoThroughText) {
+  for (const auto& strategy : all_strategies()) {
+    for (std::uint64_t seed = 0; seed < 30; ++seed) {
+      ExecutionOptions options{
+          .seed = seed, .strategy = strategy.get(), .timers_race = true, .digest_events = true};
+      options.trace = seed % 2 == 0;   // with names
+      Execution execution{options};
+      const auto body = [&] { busy_program(execution); };
+      const Outcome original = execution.run(body);
+      const auto schedule = Schedule::from_text(original.schedule.to_text());
+      ASSERT_TRUE(schedule);
+      EXPECT_EQ(schedule->decisions, original.schedule.decisions);
+      Replay replay{*schedule};
+      options.strategy = &replay;
+      execution.reset(options);
+      const Outcome& again = execution.run(body);
+      EXPECT_FALSE(replay.divergence()) << replay.divergence()->text;
+      EXPECT_EQ(again.digest, original.digest);
+      EXPECT_EQ(again.points, original.points);
+      EXPECT_EQ(again.preemptions, original.preemptions);
+      EXPECT_EQ(again.schedule.decisions, original.schedule.decisions);
+    }
+  }
+}
+
+TEST(Strategy, TheEmptyScheduleHasNoPreemptions) {
+  Replay replay{{}};
+  Execution execution{{.strategy = &replay}};
+  const Outcome& outcome = execution.run([&] { busy_program(execution); });
+  EXPECT_FALSE(outcome.finding);
+  EXPECT_EQ(outcome.preemptions, 0U);
+  EXPECT_TRUE(outcome.schedule.decisions.empty());
+  EXPECT_FALSE(replay.divergence());
+}
+
+TEST(Strategy, ReplayNamesTheFirstDivergence) {
+  RandomWalk walk;
+  ExecutionOptions options{.seed = 3, .strategy = &walk, .trace = true};
+  Execution execution{options};
+  Schedule schedule = execution.run([&] { busy_program(execution); }).schedule;
+  const ActorId nobody = ActorId::fiber(77);
+  const auto run = std::find_if(schedule.decisions.begin(), schedule.decisions.end(),
+                                [](const Decision& d) { return d.kind == ChoiceKind::run; });
+  ASSERT_NE(run, schedule.decisions.end());
+  run->value = nobody.value();
+  Replay replay{schedule};
+  options.strategy = &replay;
+  execution.reset(options);
+  execution.run([&] { busy_program(execution); });
+  ASSERT_TRUE(replay.divergence());
+  EXPECT_NE(replay.divergence()->text.find("run fiber:77: that could not happen then"),
+            std::string::npos)
+      << replay.divergence()->text;
+  EXPECT_NE(replay.divergence()->text.find("at "), std::string::npos);
+}
+
+TEST(Strategy, ReplayTellsDecisionsThatWereNeverReached) {
+  Replay replay{{.decisions = {{ActorId::fiber(2), 1000, ChoiceKind::run, 1}}, .names = {}}};
+  Execution execution{{.strategy = &replay}};
+  execution.run([&] { busy_program(execution); });
+  ASSERT_TRUE(replay.divergence());
+  EXPECT_NE(replay.divergence()->text.find("1 of 1"), std::string::npos);
+}
+
+// Wrong only if the reader runs between two stores of the writer: one preemption, depth 2.
+void torn_pair(Execution& execution, unsigned padding) {
+  struct State {
+    engine::Atomic<int> a{"a"};
+    engine::Atomic<int> b{"b"};
+    engine::Atomic<int> noise{"noise"};
+    engine::Completion ended{"ended", 2};
+  } state;
+  execution.spawn("writer", [&] {
+    for (unsigned i = 0; i < padding; ++i)
+      state.noise.store(1);
+    state.a.store(1);
+    state.b.store(1);
+    for (unsigned i = 0; i < padding; ++i)
+      state.noise.store(2);
+    state.ended.signal();
+  });
+  execution.spawn("reader", [&] {
+    const int a = state.a.load();
+    const int b = state.b.load();
+    ENGINE_CHECK(a == b, "torn");
+    state.ended.signal();
+  });
+  state.ended.wait();
+}
+
+std::uint64_t seeds_to_find(Strategy& strategy, unsigned padding, std::uint64_t seeds_max) {
+  for (std::uint64_t seed = 0; seed < seeds_max; ++seed) {
+    Execution execution{{.seed = seed, .strategy = &strategy}};
+    if (execution.run([&] { torn_pair(execution, padding); }).finding) return seed + 1;
+  }
+  return seeds_max + 1;
+}
+
+TEST(Strategy, EachFindsABugOfDepthTwo) {
+  for (const auto& strategy : all_strategies())
+    EXPECT_LT(seeds_to_find(*strategy, 4, 5000), 5000U);
+}
+
+// A plain walk has no chance here: the reader is done long before the writer is there.
+TEST(Strategy, PctFindsABugOfDepthTwoBehindManyPoints) {
+  Pct pct{{.depth_max = 3, .choices_expected = 110}};
+  EXPECT_LT(seeds_to_find(pct, 50, 2000), 2000U);
+}
+
+TEST(Strategy, PctMakesFewPreemptions) {
+  Pct pct{{.depth_max = 3, .choices_expected = 100}};
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    Execution execution{{.seed = seed, .strategy = &pct}};
+    // At most one for each change, one for each fiber that is born more important, and one for each
+    // that is woken.
+    EXPECT_LE(execution.run([&] { torn_pair(execution, 50); }).preemptions, 2U + 2U + 1U);
+    EXPECT_GT(pct.choices(), 1U);
+  }
+}
+
+}   // namespace
+}   // namespace sim
