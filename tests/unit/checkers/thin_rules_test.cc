@@ -241,6 +241,37 @@ TEST(ThinRules, UnsoundSharingNamesBothDevices) {
       << text;
 }
 
+TEST(ThinRules, AnOverflowEntryServesOnlyItsOwnBlock) {
+  TestImage image = worked_example();
+  image.set_pair(kDataBitmap, 1, 3);
+  overflow_entry(image, kOverflowData, 150, 3);
+  const std::string text = text_of(check(image));
+  EXPECT_NE(text.find("pair of data block 1: found 11"), std::string::npos) << text;
+  EXPECT_NE(text.find("pair of data block 150: found not 11"), std::string::npos) << text;
+}
+
+TEST(ThinRules, WithTheOverflowTreeLostNoPairIsHeldAgainstIt) {
+  TestImage image = worked_example();
+  image.set_pair(kDataBitmap, 1, 3);
+  image.put32(kOverflowData, 0, 0);
+  const ThinReport report = check(image);
+  EXPECT_TRUE(has(report, Rule::block_identity, Severity::fatal));
+  EXPECT_EQ(report.findings.total(), 1U) << text_of(report);
+}
+
+TEST(ThinRules, ABitmapOfTwoIndexEntriesIsFoundAndReadOnce) {
+  TestImage image = worked_example();
+  image.set64(0, 64, 16320 + 200);
+  image.change(kDataIndex, [](TestImage& i) {
+    i.put32(kDataIndex, 16, 2).put64(kDataIndex, 40, 1);
+    i.put64(kDataIndex, 1392, kDataBitmap).put32(kDataIndex, 1400, 16317);
+  });
+  image.set_pair(kMetaBitmap, kDataBitmap, 2);   // so that its count gives nothing away
+  const ThinReport report = check(image);
+  EXPECT_TRUE(has(report, Rule::reached_twice, Severity::fatal)) << text_of(report);
+  EXPECT_EQ(report.findings.total(), 1U) << text_of(report);
+}
+
 TEST(ThinRules, TimeAndSizesNeverShrinkBetweenCommits) {
   const Superblock now = check(worked_example()).superblock;
   Superblock later = now;

@@ -155,6 +155,50 @@ TEST(ThinTrees, ASharedSubtreeNewerThanItsSnapshotIsUnsound) {
   }
 }
 
+TEST(ThinTrees, TimesAreJudgedThroughEveryLevelOfASharedSubtree) {
+  for (const std::uint32_t time : {0U, 1U}) {
+    PoolBuilder pool{32, 10};
+    const auto a = pool.leaf({{0, 0, 0}, {1, 1, 0}}, 6);
+    const auto b = pool.leaf({{5, 2, time}, {6, 3, 0}}, 6);
+    const auto c = pool.leaf({{9, 4, 0}, {10, 5, 0}}, 6);
+    const auto root = pool.inner({{0, pool.inner({{0, a}, {5, b}, {9, c}}, 6)}}, 6);
+    pool.set_time(1);
+    const auto roots = pool.devices({{0, root, 6, 0, 0, 1}, {1, root, 6, 0, 1, 1}});
+    const ThinReport report = check(pool.finish(roots));
+    EXPECT_EQ(has(report, Rule::sharing, Severity::fatal), time == 1) << text_of(report);
+  }
+}
+
+TEST(ThinTrees, ASharedSubtreesLowestLevelIsHeldToTheKeysOfEachParent) {
+  PoolBuilder pool{32, 10};
+  const auto a = pool.leaf({{0, 0}, {1, 1}}, 6);
+  const auto b = pool.leaf({{5, 2}, {12, 3}}, 6);
+  const auto c = pool.leaf({{20, 4}, {21, 5}}, 6);
+  const auto d = pool.leaf({{30, 6}, {31, 7}}, 6);
+  const auto left = pool.inner({{0, a}, {5, b}}, 6);   // its own keys stay below 10, b's do not
+  const auto right = pool.inner({{20, c}, {30, d}}, 6);
+  const auto one = pool.inner({{0, left}, {20, right}}, 6);
+  const auto other = pool.inner({{0, left}, {10, right}}, 6);
+  pool.set_time(1);
+  const auto roots = pool.devices({{0, one, 8, 0, 0, 1}, {1, other, 8, 0, 0, 1}});
+  const ThinReport report = check(pool.finish(roots));
+  EXPECT_TRUE(has(report, Rule::node_shape, Severity::fatal)) << text_of(report);
+}
+
+TEST(ThinTrees, AHeldMappingFromTheHeldCopysFutureIsFound) {
+  for (const std::uint32_t time : {0U, 1U}) {
+    PoolBuilder pool{32, 10};
+    const auto a = pool.leaf({{0, 0, time}, {1, 1, 0}}, 6);
+    const auto b = pool.leaf({{5, 2, 0}, {6, 3, 0}}, 6);
+    const auto root = pool.inner({{0, a}, {5, b}}, 6);
+    const auto roots = pool.devices({{0, root, 4, 0, 0, 0}});
+    pool.set_time(1);
+    pool.hold(roots, 0);
+    const ThinReport report = check(pool.finish(roots));
+    EXPECT_EQ(has(report, Rule::times, Severity::fatal), time == 1) << text_of(report);
+  }
+}
+
 TEST(ThinTrees, TheHeldCopyKeepsNoSharingRules) {
   PoolBuilder pool{32, 10};
   const auto old_root = pool.leaf({{0, 0, 0}}, 6);
