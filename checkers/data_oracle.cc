@@ -185,6 +185,7 @@ void DataOracle::end_read(const Request& request, bool ok, std::span<const std::
       return;
     }
     SectorHistory& history = touched->second;
+    if (options_.may_roll_back && history.permits_rolled_back(seen)) continue;
     if (history.permits(seen, request.begun)) {
       history.settle(seen, request.begun);
       continue;

@@ -36,6 +36,9 @@ class DataOracle {
   struct Options {
     // Newly provisioned blocks are zeroed; else what is unwritten in them may be anything.
     bool zeroed = true;
+    // Metadata errors may roll a pool back to its last commit at any time: what is not durable may
+    // vanish without a power cut.
+    bool may_roll_back = false;
   };
   explicit DataOracle(Options options) : options_{options} {}
 

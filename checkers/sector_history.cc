@@ -58,6 +58,13 @@ bool SectorHistory::permits(Stamp seen, Moment read_begun) const noexcept {
   });
 }
 
+bool SectorHistory::permits_rolled_back(Stamp seen) const noexcept {
+  return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+    return (candidate.stamp == seen || candidate.stamp == kAnything) &&
+           !candidate.superseded_for_good;
+  });
+}
+
 bool SectorHistory::quiet(Moment since) const noexcept {
   return std::none_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
     return candidate.ended == kNever || candidate.ended >= since;

@@ -54,6 +54,8 @@ class SectorHistory {
   void flushed(Moment flush_begun);
 
   [[nodiscard]] bool permits(Stamp seen, Moment read_begun) const noexcept;
+  // Where the past may come back: superseded for good is all that counts.
+  [[nodiscard]] bool permits_rolled_back(Stamp seen) const noexcept;
   // A read that no change overlapped returned `seen`: from now on it is the value.
   void settle(Stamp seen, Moment read_begun);
   // The power went and came back at `now`.

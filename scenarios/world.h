@@ -25,6 +25,9 @@ class World {
   [[nodiscard]] virtual engine::BlockDevice& metadata() = 0;
   [[nodiscard]] virtual engine::BlockDevice& data() = 0;
 
+  // The metadata device gets larger by that much.
+  virtual void grow_metadata(std::uint64_t blocks) = 0;
+
   // Runs every body on a fiber of its own, wherever the world likes, and waits for all. Suspends.
   virtual void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) = 0;
 
