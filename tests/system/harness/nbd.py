@@ -13,6 +13,7 @@ FLAG_NO_HOLE = 2
 
 _OPTION_MAGIC = b"IHAVEOPT"
 _OPT_EXPORT_NAME, _OPT_ABORT, _OPT_LIST, _, _, _OPT_INFO, _OPT_GO = range(1, 8)
+_INFO_BLOCK_SIZE = 3
 _REP_ACK, _REP_SERVER, _REP_INFO = 1, 2, 3
 _OPTION_REPLY_MAGIC = 0x3E889045565A9
 _REQUEST_MAGIC = 0x25609513
@@ -31,6 +32,7 @@ class Client:
     def __init__(self, path, name=""):
         self.size = 0
         self.flags = 0
+        self.minimum = 1     # what offsets and lengths must be multiples of
         self._sizes = {}     # cookie -> bytes of data that a good reply carries
         self._next = 1
         self._socket = socket.socket(socket.AF_UNIX)
@@ -43,7 +45,7 @@ class Client:
         self._go(name.encode())
 
     def _go(self, name):
-        data = struct.pack(">I", len(name)) + name + struct.pack(">H", 0)
+        data = struct.pack(">I", len(name)) + name + struct.pack(">HH", 1, _INFO_BLOCK_SIZE)
         self._send(_OPTION_MAGIC + struct.pack(">II", _OPT_GO, len(data)) + data)
         while True:
             magic, option, kind, length = struct.unpack(">QIII", self._receive(20))
@@ -56,6 +58,8 @@ class Client:
                 raise NbdError(f"no export {name.decode()!r}: {data.decode(errors='replace')}")
             if kind == _REP_INFO and data[:2] == b"\0\0":
                 self.size, self.flags = struct.unpack(">QH", data[2:12])
+            if kind == _REP_INFO and data[:2] == struct.pack(">H", _INFO_BLOCK_SIZE):
+                self.minimum, _, _ = struct.unpack(">III", data[2:14])
 
     def submit(self, command, offset=0, length=0, data=b"", flags=0):
         """Sends a request; the cookie its reply will carry."""

@@ -3,8 +3,8 @@
 What is expected of wavetankd:
   serve --metadata F --data F --block-size BYTES --thin ID:BYTES[:NAME] ... --listen unix:PATH
         [--control unix:PATH] [--message TEXT ...]
-It formats an all-zero metadata file, makes each --thin that the pool does not have, applies each
-message, then listens; an export is named NAME, or the ID. SIGTERM commits and ends with status 0.
+It formats an all-zero metadata file, applies each message, makes each --thin that the pool does not
+have, then listens; an export is named NAME. SIGTERM commits and ends with status 0.
 The control socket takes one pool message a line and answers `ok[ TEXT]` or `error TEXT`.
 """
 
@@ -100,7 +100,7 @@ class Wavetankd(Server):
                    "--block-size", str(block_sectors * 512), "--listen", f"unix:{listen}",
                    "--control", f"unix:{self.control_path}"]
         for thin_id, size in thins.items():
-            command += ["--thin", f"{thin_id}:{size}"]
+            command += ["--thin", f"{thin_id}:{size}:{thin_id}"]
         for message in messages:
             command += ["--message", message]
         super().__init__([str(word) for word in [*command, *extra]], folder, listen)
@@ -116,6 +116,16 @@ class Wavetankd(Server):
         if word != "ok":
             raise ServerFailed(f"{message}: {answer or 'no answer'}")
         return text
+
+
+class WavetankdRaw(Server):
+    """Our front end and rings on a plain file, with no engine between."""
+
+    def __init__(self, folder, image, reactors=2):
+        listen = short_folder(pathlib.Path(folder)) / "nbd"
+        super().__init__([str(case.program("wavetankd")), "serve", "--raw", f"0={image}",
+                          "--reactors", str(reactors), "--listen", f"unix:{listen}"],
+                         folder, listen)
 
 
 class QemuNbd(Server):
