@@ -1,0 +1,278 @@
+"""What bad input gets: one clear line that names it, an exit status that says so, and not one byte
+of the user's devices changed."""
+
+import hashlib
+import os
+import pathlib
+import random
+import struct
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from harness import case, nbd, pools, server, verified_load
+
+MIB = 1 << 20
+SUPERBLOCK, NODE, INDEX, BITMAP = 160774, 121107, 160478, 240779
+
+
+def crc32c(data):
+    """CRC-32C without the final inversion, as the metadata uses it."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value = (value >> 8) ^ _TABLE[(value ^ byte) & 0xFF]
+    return value
+
+
+def _table():
+    for byte in range(256):
+        value = byte
+        for _ in range(8):
+            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+        yield value
+
+
+_TABLE = list(_table())
+
+
+def kind_of(block):
+    """The checksum constant that makes a metadata block right, or None."""
+    found = crc32c(block[4:]) ^ struct.unpack_from("<I", block)[0]
+    return found if found in (SUPERBLOCK, NODE, INDEX, BITMAP) else None
+
+
+def resealed(block, kind):
+    """The block with its checksum put right."""
+    return struct.pack("<I", crc32c(block[4:]) ^ kind) + block[4:]
+
+
+class BadInput(case.SystemTest):
+    SIZE = 16 * MIB
+
+    def setUp(self):
+        super().setUp()
+        self.meta, self.data = self.folder / "meta.img", self.folder / "data.img"
+        for path, size in ((self.meta, 4 * MIB), (self.data, 64 * MIB)):
+            with open(path, "wb") as file:
+                file.truncate(size)
+
+    def make_pool(self):
+        """A small pool with a snapshot, made by our own server."""
+        load = verified_load.VerifiedLoad(self.SIZE, 1)
+        with server.Wavetankd(self.folder, self.meta, self.data, {0: self.SIZE}) as subject:
+            client = nbd.Client(subject.socket, "0")
+            load.run(client, lambda: load.writes > 150)
+            subject.control("create_snap 1 0")
+            load.run(client, lambda: load.writes > 300)
+            client.flush()
+            client.close()
+        self.assertIsNone(pools.thin_check(self.meta))
+
+    def digests(self):
+        return [hashlib.md5(path.read_bytes()).hexdigest() for path in (self.meta, self.data)
+                if path.exists()]
+
+    def serve(self, *words, meta=None, data=None, block="64KiB", thin="0:16MiB",
+              listen=None):
+        listen = listen or server.short_folder(self.folder) / "nbd"
+        command = [case.program("wavetankd"), "serve", "--metadata", meta or self.meta,
+                   "--data", data or self.data, "--block-size", block, "--thin", thin,
+                   "--listen", f"unix:{listen}", *words]
+        return [str(word) for word in command]
+
+    def assert_refused(self, command, *names, statuses=(1, 2)):
+        """One line, the names in it, a status among `statuses`, and the devices untouched."""
+        before = self.digests()
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=15)
+        except subprocess.TimeoutExpired:
+            self.fail(f"accepted: {' '.join(command)}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        self.assertIn(done.returncode, statuses, f"{command}\n{done.stderr}")
+        self.assertEqual(len(lines), 1, f"not one line:\n{done.stderr}")
+        for name in names:
+            self.assertIn(str(name), lines[0])
+        self.assertEqual(self.digests(), before, "a device was changed")
+
+
+@case.needs_programs
+class BadFlags(BadInput):
+    def test_of_the_server(self):
+        self.make_pool()
+        for names, words in (
+                (["--no-such-flag"], self.serve("--no-such-flag")),
+                (["0"], self.serve(block="0")),
+                (["block-size"], self.serve(block="100KiB")),
+                (["block-size"], self.serve(block="2GiB")),
+                (["many"], self.serve(block="many")),
+                (["0:"], self.serve(thin="0:")),
+                (["16777216"], self.serve(thin="16777216:1MiB")),
+                (["x:1MiB"], self.serve(thin="x:1MiB")),
+                (["0:100"], self.serve(thin="0:100")),
+                (["0:16EiB"], self.serve(thin="0:16EiB")),
+                ([], self.serve("--thin", "0:1MiB:again")),
+                (["nowhere"], self.serve(meta=self.folder / "nowhere")),
+                (["nowhere"], self.serve(data=self.folder / "nowhere")),
+                ([self.folder.name], self.serve(data=self.folder)),
+                (["meta.img"], self.serve(data=self.meta)),
+                (["frobnicate"], self.serve("--message", "frobnicate 1")),
+                (["create_snap"], self.serve("--message", "create_snap 5 77")),
+                (["frobnicate"], self.serve("--feature", "frobnicate")),
+                (["/dev/null/x"], self.serve(listen="/dev/null/x")),
+                ([], [str(case.program("wavetankd"))]),
+                ([], [str(case.program("wavetankd")), "sing"])):
+            with self.subTest(" ".join(words[2:])):
+                self.assert_refused(words, *names)
+
+    def test_of_the_tank(self):
+        wavetank = str(case.program("wavetank"))
+        damaged = self.folder / "damaged"
+        for names, words, text in (
+                (["no-such"], ["search", "--scenario", "no-such"], None),
+                (["no-such"], ["search", "--scenario", "thin-general", "--strategy", "no-such"], None),
+                (["no-such"], ["search", "--scenario", "thin-general", "--mutant", "no-such"], None),
+                (["damaged"], ["search", "--workload", damaged], b"actors = ["),
+                (["damaged"], ["search", "--workload", damaged], os.urandom(300)),
+                (["nowhere"], ["search", "--workload", self.folder / "nowhere"], None),
+                (["damaged"], ["replay", damaged], b""),
+                (["damaged"], ["replay", damaged], b"{\"version\": 1"),
+                (["damaged"], ["replay", damaged], os.urandom(3000)),
+                (["nowhere"], ["replay", self.folder / "nowhere"], None),
+                (["nowhere"], ["check", "thin", self.folder / "nowhere"], None),
+                ([], ["list", "spoons"], None)):
+            with self.subTest(" ".join(map(str, words))):
+                if text is not None:
+                    damaged.write_bytes(text)
+                self.assert_refused([wavetank, *map(str, words)], *names, statuses=(2,))
+
+
+@case.needs_programs
+class ForeignDevices(BadInput):
+    def test_wrong_block_size(self):
+        self.make_pool()
+        self.assert_refused(self.serve(block="128KiB"), "block size")
+
+    def test_data_device_too_small(self):
+        self.make_pool()
+        with open(self.data, "r+b") as file:
+            file.truncate(32 * MIB)
+        self.assert_refused(self.serve(), "data.img")
+
+    def test_metadata_device_too_small(self):
+        for size in (0, 4096, 15 * 4096):
+            with self.subTest(size=size):
+                with open(self.meta, "r+b") as file:
+                    file.truncate(size)
+                self.assert_refused(self.serve(), "meta.img")
+
+    def test_truncated_metadata(self):
+        self.make_pool()
+        with open(self.meta, "r+b") as file:
+            file.truncate(2 * MIB)
+        self.assert_refused(self.serve(), "meta.img")
+
+    def test_foreign_contents(self):
+        for name, contents in (("noise", os.urandom(1 * MIB)),
+                               ("text", b"not a pool\n" * 1000),
+                               ("a file system", bytes(1080) + b"\x53\xef" + bytes(4000))):
+            with self.subTest(name):
+                self.meta.write_bytes(contents + bytes(4 * MIB - len(contents)))
+                self.assert_refused(self.serve(), "meta.img")
+
+    def test_each_field_of_the_superblock(self):
+        """Flipped with the checksum left, and put right: refused, or opened and then sound."""
+        self.make_pool()
+        good = self.meta.read_bytes()
+        block = good[:4096]
+        self.assertEqual(kind_of(block), SUPERBLOCK)
+        fatal = {"csum": (0, 4), "blocknr": (8, 8), "magic": (32, 8), "data_block_size": (336, 4),
+                 "metadata_block_size": (340, 4), "incompat_flags": (360, 4),
+                 "data_mapping_root": (320, 8), "device_details_root": (328, 8),
+                 "data space map blocks": (64, 8), "metadata space map blocks": (192, 8),
+                 "data space map root": (80, 8), "metadata space map root": (208, 8)}
+        for name, (offset, size) in fatal.items():
+            for seal in (False, True):
+                if name == "csum" and seal:
+                    continue
+                with self.subTest(field=name, resealed=seal):
+                    bad = bytearray(block)
+                    bad[offset + size // 2] ^= 0x55
+                    bad = resealed(bytes(bad), SUPERBLOCK) if seal else bytes(bad)
+                    self.meta.write_bytes(bad + good[4096:])
+                    self.assert_refused(self.serve(), "meta.img")
+
+    def test_a_device_in_use(self):
+        self.make_pool()
+        with server.Wavetankd(self.folder, self.meta, self.data, {0: self.SIZE}):
+            command = self.serve(listen=f"{server.short_folder(self.folder / 'other')}/nbd")
+            done = subprocess.run(command, capture_output=True, text=True, timeout=15)
+            self.assertNotEqual(done.returncode, 0, "two servers of one pool")
+            self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+
+
+@case.needs_programs
+class DamagedBlocks(BadInput):
+    def test_the_checker_on_every_kind_of_block(self):
+        """Any byte of any metadata block: damage is told, nothing crashes, nothing is written."""
+        self.make_pool()
+        good = self.meta.read_bytes()
+        kinds = {}
+        for number in range(len(good) // 4096):
+            block = good[number * 4096:][:4096]
+            if any(block):
+                kinds.setdefault(kind_of(block), []).append(number)
+        self.assertLessEqual({SUPERBLOCK, NODE, INDEX, BITMAP}, set(kinds))
+        source = random.Random(11)
+        told = 0
+        for kind in (SUPERBLOCK, NODE, INDEX, BITMAP):
+            for _ in range(25):
+                number = source.choice(kinds[kind])
+                seal = source.random() < 0.7
+                bad = bytearray(good[number * 4096:][:4096])
+                at = source.choice((4, 8, 12, 16, 20, 24, 32, 40, 64, 320, 336,
+                                    source.randrange(4, 4096)))
+                bad[at] ^= source.choice((1, 0x80, 0xFF))
+                bad = resealed(bytes(bad), kind) if seal else bytes(bad)
+                image = bytearray(good)
+                image[number * 4096:(number + 1) * 4096] = bad
+                with self.subTest(block=number, at=at, resealed=seal):
+                    self.meta.write_bytes(image)
+                    before = self.digests()
+                    status, said = server.check_thin(self.meta)
+                    self.assertIn(status, (0, 1, 2), said)
+                    if not seal and kind is SUPERBLOCK:
+                        self.assertEqual(status, 2, said)
+                    told += status != 0
+                    self.assertEqual(self.digests(), before)
+        self.assertGreater(told, 30)
+
+    def test_the_server_on_damage_found_while_it_runs(self):
+        """Never a crash: I/O may fail, the pool may leave write mode, the server still ends well."""
+        self.make_pool()
+        good = self.meta.read_bytes()
+        nodes = [n for n in range(1, len(good) // 4096)
+                 if any(good[n * 4096:][:4096]) and kind_of(good[n * 4096:][:4096]) == NODE]
+        source = random.Random(12)
+        for number in source.sample(nodes, min(12, len(nodes))):
+            with self.subTest(block=number):
+                bad = bytearray(good)
+                bad[number * 4096 + 100] ^= 0xFF
+                self.meta.write_bytes(bad)
+                try:
+                    subject = server.Wavetankd(self.folder, self.meta, self.data, {0: self.SIZE})
+                except server.ServerFailed as refused:
+                    self.assertRegex(str(refused), r"^ended with [12]:")
+                    continue
+                with subject:
+                    client = nbd.Client(subject.socket, "0")
+                    for page in range(0, self.SIZE // 4096, 5):
+                        client.submit(source.choice((nbd.READ, nbd.TRIM)), page * 4096, 4096)
+                        client.reap()
+                    client.submit(nbd.FLUSH)
+                    client.reap()
+                    client.close()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
