@@ -41,6 +41,9 @@ class World {
   // alive. Faults are off.
   virtual void reboot() = 0;
 
+  // Until called with null: why no I/O may reach the data device. For judges.
+  virtual void expect_quiet(const char* why) { static_cast<void>(why); }
+
   // What the metadata device holds now; the engine must not be running.
   [[nodiscard]] virtual std::unique_ptr<checkers::image::BlockSource> metadata_image() = 0;
 

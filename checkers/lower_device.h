@@ -1,0 +1,42 @@
+// Rules for what reaches a data device, whatever the engine means by it:
+//   - while a discard is under way, nothing that overlaps it is read or written: its block is
+//     nobody's until the discard has ended;
+//   - nothing is submitted while the pool above is suspended, nor after everything was torn down.
+//
+// Not covered: whether a discarded block was still wanted (data_oracle sees that), and metadata
+// devices.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "checkers/findings.h"
+#include "engine/env/bio.h"
+
+namespace checkers {
+
+class LowerDevice {
+ public:
+  explicit LowerDevice(std::string device) : device_{std::move(device)} {}
+
+  void submitted(engine::BioOp op, engine::Sector sector, std::uint64_t sectors,
+                 Findings& findings);
+  void completed(engine::BioOp op, engine::Sector sector, std::uint64_t sectors);
+  // Until `quiet(nullptr)`: why nothing may be submitted.
+  void quiet(const char* why) noexcept { quiet_ = why; }
+  void power_cut() noexcept { under_way_.clear(); }
+
+ private:
+  struct UnderWay {
+    engine::BioOp op;
+    std::uint64_t begin;
+    std::uint64_t end;
+    friend bool operator==(const UnderWay&, const UnderWay&) = default;
+  };
+  std::string device_;
+  std::vector<UnderWay> under_way_;   // reads, writes and discards
+  const char* quiet_ = nullptr;
+};
+
+}   // namespace checkers
