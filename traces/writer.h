@@ -2,14 +2,15 @@
 //
 // Version 1, line by line ("\n" ends each line, the last one too):
 //   wavetank trace 1
-//   [facts]      one "key value" a line: world, seed, digest, failed ...
-//   [workload]   the TOML as it is, every line behind "| "
-//   [schedule]   the text of the decisions as it is, every line behind "| "
-//   [fibers]     one JSON array a line
-//   [decisions]  one JSON array a line
-//   [events]     one JSON array a line; strings that come again are written once, as "=text"
+//   [run 9]        one "key value" a line
+//   [finding 5]    the same; [detail N] its longer text, every line behind "| "
+//   [workload N]   the TOML as it is, every line behind "| "
+//   [schedule N]   the text of the decisions as it is, every line behind "| "
+//   [fibers N]     one a line: words and numbers with a blank between (words.h)
+//   [decisions N]  the same
+//   [events N]     the same
 //   [end] xxh64 0123456789abcdef   of every byte before this line
-// A section's heading carries its number of lines, so truncation shows wherever it strikes. Equal
+// A heading carries its number of lines, so truncation shows wherever it strikes. Equal
 // traces give equal bytes.
 #pragma once
 
