@@ -37,11 +37,11 @@ void CacheStripe::unlink(CachedBlock& cached) noexcept {
 CachedBlock* CacheStripe::evict(std::uint32_t blocks_max) noexcept {
   for (std::uint32_t step = 0; step < kClockSteps && clock_.size() > blocks_max; ++step) {
     CachedBlock& oldest = clock_.front();
-    if (!oldest.dirty && oldest.holds.load(std::memory_order_acquire) == 1 &&
-        !oldest.used_lately.exchange(false, std::memory_order_relaxed)) {
+    if (!oldest.dirty && oldest.holds.load(std::memory_order_acquire) == 1 && !oldest.used_lately) {
       unlink(oldest);
       return &oldest;
     }
+    oldest.used_lately = false;
     clock_.splice(clock_.end(), clock_, clock_.begin());
   }
   return nullptr;

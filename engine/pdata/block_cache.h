@@ -38,7 +38,6 @@ struct CachedBlock {
   RwLock lock{"block"};
   std::atomic<BlockState> state;   // leaves `loading` once, under the stripe's lock
   std::atomic<std::uint32_t> holds{1};
-  std::atomic<bool> used_lately{true};
   const Validator* validator;   // changes under `lock`
   AlignedBuffer buffer;         // contents guarded by `lock`, once loaded
   Bio bio;
@@ -47,6 +46,7 @@ struct CachedBlock {
   // Guarded by the stripe's lock.
   bool linked = false;
   bool dirty = false;
+  bool used_lately = false;   // since the clock came by
   WaitQueue load_waiters;
   Error load_error;
   CachedBlock* chain = nullptr;

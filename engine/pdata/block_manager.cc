@@ -108,7 +108,11 @@ CachedBlock* BlockManager::Impl::find(MetaBlock block) noexcept {
   CacheStripe& stripe = stripe_of(block);
   const RawGuard guard{stripe.raw};
   CachedBlock* const cached = stripe.find(block);
-  if (cached != nullptr) cached->holds.fetch_add(1, std::memory_order_relaxed);
+  if (cached != nullptr) {
+    cached->holds.fetch_add(1, std::memory_order_relaxed);
+    // Not when it came in: what a walk touches once must not push out what is used often.
+    cached->used_lately = true;
+  }
   return cached;
 }
 
@@ -353,7 +357,6 @@ Result<ReadRef> BlockManager::read(MetaBlock block, const Validator& validator) 
   ReadRef ref{*this, *cached};
   if (cached->validator->salt() != validator.salt())
     return fail(Errc::corrupt, block.value(), "block used as two types");
-  cached->used_lately.store(true, std::memory_order_relaxed);
   return ref;
 }
 
@@ -369,7 +372,6 @@ Result<ReadRef> BlockManager::try_read(MetaBlock block, const Validator& validat
   ReadRef ref{*this, *cached};
   if (cached->validator->salt() != validator.salt())
     return fail(Errc::corrupt, block.value(), "block used as two types");
-  cached->used_lately.store(true, std::memory_order_relaxed);
   return ref;
 }
 
@@ -380,7 +382,6 @@ Result<WriteRef> BlockManager::lock_for_writing(CachedBlock& cached) {
   }
   cached.lock.lock();
   impl_->set_dirty(cached, true);
-  cached.used_lately.store(true, std::memory_order_relaxed);
   return WriteRef{*this, cached};
 }
 

@@ -216,7 +216,7 @@ Result<bool> SpaceMapMetadata::move_if_committed(MetaBlock& place) {
 Result<void> SpaceMapMetadata::write_back() {
   const bool unwritten_index = new_in_transaction(root_.bitmap_root);
   if (!changed_ && counts_.dirty_bitmaps().empty() && !unwritten_index) return {};
-  for (bool moved = true; moved || !overflow_changed_.empty();) {
+  for (bool moved = true; moved;) {
     moved = false;
     ENGINE_TRY(update_overflow_tree());
     for (const std::size_t i : counts_.dirty_bitmaps()) {
@@ -226,6 +226,7 @@ Result<void> SpaceMapMetadata::write_back() {
     ENGINE_TRY_ASSIGN(const bool index_moved, move_if_committed(root_.bitmap_root));
     moved |= index_moved;
   }
+  ENGINE_CHECK(overflow_changed_.empty());
   root_.nr_blocks = counts_.nr_blocks();
   root_.nr_allocated = counts_.nr_allocated();
   return write_bitmaps_and_index();

@@ -94,7 +94,7 @@ void apply(const Step& step, Model& model, SpaceMapCounts& counts) {
       model.before = model.now;
       return;
     default:
-      model.nr_blocks += step.which % 3;
+      model.nr_blocks += step.which % 4 == 0 ? step.which : step.which % 3;
       counts.resize(model.nr_blocks);
       return;
   }

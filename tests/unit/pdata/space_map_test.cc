@@ -1,6 +1,7 @@
 // Both space maps on a simulated device: format, reopening, fullness, growth, damage.
 #include <deque>
 #include <map>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -20,6 +21,13 @@ sim::DiskImageRef fresh_pool(std::uint64_t blocks, std::uint64_t data_blocks = 0
 }
 std::uint32_t checksum(const sim::DiskImage& image, std::uint64_t block) {
   return view_as<Le32>(ConstBytes{block_bytes(image, block)}).value();
+}
+
+// The old superblock still finds a sound pool in the image after the next commit.
+void expect_last_commit_intact(const sim::DiskImage& before, const sim::DiskImage& after) {
+  sim::DiskImage mixed = after;
+  mixed.write(Sector{0}, block_bytes(before, 0));
+  expect_sound(mixed);
 }
 
 TEST(SpaceMap, AFreshPoolIsTheKernelsToTheByte) {
@@ -102,11 +110,30 @@ TEST(SpaceMap, ALaterCommitLeavesEveryBlockOfTheLastOneAlone) {
       must(pool->commit());
     });
     expect_sound(*image);
-    // The old superblock still finds a sound pool in the new image.
-    sim::DiskImage mixed = *image;
-    mixed.write(Sector{0}, block_bytes(*before, 0));
-    expect_sound(mixed);
+    expect_last_commit_intact(*before, *image);
   }
+}
+
+TEST(SpaceMap, BitmapsMoveWhenOnlyTheMoveOfAnotherChangedThem) {
+  auto image = fresh_pool(4 * kEntriesPerBitmap, 10);
+  in_tank({.image = image}, [&](BlockDevice& device) {
+    auto& disk = static_cast<sim::SimDevice&>(device);
+    BlockManager blocks{device};
+    const auto pool = must(TestPool::open(blocks));
+    for (std::uint64_t round = 0; round < 30; ++round) {
+      // Moves the cursor on, so that the bitmaps come to lie far from what they count.
+      std::vector<MetaBlock> passed;
+      for (std::uint64_t i = 0; i < 3000 + 1000 * (round % 7); ++i)
+        passed.push_back(must(pool->metadata_map().allocate()));
+      for (const MetaBlock block : passed)
+        must(pool->metadata_map().dec(block));
+      must(pool->commit());
+      const auto after = disk.snapshot();
+      expect_sound(*after);
+      expect_last_commit_intact(*image, *after);
+      image = after;
+    }
+  });
 }
 
 TEST(SpaceMap, MetadataRunsFullCleanlyAndCanBeAborted) {
@@ -222,6 +249,7 @@ TEST(SpaceMap, MetadataGrowsEvenWhenItIsFull) {
   });
   for (const std::uint64_t size :
        {std::uint64_t{41}, std::uint64_t{100}, kEntriesPerBitmap + 1, 3 * kEntriesPerBitmap}) {
+    const auto before = image;
     image = in_tank({.blocks = size, .image = image}, [&](BlockDevice& device) {
       BlockManager blocks{device};
       const auto pool = must(TestPool::open(blocks));
@@ -231,6 +259,7 @@ TEST(SpaceMap, MetadataGrowsEvenWhenItIsFull) {
       must(pool->commit());
     });
     expect_sound(*image);
+    expect_last_commit_intact(*before, *image);
   }
   in_tank({.image = image}, [](BlockDevice& device) {
     BlockManager blocks{device};
@@ -324,6 +353,29 @@ TEST(SpaceMap, WrongFreeCountsAreRecountedAndMended) {
     });
     expect_sound(*mended);
   }
+}
+
+TEST(SpaceMap, TwoBitmapsInOneBlockAreCorruption) {
+  const auto image = fresh_pool(kEntriesPerBitmap + 100, 100);
+  EXPECT_EQ(open_code(forged(*image, 1, kIndexValidator, 32, 3)), Errc::corrupt);
+}
+
+TEST(SpaceMap, WrongFreeCountsOfDataAreMendedToo) {
+  const auto image = fresh_pool(64, 100);
+  const auto tree =
+      view_as<TestSuperblock>(ConstBytes{block_bytes(*image, 0)}).data_map.bitmap_root.value();
+  const auto before = block_bytes(*image, tree);
+  constexpr std::size_t kFirstValue = 1376;
+  const auto& entry = view_as<IndexEntryDisk>(ConstBytes{before}.subspan(kFirstValue));
+  EXPECT_EQ(entry.nr_free.value(), kEntriesPerBitmap);
+  const auto wrong = forged(*image, tree, kNodeValidator, kFirstValue + 8, 3, 4);
+  const auto mended = in_tank({.image = wrong}, [](BlockDevice& device) {
+    BlockManager blocks{device};
+    const auto pool = must(TestPool::open(blocks));
+    EXPECT_EQ(pool->data_map().nr_allocatable(), 100U);
+    must(pool->commit());
+  });
+  expect_sound(*mended);
 }
 
 TEST(SpaceMap, CountsBeyondTheMapAreCorruption) {
