@@ -1,0 +1,53 @@
+// The constructor of thin.
+#include "engine/thin/parse.h"
+#include "engine/thin/pool.h"
+#include "engine/thin/thin_device.h"
+
+namespace engine::thin {
+namespace {
+
+Failure bad_table(const char* what) {
+  return fail(Errc::invalid, 0, what);
+}
+
+Result<io::DeviceRef> open_device(const io::TargetContext& context, std::string_view name,
+                                  const char* refusal) {
+  auto opened = context.devices.open(name);
+  if (!opened) return fail(opened.error().code, opened.error().where, refusal);
+  return opened;
+}
+
+}   // namespace
+
+Result<std::unique_ptr<io::Target>> ThinDevice::create(PoolRegistry& pools,
+                                                       const io::TargetContext& context,
+                                                       const io::TargetArgs& args) {
+  const auto words = args.words;
+  if (words.size() != 2 && words.size() != 3) return bad_table("Invalid argument count");
+  io::DeviceRef origin;
+  if (words.size() == 3) {
+    if (words[2] == words[0]) return bad_table("Error setting origin device");
+    ENGINE_TRY_ASSIGN(origin, open_device(context, words[2], "Error opening origin device"));
+  }
+  ENGINE_TRY_ASSIGN(io::DeviceRef pool_device,
+                    open_device(context, words[0], "Error opening pool device"));
+  const auto id = parse_thin_id(words[1]);
+  if (!id) return bad_table("Invalid device id");
+  if (pool_device.mapped() == nullptr) return bad_table("Couldn't get pool mapped device");
+  ENGINE_TRY_ASSIGN(PoolRef pool, pools.find(*pool_device.mapped()));
+  if (pool->mode() == PoolMode::fail) {
+    return bad_table("Couldn't open thin device, Pool is in fail mode");
+  }
+  const auto opened = pool->open_thin(*id);
+  if (!opened) {
+    return fail(opened.error().code, id->value(), "Couldn't open thin internal device");
+  }
+  const ThinParams params{.begin = args.begin, .sectors = args.sectors, .id = *id};
+  auto thin = std::make_unique<ThinDevice>(params, std::move(pool), std::move(pool_device),
+                                           std::move(origin), context.owner, **opened);
+  // Last of all: from here on the worker finds it.
+  ENGINE_TRY(thin->pool().active_thins().publish(*thin));
+  return std::unique_ptr<io::Target>{std::move(thin)};
+}
+
+}   // namespace engine::thin
