@@ -1,0 +1,341 @@
+// Suspending, resuming, swapping tables and handing bios back, under load.
+#include "tests/unit/dm/rig.h"
+
+namespace engine::dm {
+namespace {
+
+using unit::Request;
+using unit::Rig;
+
+// Nothing reaches a disk while it is `quiet`.
+struct Silence final : sim::DeviceObserver {
+  void submitted(const sim::SimDevice&, const sim::IoRecord&) override { check(); }
+  void completed(const sim::SimDevice&, const sim::IoRecord&) override { check(); }
+  void check() const { EXPECT_FALSE(quiet) << "I/O below a suspended device"; }
+  bool quiet = false;
+};
+
+// Writes and reads back sectors of its own, again and again.
+void write_and_check(BlockDevice& device, std::uint64_t sector, int rounds, int* done) {
+  for (int round = 1; round <= rounds; ++round) {
+    ASSERT_EQ(unit::write(device, sector, 2, round), Errc::ok);
+    ASSERT_EQ(unit::read(device, sector + 1), round);
+    ++*done;
+  }
+}
+
+TEST(Suspend, IsSilentAndLosesNothingUnderLoad) {
+  unit::for_seeds(500, [](sim::Execution& execution, std::uint64_t seed) {
+    Rig rig{execution};
+    Silence silence;
+    rig.a.add_observer(silence);
+    const auto device = rig.make("d", "0 100 linear a 0");
+    int done = 0;
+    unit::Together fibers{execution};
+    for (std::uint64_t i = 0; i < 3; ++i)
+      fibers.run("writer", [&, i] { write_and_check(device.device(), i * 4, 4, &done); });
+    for (std::uint64_t round = 0; round < 4; ++round) {
+      const auto kind = (seed + round) % 2 == 0 ? io::SuspendKind::flush : io::SuspendKind::noflush;
+      ASSERT_TRUE(rig.system.suspend("d", kind));
+      silence.quiet = true;
+      EXPECT_TRUE(rig.system.info("d")->suspended);
+      for (int i = 0; i < 5; ++i)
+        yield_now();
+      silence.quiet = false;
+      ASSERT_TRUE(rig.system.resume("d"));
+    }
+    fibers.wait();
+    EXPECT_EQ(done, 12);
+  });
+}
+
+TEST(Suspend, SwapsTablesUnderLoadWithoutLosingAcknowledgedWrites) {
+  unit::for_seeds(500, [](sim::Execution& execution, std::uint64_t seed) {
+    Rig rig{execution};
+    const auto low = rig.make("low", "0 200 linear a 0");
+    const auto device = rig.make("d", "0 100 linear a 0");
+    int done = 0;
+    unit::Together fibers{execution};
+    for (std::uint64_t i = 0; i < 3; ++i)
+      fibers.run("writer", [&, i] { write_and_check(device.device(), i * 4, 4, &done); });
+    // The same sectors, mapped in other ways.
+    const std::array<std::string_view, 3> tables{
+        "0 5 linear a 0\n5 95 linear a 5", "0 100 linear low 0",
+        "0 3 linear a 0\n3 4 linear low 3\n7 93 linear a 7"};
+    for (std::uint64_t round = 0; round < 4; ++round) {
+      ASSERT_TRUE(rig.system.load("d", tables[(seed + round) % tables.size()]));
+      if (seed % 3 == 0) {
+        ASSERT_TRUE(rig.system.suspend("d", io::SuspendKind::flush));
+      }
+      ASSERT_TRUE(rig.system.resume(
+          "d", round % 2 == 0 ? io::SuspendKind::flush : io::SuspendKind::noflush));
+    }
+    fibers.wait();
+    EXPECT_EQ(done, 12);
+  });
+}
+
+// Keeps the bios it is given and lets them go one by one; hands them back when asked to.
+class Keeper final : public io::Target {
+ public:
+  Keeper(const io::TargetContext& context, const io::TargetArgs& args, io::DeviceRef device)
+      : Target{args.begin, args.sectors}, owner_{context.owner}, device_{std::move(device)} {
+    context.env.executor.spawn("keeper", [this] { work(); });
+  }
+  ~Keeper() override {
+    EXPECT_FALSE(running_);
+    stop_ = true;
+    stopped_.wait();
+    EXPECT_TRUE(kept_.empty());
+  }
+  io::MapResult map(io::MappedBio& bio) override {
+    EXPECT_TRUE(running_);
+    if (hand_back_) return io::MapResult::requeue;
+    kept_.push_back(bio);
+    return io::MapResult::submitted;
+  }
+  // The first time a bio comes back it is kept once more.
+  io::EndResult end_io(io::MappedBio& bio, Errc& status) override {
+    if (bio.storage<bool>() || status != Errc::ok) return io::EndResult::done;
+    bio.storage<bool>() = true;
+    bio.rewind();
+    kept_twice_.push_back(bio);
+    return io::EndResult::kept;
+  }
+  void presuspend(io::SuspendKind kind) override {
+    ++presuspends;
+    if (kind == io::SuspendKind::flush) return;
+    hand_back_ = true;
+    while (!kept_.empty()) {
+      io::MappedBio& bio = io::MappedBio::from(kept_.front());
+      kept_.pop_front();
+      bio.end(Errc::requeue);
+      yield_now();
+    }
+  }
+  void postsuspend() override {
+    EXPECT_TRUE(kept_.empty());
+    EXPECT_TRUE(kept_twice_.empty());
+    hand_back_ = false;
+    ++postsuspends;
+  }
+  Result<void> preresume() override {
+    if (refuse_resume) return fail(Errc::invalid, 0, "refused");
+    return {};
+  }
+  void resume() override { running_ = true; }
+  Result<std::string> message(std::span<const std::string_view> args) override {
+    if (args[0] == "refuse") refuse_resume = true;
+    if (args[0] == "accept") refuse_resume = false;
+    if (args[0] == "event") owner_.event();
+    if (args[0] == "stop") running_ = false;
+    yield_now();
+    return std::string{args[0]};
+  }
+  [[nodiscard]] std::string table_line() const override { return device_.name(); }
+  [[nodiscard]] io::TargetLimits limits() const noexcept override { return {.block_sectors = 2}; }
+  [[nodiscard]] std::string_view type_name() const noexcept override { return "keeper"; }
+
+  int presuspends = 0;
+  int postsuspends = 0;
+  bool refuse_resume = false;
+
+ private:
+  void work() {
+    while (!stop_) {
+      for (io::BioList* const list : {&kept_, &kept_twice_}) {
+        if (list->empty()) continue;
+        io::MappedBio& bio = io::MappedBio::from(list->front());
+        list->pop_front();
+        if (list == &kept_) bio.emplace<bool>(false);
+        bio.remap(device_.device(), bio.mapped_sector);
+        bio.issue();
+      }
+      sleep_for(Nanos{1000});
+    }
+    stopped_.signal();
+  }
+
+  io::OwnerDevice& owner_;
+  io::DeviceRef device_;
+  io::BioList kept_;
+  io::BioList kept_twice_;
+  bool running_ = false;
+  bool hand_back_ = false;
+  bool stop_ = false;
+  Completion stopped_{"keeper"};
+};
+
+class KeeperType final : public io::TargetType {
+ public:
+  [[nodiscard]] std::string_view name() const noexcept override { return "keeper"; }
+  [[nodiscard]] bool singleton() const noexcept override { return true; }
+  [[nodiscard]] bool immutable() const noexcept override { return true; }
+  Result<std::unique_ptr<io::Target>> create(const io::TargetContext& context,
+                                             const io::TargetArgs& args) override {
+    ENGINE_TRY_ASSIGN(io::DeviceRef device, context.devices.open(args.words[0]));
+    auto keeper = std::make_unique<Keeper>(context, args, std::move(device));
+    last = keeper.get();
+    ++made;
+    return keeper;
+  }
+  Keeper* last = nullptr;
+  int made = 0;
+};
+
+struct KeeperRig {
+  explicit KeeperRig(sim::Execution& execution) : rig{execution} {
+    rig.system.registry().add(type);
+    device = rig.make("d", "0 100 keeper a");
+  }
+  ~KeeperRig() {
+    device.reset();
+    static_cast<void>(rig.system.suspend("d", io::SuspendKind::flush));
+    static_cast<void>(rig.system.message("d", Sector{0}, "stop"));
+  }
+  KeeperType type;
+  Rig rig;
+  io::DeviceRef device;
+};
+
+TEST(Suspend, TakesBackWhatTargetsKeepAndSubmitsItAgainAfterResume) {
+  unit::for_seeds(500, [](sim::Execution& execution, std::uint64_t) {
+    KeeperRig keeper{execution};
+    Silence silence;
+    keeper.rig.a.add_observer(silence);
+    int done = 0;
+    unit::Together fibers{execution};
+    for (std::uint64_t i = 0; i < 3; ++i)
+      fibers.run("writer", [&, i] { write_and_check(keeper.device.device(), i * 5, 3, &done); });
+    for (int round = 0; round < 3; ++round) {
+      for (int i = 0; i < 10 * round; ++i)
+        yield_now();
+      ASSERT_TRUE(keeper.rig.system.suspend("d", io::SuspendKind::noflush));
+      silence.quiet = true;
+      yield_now();
+      silence.quiet = false;
+      ASSERT_TRUE(keeper.rig.system.resume("d"));
+    }
+    fibers.wait();
+    EXPECT_EQ(done, 9);
+    EXPECT_EQ(keeper.type.last->presuspends, keeper.type.last->postsuspends);
+  });
+}
+
+TEST(Suspend, WithoutASuspendNothingIsHandedBack) {
+  unit::for_seeds(20, [](sim::Execution& execution, std::uint64_t) {
+    // A requeue nobody asked for is an error of that bio, not a bio that is lost.
+    class Wrong final : public io::Target {
+     public:
+      using Target::Target;
+      io::MapResult map(io::MappedBio&) override { return io::MapResult::requeue; }
+      [[nodiscard]] std::string table_line() const override { return {}; }
+      [[nodiscard]] io::TargetLimits limits() const noexcept override { return {}; }
+      [[nodiscard]] std::string_view type_name() const noexcept override { return "wrong"; }
+    };
+    class WrongType final : public io::TargetType {
+     public:
+      [[nodiscard]] std::string_view name() const noexcept override { return "wrong"; }
+      Result<std::unique_ptr<io::Target>> create(const io::TargetContext&,
+                                                 const io::TargetArgs& args) override {
+        return std::make_unique<Wrong>(args.begin, args.sectors);
+      }
+    } type;
+    Rig rig{execution};
+    rig.system.registry().add(type);
+    const auto device = rig.make("d", "0 8 wrong");
+    EXPECT_EQ(unit::write(device.device(), 0, 1, 1), Errc::io_error);
+  });
+}
+
+TEST(Suspend, InternallyNestsAndMixesWithTheUsers) {
+  unit::for_seeds(500, [](sim::Execution& execution, std::uint64_t seed) {
+    KeeperRig keeper{execution};
+    Silence silence;
+    keeper.rig.a.add_observer(silence);
+    io::OwnerDevice& owner = *keeper.device.mapped();
+    int done = 0;
+    int holders = 0;
+    unit::Together fibers{execution};
+    for (std::uint64_t i = 0; i < 2; ++i)
+      fibers.run("writer", [&, i] { write_and_check(keeper.device.device(), i * 5, 3, &done); });
+    for (int i = 0; i < 2; ++i) {
+      fibers.run("pool", [&] {
+        for (int round = 0; round < 3; ++round) {
+          owner.internal_suspend_noflush();
+          ++holders;
+          silence.quiet = true;
+          yield_now();
+          EXPECT_TRUE(owner.suspended());
+          if (--holders == 0) silence.quiet = false;
+          owner.internal_resume();
+          yield_now();
+        }
+      });
+    }
+    fibers.run("user", [&] {
+      for (int round = 0; round < 3; ++round) {
+        ASSERT_TRUE(keeper.rig.system.suspend("d", io::SuspendKind::noflush));
+        ++holders;
+        silence.quiet = true;
+        yield_now();
+        if (seed % 2 == 0) {
+          ASSERT_TRUE(keeper.rig.system.load("d", "0 100 keeper a"));
+        }
+        if (--holders == 0) silence.quiet = false;
+        static_cast<void>(keeper.rig.system.message("d", Sector{0}, "stop"));
+        ASSERT_TRUE(keeper.rig.system.resume("d"));
+      }
+    });
+    fibers.wait();
+    EXPECT_EQ(done, 6);
+  });
+}
+
+TEST(Suspend, FailingToResumeLeavesItSuspended) {
+  unit::for_seeds(20, [](sim::Execution& execution, std::uint64_t) {
+    KeeperRig keeper{execution};
+    System& system = keeper.rig.system;
+    ASSERT_TRUE(system.suspend("d", io::SuspendKind::flush));
+    EXPECT_EQ(*system.message("d", Sector{0}, "refuse"), "refuse");
+    int done = 0;
+    unit::Together fibers{execution};
+    fibers.run("writer", [&] { write_and_check(keeper.device.device(), 0, 1, &done); });
+    const auto resumed = system.resume("d");
+    ASSERT_FALSE(resumed);
+    EXPECT_STREQ(resumed.error().what, "refused");
+    EXPECT_TRUE(system.info("d")->suspended);
+    sleep_for(Nanos{10'000});
+    EXPECT_EQ(done, 0);
+    ASSERT_TRUE(system.message("d", Sector{0}, "accept"));
+    ASSERT_TRUE(system.resume("d"));
+    fibers.wait();
+    EXPECT_EQ(done, 1);
+  });
+}
+
+TEST(Suspend, RefusesToReplaceATypeThatCannotBe) {
+  unit::for_seeds(5, [](sim::Execution& execution, std::uint64_t) {
+    KeeperRig keeper{execution};
+    EXPECT_EQ(keeper.rig.system.load("d", "0 100 linear a 0").error().code, Errc::invalid);
+    EXPECT_FALSE(keeper.rig.system.load("d", "0 100 keeper a\n100 1 zero"));
+    EXPECT_EQ(keeper.type.made, 1);
+  });
+}
+
+TEST(Suspend, TwiceIsOnce) {
+  unit::for_seeds(5, [](sim::Execution& execution, std::uint64_t) {
+    KeeperRig keeper{execution};
+    ASSERT_TRUE(keeper.rig.system.resume("d"));
+    ASSERT_TRUE(keeper.rig.system.suspend("d", io::SuspendKind::flush));
+    ASSERT_TRUE(keeper.rig.system.suspend("d", io::SuspendKind::noflush));
+    EXPECT_EQ(keeper.type.last->presuspends, 1);
+    EXPECT_EQ(keeper.type.last->postsuspends, 1);
+    ASSERT_TRUE(keeper.rig.system.resume("d"));
+    EXPECT_EQ(unit::write(keeper.device.device(), 0, 5, 3), Errc::ok);
+    EXPECT_EQ(unit::read(keeper.device.device(), 4), 3);
+  });
+}
+
+}   // namespace
+}   // namespace engine::dm
