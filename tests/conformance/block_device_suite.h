@@ -12,6 +12,7 @@
 #include "engine/env/block_device.h"
 #include "engine/env/buffer.h"
 #include "engine/fiber/completion.h"
+#include "engine/fiber/timer.h"
 #include "tests/conformance/world.h"
 
 namespace conformance {
