@@ -14,12 +14,16 @@
 
 #include "checkers/data_oracle.h"
 #include "checkers/findings.h"
+#include "checkers/pool_mode.h"
 #include "engine/dm/system.h"
 #include "engine/fiber/mutex.h"
+#include "engine/thin/targets.h"
 #include "scenarios/workload.h"
 #include "scenarios/world.h"
 
 namespace scenarios {
+
+[[nodiscard]] checkers::PoolModeJudge::Options mode_options(const Workload& workload);
 
 class Lab {
  public:
@@ -45,6 +49,8 @@ class Lab {
   };
 
   void boot();
+  void run_actors();
+  void recover();
   // Removes every device and checks that the system lets go of all.
   void shut_down();
   void perform(const Operation& operation);
@@ -60,14 +66,20 @@ class Lab {
   void activate(std::uint32_t id);
   void deactivate(std::uint32_t id);
   void bounce(const std::string& device, bool noflush);
-  void reload_pool(bool noflush, std::uint64_t more_blocks);
+  void linger();
+  void reload_pool(bool noflush);
+  void grow_data();
+  void grow_metadata();
+  void set_transaction();
 
   [[nodiscard]] std::string pool_table() const;
-  [[nodiscard]] bool message(std::string_view text);
-  [[nodiscard]] Exists known_after(bool ok, bool wanted) const;
+  engine::Result<void> message(const std::string& text);
+  // What is known of a thin after a message that was to make (or delete) it.
+  [[nodiscard]] Exists known_after(const engine::Result<void>& told, Exists wanted) const;
 
   // What is left.
   void read_back_all();
+  void judge_mode();
   void check_image(bool after_cut);
   void tell(const checkers::Findings& findings);
   void tell(std::string_view kind, std::string text);
@@ -75,11 +87,16 @@ class Lab {
   World& world_;
   const Workload& workload_;
   checkers::DataOracle oracle_;
+  checkers::PoolModeJudge mode_judge_;
+  // The targets outlive the system that has them in its registry.
+  std::unique_ptr<engine::thin::ThinTargets> targets_;
   std::unique_ptr<engine::dm::System> system_;
   std::array<Thin, kThinIds> thins_;
   engine::Mutex pool_control_{"lab.pool"};
-  std::uint64_t data_blocks_ = 0;   // guarded by pool_control_
-  std::uint64_t transaction_ = 0;   // guarded by pool_control_
+  std::uint64_t data_blocks_ = 0;       // guarded by pool_control_
+  std::uint64_t metadata_blocks_ = 0;   // guarded by pool_control_
+  std::uint64_t transaction_ = 0;       // guarded by pool_control_
+  bool certain_ = true;                 // no power cut yet
 };
 
 }   // namespace scenarios

@@ -1,5 +1,5 @@
-// toml++, whose own assertions (3.3 has some that malformed input reaches) become std::runtime_error:
-// whoever parses a user's file catches that beside toml::parse_error.
+// toml++, whose own assertions (3.3 has some that malformed input reaches) become
+// std::runtime_error: whoever parses a user's file catches that beside toml::parse_error.
 #pragma once
 
 #include <stdexcept>

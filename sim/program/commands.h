@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 
 namespace program {
@@ -48,7 +47,6 @@ struct RenderOptions {
 int render(const RenderOptions& options);
 
 int list(const std::string& what, bool json);
-int check_thin(const std::filesystem::path& image, std::optional<std::uint64_t> data_blocks,
-               bool json);
+int check_thin(const std::filesystem::path& image, bool json);
 
 }   // namespace program

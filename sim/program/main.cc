@@ -120,11 +120,8 @@ int dispatch(int argc, char** argv) {
   CLI::App* const check_thin_command = check_command->add_subcommand(
       "thin", "metadata of a thin pool; exit 0 clean, 1 leaks only, 2 damaged");
   std::filesystem::path image;
-  std::optional<std::uint64_t> data_blocks;
   bool check_json = false;
   check_thin_command->add_option("image", image, "a file or block device; only read")->required();
-  check_thin_command->add_option("--data-blocks", data_blocks,
-                                 "size of the data device in data blocks");
   check_thin_command->add_flag("--json", check_json, "as JSON");
 
   try {
@@ -142,7 +139,7 @@ int dispatch(int argc, char** argv) {
   if (*shrink_command) return shrink(shrink_options);
   if (*render_command) return render(render_options);
   if (*list_command) return list(what, list_json);
-  return check_thin(image, data_blocks, check_json);
+  return check_thin(image, check_json);
 }
 
 }   // namespace

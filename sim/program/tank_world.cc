@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "engine/fiber/completion.h"
+#include "scenarios/lab.h"
 
 namespace program {
 namespace {
@@ -66,8 +67,10 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
     : execution_{execution},
       workload_{workload},
       env_{execution, *this},
-      cuts_left_{workload.faults.power_cuts} {
+      cuts_left_{workload.faults.power_cuts},
+      mode_judge_{scenarios::mode_options(workload)} {
   build(nullptr, nullptr);
+  execution_.add_sink(*this);
 }
 
 TankWorld::~TankWorld() {
@@ -141,11 +144,19 @@ void TankWorld::faults_end() {
   power_cut_.reset();
 }
 
+void TankWorld::submitted(const sim::SimDevice& device, const sim::IoRecord& io) {
+  if (&device != data_.get()) return;
+  checkers::Findings findings;
+  lower_device_.submitted(io.op, io.sector, io.sectors, findings);
+  tell(findings);
+}
+
 void TankWorld::took_effect(const sim::SimDevice& /*device*/, const sim::IoRecord& io) {
   if (io.op != engine::BioOp::read) maybe_cut();
 }
 
-void TankWorld::completed(const sim::SimDevice& /*device*/, const sim::IoRecord& io) {
+void TankWorld::completed(const sim::SimDevice& device, const sim::IoRecord& io) {
+  if (&device == data_.get()) lower_device_.completed(io.op, io.sector, io.sectors);
   if (io.op != engine::BioOp::read) maybe_cut();
 }
 
@@ -157,7 +168,21 @@ void TankWorld::maybe_cut() {
   execution_.offer(*power_cut_);
 }
 
+void TankWorld::event(const engine::Event& event) noexcept {
+  // A power cut fails metadata I/O like any other fault.
+  if (event.op != engine::OpKind::mode_change || power_is_cut()) return;
+  checkers::Findings findings;
+  mode_judge_.changed(event.a, event.b, event.name != nullptr ? event.name : "", findings);
+  tell(findings);
+}
+
+void TankWorld::tell(const checkers::Findings& findings) {
+  for (const checkers::Finding& finding : findings.list())
+    report(finding);
+}
+
 void TankWorld::cut_power() {
+  lower_device_.power_cut();
   --cuts_left_;
   metadata_->power_cut();
   data_->power_cut();

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "checkers/lower_device.h"
+#include "checkers/pool_mode.h"
 #include "scenarios/workload.h"
 #include "scenarios/world.h"
 #include "sim/device_observer.h"
@@ -19,7 +21,8 @@ namespace program {
 
 class TankWorld final : public scenarios::World,
                         private engine::DeviceDirectory,
-                        private sim::DeviceObserver {
+                        private sim::DeviceObserver,
+                        private engine::TraceSink {
  public:
   // Inside a run of `execution`, whose end it must not outlive.
   TankWorld(sim::Execution& execution, const scenarios::Workload& workload);
@@ -36,6 +39,7 @@ class TankWorld final : public scenarios::World,
   void reboot() override;
   [[nodiscard]] std::unique_ptr<checkers::image::BlockSource> metadata_image() override;
   void report(const checkers::Finding& finding) override;
+  void expect_quiet(const char* why) override { lower_device_.quiet(why); }
 
  private:
   class PowerCut;
@@ -47,9 +51,13 @@ class TankWorld final : public scenarios::World,
   // engine::DeviceDirectory
   engine::Result<engine::BlockDevice*> find(std::string_view name) override;
   // sim::DeviceObserver: the moments between which a cut makes a difference.
+  void submitted(const sim::SimDevice& device, const sim::IoRecord& io) override;
   void took_effect(const sim::SimDevice& device, const sim::IoRecord& io) override;
   void completed(const sim::SimDevice& device, const sim::IoRecord& io) override;
   void maybe_cut();
+  // engine::TraceSink: what the engine says of itself.
+  void event(const engine::Event& event) noexcept override;
+  void tell(const checkers::Findings& findings);
 
   sim::Execution& execution_;
   const scenarios::Workload& workload_;
@@ -59,6 +67,8 @@ class TankWorld final : public scenarios::World,
   std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer
   bool faults_on_ = false;
   std::uint32_t cuts_left_ = 0;
+  checkers::LowerDevice lower_device_{"data"};
+  checkers::PoolModeJudge mode_judge_;
 };
 
 }   // namespace program

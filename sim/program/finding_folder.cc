@@ -1,0 +1,79 @@
+#include "sim/program/finding_folder.h"
+
+#include <cctype>
+#include <fstream>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "traces/graphviz.h"
+#include "traces/html.h"
+#include "traces/reader.h"
+#include "traces/story.h"
+#include "traces/writer.h"
+
+namespace program {
+namespace {
+namespace fs = std::filesystem;
+constexpr std::size_t kNameMax = 60;
+}   // namespace
+
+std::string replay_command(const fs::path& folder) {
+  return fmt::format("wavetank replay {}", folder.string());
+}
+
+std::string folder_name(const traces::Trace& trace) {
+  std::string name = trace.mutant.empty() ? "" : trace.mutant + "-";
+  for (const char each : trace.defect.kind + " " + trace.defect.place) {
+    const auto letter = static_cast<unsigned char>(each);
+    if (std::isalnum(letter) != 0) {
+      name += static_cast<char>(std::tolower(letter));
+    } else if (!name.empty() && name.back() != '-') {
+      name += '-';
+    }
+    if (name.size() >= kNameMax) break;
+  }
+  while (!name.empty() && name.back() == '-') name.pop_back();
+  return name;
+}
+
+tl::expected<void, std::string> write_file(const fs::path& path, const std::string& bytes) {
+  std::ofstream file{path, std::ios::binary | std::ios::trunc};
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) return tl::unexpected(fmt::format("{}: cannot be written", path.string()));
+  return {};
+}
+
+tl::expected<void, std::string> write_finding(const fs::path& folder, const traces::Trace& trace) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed)
+    return tl::unexpected(fmt::format("{}: {}", folder.string(), failed.message()));
+  const std::string command = replay_command(folder);
+  const std::pair<const char*, std::string> files[] = {
+      {kTraceFile, traces::write_trace(trace)},
+      {"workload.toml", trace.workload},
+      {"story.txt", traces::render_story(trace, command)},
+      {"picture.svg", traces::render_svg(trace)},
+      {"timeline.html", traces::render_html(trace)},
+  };
+  for (const auto& [name, bytes] : files) {
+    auto written = write_file(folder / name, bytes);
+    if (!written) return written;
+  }
+  return {};
+}
+
+tl::expected<traces::Trace, std::string> load_trace(fs::path path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored)) path /= kTraceFile;
+  std::ifstream file{path, std::ios::binary};
+  if (!file) return tl::unexpected(fmt::format("{}: no trace there", path.string()));
+  const std::string bytes{std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{}};
+  auto trace = traces::read_trace(bytes);
+  if (!trace) return tl::unexpected(fmt::format("{}: {}", path.string(), trace.error()));
+  return trace;
+}
+
+}   // namespace program

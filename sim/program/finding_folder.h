@@ -1,0 +1,29 @@
+// A finding on disk: a folder with the trace, the shrunk workload, a one-page story, the picture, a
+// timeline, and the command that replays it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <tl/expected.hpp>
+
+#include "traces/trace.h"
+
+namespace program {
+
+inline constexpr const char* kTraceFile = "trace.wavetank";
+
+// "wavetank replay out/deadlock-thin-pool"
+[[nodiscard]] std::string replay_command(const std::filesystem::path& folder);
+// A name for the folder, made of what was found and where.
+[[nodiscard]] std::string folder_name(const traces::Trace& trace);
+
+// Writes the folder, replacing what an earlier run left in it. The error is one line.
+tl::expected<void, std::string> write_finding(const std::filesystem::path& folder,
+                                              const traces::Trace& trace);
+// Of a trace file, or of a finding's folder.
+[[nodiscard]] tl::expected<traces::Trace, std::string> load_trace(std::filesystem::path path);
+tl::expected<void, std::string> write_file(const std::filesystem::path& path,
+                                           const std::string& bytes);
+
+}   // namespace program

@@ -1,0 +1,46 @@
+// wavetank render: a trace as picture, page, JSON or story.
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "sim/program/commands.h"
+#include "sim/program/finding_folder.h"
+#include "traces/chrome_json.h"
+#include "traces/graphviz.h"
+#include "traces/html.h"
+#include "traces/story.h"
+
+namespace program {
+namespace {
+
+std::string rendered(const traces::Trace& trace, const RenderOptions& options) {
+  if (options.format == "dot") return traces::render_dot(trace);
+  if (options.format == "html") return traces::render_html(trace);
+  if (options.format == "json") return traces::render_chrome_json(trace);
+  if (options.format == "story")
+    return traces::render_story(trace, replay_command(options.trace));
+  return traces::render_svg(trace);
+}
+
+}   // namespace
+
+int render(const RenderOptions& options) {
+  const auto trace = load_trace(options.trace);
+  if (!trace) {
+    fmt::print(stderr, "wavetank: {}\n", trace.error());
+    return 2;
+  }
+  const std::string text = rendered(*trace, options);
+  if (options.out.empty()) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return 0;
+  }
+  const auto written = write_file(options.out, text);
+  if (!written) {
+    fmt::print(stderr, "wavetank: {}\n", written.error());
+    return 2;
+  }
+  return 0;
+}
+
+}   // namespace program

@@ -1,0 +1,43 @@
+#include "sim/program/run.h"
+
+#include "scenarios/lab.h"
+#include "sim/program/tank_world.h"
+
+namespace program {
+namespace {
+
+// No workload of ours comes near; what does goes round in circles.
+constexpr std::uint64_t kPointsMax = 400'000;
+
+// splitmix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014): makes
+// seeds that differ by one unrelated.
+std::uint64_t mixed(std::uint64_t value) {
+  value += 0x9E3779B97F4A7C15ULL;
+  value = (value ^ value >> 30U) * 0xBF58476D1CE4E5B9ULL;
+  value = (value ^ value >> 27U) * 0x94D049BB133111EBULL;
+  return value ^ value >> 31U;
+}
+
+}   // namespace
+
+const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
+                        const RunSpec& spec) {
+  execution.reset({.seed = spec.seed,
+                   .strategy = spec.strategy,
+                   .points_max = kPointsMax,
+                   .trace = spec.trace,
+                   .digest_events = spec.trace});
+  return execution.run([&] {
+    TankWorld world{execution, workload};
+    scenarios::Lab lab{world, workload};
+    lab.run();
+  });
+}
+
+SeedPair seeds_of(std::uint64_t first_seed, std::uint64_t ordinal,
+                  std::uint32_t schedules_per_workload) {
+  const std::uint64_t workload = ordinal / schedules_per_workload;
+  return {mixed(first_seed + workload), mixed(mixed(first_seed) ^ ordinal)};
+}
+
+}   // namespace program

@@ -1,0 +1,37 @@
+// One execution of a workload in the tank.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "scenarios/workload.h"
+#include "sim/execution.h"
+#include "sim/program/strategies.h"
+#include "traces/trace.h"
+
+namespace program {
+
+struct RunSpec {
+  std::uint64_t seed = 0;
+  sim::Strategy* strategy = nullptr;   // null: random walk
+  bool trace = false;
+};
+
+// `execution` is reset and may be used again, unless the outcome has a finding: then it has
+// abandoned fibers that hold what they held, and its process should end soon.
+const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
+                        const RunSpec& spec);
+
+// The seeds of one schedule of a search: which workload, and what the strategy is seeded with.
+struct SeedPair {
+  std::uint64_t workload = 0;
+  std::uint64_t schedule = 0;
+};
+[[nodiscard]] SeedPair seeds_of(std::uint64_t first_seed, std::uint64_t ordinal,
+                                std::uint32_t schedules_per_workload);
+
+// What was recorded, as a trace file holds it.
+[[nodiscard]] traces::Trace to_trace(const sim::Execution& execution,
+                                     const scenarios::Workload& workload);
+
+}   // namespace program

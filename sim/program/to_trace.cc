@@ -1,0 +1,108 @@
+// From the tank's event log to the one form of trace that files, pictures and stories are made of.
+#include <map>
+
+#include <fmt/format.h>
+
+#include "scenarios/workload_text.h"
+#include "sim/program/run.h"
+#include "traces/names.h"
+
+namespace program {
+namespace {
+
+std::string object_text(engine::ObjectKind kind, const char* name) {
+  if (name == nullptr) return {};
+  return fmt::format("{} {}", traces::name_of(kind), name);
+}
+
+std::string_view kind_name(sim::ChoiceKind kind) {
+  switch (kind) {
+    case sim::ChoiceKind::run:
+      return "run";
+    case sim::ChoiceKind::effect:
+      return "effect";
+    case sim::ChoiceKind::complete:
+      return "complete";
+    case sim::ChoiceKind::fire:
+      return "fire";
+    case sim::ChoiceKind::step:
+      return "step";
+    case sim::ChoiceKind::value:
+      return "value";
+  }
+  return "?";
+}
+
+// Several fibers may bear one name; an ordinal tells them apart.
+std::string fiber_name(const sim::LoggedFiber& fiber, std::map<std::string, int>& seen) {
+  std::string name = fiber.name != nullptr ? fiber.name : "fiber";
+  const int earlier = seen[name]++;
+  if (earlier != 0) name += fmt::format(" #{}", earlier + 1);
+  return name;
+}
+
+traces::Event to_event(const sim::LoggedEvent& logged) {
+  return {.point = logged.point,
+          .time_ns = logged.time_ns,
+          .fiber = logged.actor.value(),
+          .op = std::string{traces::name_of(logged.op)},
+          .object = object_text(logged.object_kind, logged.object_name),
+          .object_id = logged.object_id,
+          .file = logged.where.file_name(),
+          .line = logged.where.line(),
+          .a = logged.a,
+          .b = logged.b,
+          .c = logged.c,
+          .name = logged.name != nullptr ? logged.name : ""};
+}
+
+traces::Decision to_decision(const sim::LoggedDecision& logged) {
+  std::string stopped_at{traces::name_of(logged.op)};
+  if (logged.object_name != nullptr) stopped_at += fmt::format(" {}", logged.object_name);
+  return {.point = logged.point,
+          .events_before = logged.events_before,
+          .time_ns = logged.time_ns,
+          .from = logged.from.value(),
+          .to = logged.to.value(),
+          .kind = std::string{kind_name(logged.kind)},
+          .what = logged.what != nullptr ? logged.what : "",
+          .preemption = logged.preemption,
+          .deviation = logged.deviation,
+          .stopped_at = std::move(stopped_at),
+          .file = logged.where.file_name(),
+          .line = logged.where.line()};
+}
+
+}   // namespace
+
+traces::Trace to_trace(const sim::Execution& execution, const scenarios::Workload& workload) {
+  const sim::Outcome& outcome = execution.outcome();
+  traces::Trace trace;
+  trace.seed = execution.options().seed;
+  trace.digest = outcome.digest;
+  trace.points = outcome.points;
+  trace.preemptions = outcome.preemptions;
+  trace.time_ns = outcome.time_ns;
+  trace.workload = scenarios::to_toml(workload);
+  trace.schedule = outcome.schedule.to_text();
+  if (outcome.finding) {
+    const sim::Finding& finding = *outcome.finding;
+    trace.failed = true;
+    trace.defect = {.kind = std::string{sim::to_string(finding.kind)},
+                    .message = finding.message,
+                    .place = finding.place,
+                    .detail = finding.detail,
+                    .fiber = finding.fiber,
+                    .point = finding.point};
+  }
+  std::map<std::string, int> seen;
+  for (const sim::LoggedFiber& fiber : execution.log().fibers)
+    trace.fibers.push_back({fiber.id.value(), fiber.parent.value(), fiber_name(fiber, seen)});
+  for (const sim::LoggedDecision& decision : execution.log().decisions)
+    trace.decisions.push_back(to_decision(decision));
+  for (const sim::LoggedEvent& event : execution.log().events)
+    trace.events.push_back(to_event(event));
+  return trace;
+}
+
+}   // namespace program
