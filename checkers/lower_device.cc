@@ -6,11 +6,11 @@ namespace checkers {
 
 void LowerDevice::submitted(engine::BioOp op, engine::Sector sector, std::uint64_t sectors,
                             Findings& findings) {
+  if (op == engine::BioOp::flush) return;
   if (quiet_ != nullptr) {
     findings.add("lower_device", "submitted while quiet", "{}: {} of {} sectors at {} submitted {}",
                  device_, engine::to_string(op), sectors, sector, quiet_);
   }
-  if (op == engine::BioOp::flush) return;
   const UnderWay mine{op, sector.value(), sector.value() + sectors};
   for (const UnderWay& other : under_way_) {
     if (mine.begin >= other.end || other.begin >= mine.end) continue;
