@@ -126,7 +126,14 @@ DataOracle::Request DataOracle::begin_zero(std::uint32_t device, std::uint64_t s
 
 DataOracle::Request DataOracle::begin_discard(std::uint32_t device, std::uint64_t sector,
                                               std::uint64_t sectors) {
-  return begin_constant(device, sector, sectors, options_.zeroed ? kZeroes : kAnything);
+  if (!options_.zeroed) return begin_constant(device, sector, sectors, kAnything);
+  const Request request = begin_constant(device, sector, sectors, kZeroes);
+  const std::lock_guard lock{mutex_};
+  const auto found = devices_.find(device);
+  if (found == devices_.end()) return request;
+  for (std::uint64_t at = sector; at < sector + sectors; ++at)
+    history(found->second, at).begin_hidden(kAnything, request.begun);
+  return request;
 }
 
 void DataOracle::end_write(const Request& request, bool ok, bool fua) {
@@ -139,6 +146,10 @@ void DataOracle::end_zero(const Request& request, bool ok, bool fua) {
 
 void DataOracle::end_discard(const Request& request) {
   end_change(request, false, false);
+  if (!options_.zeroed) return;
+  Request hidden = request;
+  hidden.constant = kAnything;
+  end_change(hidden, false, false);
 }
 
 void DataOracle::end_change(const Request& request, bool certain, bool durable) {

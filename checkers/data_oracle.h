@@ -66,7 +66,9 @@ class DataOracle {
   [[nodiscard]] Request begin_zero(std::uint32_t device, std::uint64_t sector,
                                    std::uint64_t sectors);
   void end_zero(const Request& request, bool ok, bool fua);
-  // A discard is advice: afterwards the old data or what an unmapped block reads as.
+  // A discard is advice: afterwards the old data or what an unmapped block reads as. A power cut
+  // may keep the data device's part of it and lose the pool's, so then anything: the content was
+  // given up.
   [[nodiscard]] Request begin_discard(std::uint32_t device, std::uint64_t sector,
                                       std::uint64_t sectors);
   void end_discard(const Request& request);

@@ -9,6 +9,11 @@ void SectorHistory::begin(Stamp stamp, Moment now) {
       Candidate{.stamp = stamp, .begun = now, .ended = kNever, .certain = false, .durable = false});
 }
 
+void SectorHistory::begin_hidden(Stamp stamp, Moment now) {
+  begin(stamp, now);
+  candidates_.back().superseded = 0;
+}
+
 void SectorHistory::end(Stamp stamp, Moment begun, Moment now, bool certain, bool durable,
                         Moment oldest_reader) {
   for (Candidate& candidate : candidates_) {

@@ -47,6 +47,8 @@ class SectorHistory {
   }
 
   void begin(Stamp stamp, Moment now);
+  // As begin(), of something that no read may return unless the power was cut meanwhile or later.
+  void begin_hidden(Stamp stamp, Moment now);
   // `certain`: it is known to have happened (an acknowledged write). Otherwise the old value may
   // also have stayed (a failed write; a discard, which is advice).
   void end(Stamp stamp, Moment begun, Moment now, bool certain, bool durable, Moment oldest_reader);

@@ -132,6 +132,19 @@ TEST_F(DataOracleTest, ADiscardMayLeaveZeroesOrTheOldData) {
   EXPECT_FALSE(read(3, old));
 }
 
+TEST_F(DataOracleTest, ADiscardAndAPowerCutMayLeaveAnything) {
+  write(3);
+  flush();
+  oracle_.end_discard(oracle_.begin_discard(0, 0, 8));
+  EXPECT_FALSE(read(3, 77));
+  oracle_.power_cut();
+  EXPECT_TRUE(read(3, 77));
+  const std::uint64_t fresh = write(3, true, true);
+  oracle_.power_cut();
+  EXPECT_FALSE(read(3, 77));
+  EXPECT_TRUE(read(3, fresh));
+}
+
 TEST_F(DataOracleTest, ASnapshotHoldsWhatTheOriginHeldThen) {
   const std::uint64_t then = write(3);
   oracle_.snapshot(1, 0, oracle_.now());
