@@ -16,8 +16,10 @@ UringExecutor::UringExecutor(const Options& options) {
 }
 
 UringExecutor::~UringExecutor() {
-  // A fiber that has answered its caller may still be on its way out.
-  on_each_reactor([](Reactor&) {});
+  // Fibers that have told their caller of their end may still be on their way out.
+  constexpr int kRounds = 100;
+  for (int i = 0; i < kRounds && fibers_alive_.load() != 0; ++i)
+    on_each_reactor([](Reactor&) {});
   ENGINE_CHECK_ALIVE(fibers_alive_.load() == 0, "executor destroyed under {} fibers",
                      fibers_alive_.load());
   for (const auto& reactor : reactors_) {

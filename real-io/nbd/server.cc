@@ -115,12 +115,15 @@ void Server::stop() {
   if (listen_fd_ < 0) return;
   stopping_ = true;
   shutdown(listen_fd_, SHUT_RDWR);   // wakes the accept
+  engine::Completion told{"nbd.told", executor_.reactor_count()};
   for (std::uint32_t i = 0; i < executor_.reactor_count(); ++i) {
-    executor_.spawn_on(i, "nbd.stop", [this] {
+    executor_.spawn_on(i, "nbd.stop", [this, &told] {
       for (Connection& connection : shares_[Reactor::current()->index()]->connections)
         connection.stop();
+      told.signal();
     });
   }
+  told.wait();
   over_.wait();
   close(listen_fd_);
   unlink(path_.c_str());

@@ -1,0 +1,224 @@
+#include "real-io/program/serve_options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include "real-io/program/sizes.h"
+
+namespace wavetankd {
+namespace {
+
+using Problem = tl::unexpected<std::string>;
+
+constexpr std::uint64_t kBlockSizeMin = 64 << 10;
+constexpr std::uint64_t kBlockSizeMax = 1 << 30;
+constexpr std::uint32_t kThinIdMax = (1U << 24) - 1;
+constexpr std::uint32_t kReactorsMax = 64;
+
+tl::expected<ThinSpec, std::string> parse_thin(std::string_view text) {
+  const Problem wrong{fmt::format("--thin {}: want ID:SIZE or ID:SIZE:NAME", text)};
+  const std::size_t first = text.find(':');
+  if (first == std::string_view::npos) return wrong;
+  const std::string_view id = text.substr(0, first);
+  const std::string_view rest = text.substr(first + 1);
+  const std::size_t second = rest.find(':');
+  ThinSpec spec;
+  const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), spec.id);
+  if (error != std::errc{} || end != id.data() + id.size()) return wrong;
+  if (spec.id > kThinIdMax)
+    return Problem{fmt::format("--thin {}: ids end at {}", text, kThinIdMax)};
+  const auto size = parse_size(rest.substr(0, second));
+  if (!size) return Problem{fmt::format("--thin {}: {}", text, size.error())};
+  if (*size == 0 || *size % 512 != 0)
+    return Problem{fmt::format("--thin {}: the size is not in whole sectors", text)};
+  spec.size_bytes = *size;
+  spec.name = second == std::string_view::npos ? fmt::format("thin{}", spec.id)
+                                               : std::string{rest.substr(second + 1)};
+  return spec;
+}
+
+RawSpec parse_raw(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals != std::string_view::npos)
+    return {std::string{text.substr(equals + 1)}, std::string{text.substr(0, equals)}};
+  const std::size_t slash = text.rfind('/');
+  return {std::string{text},
+          std::string{slash == std::string_view::npos ? text : text.substr(slash + 1)}};
+}
+
+// --- TOML: the flags' names, lists where a flag may be repeated ---
+
+struct TomlReader {
+  const toml::table& table;
+  std::string problem;
+
+  void take(std::string_view key, std::string& value) {
+    const toml::node* const node = table.get(key);
+    if (node == nullptr || !value.empty()) return;
+    if (const auto text = node->value_exact<std::string>())
+      value = *text;
+    else if (const auto number = node->value_exact<std::int64_t>())
+      value = std::to_string(*number);
+    else
+      wrong(key, *node, "text");
+  }
+  void take(std::string_view key, std::vector<std::string>& values) {
+    const toml::node* const node = table.get(key);
+    if (node == nullptr || !values.empty()) return;
+    if (const auto text = node->value_exact<std::string>()) {
+      values.push_back(*text);
+      return;
+    }
+    if (node->as_array() == nullptr) return wrong(key, *node, "a list of texts");
+    for (const toml::node& item : *node->as_array()) {
+      const auto text = item.value_exact<std::string>();
+      if (!text) return wrong(key, item, "a list of texts");
+      values.push_back(*text);
+    }
+  }
+  template <typename Number>
+  void take(std::string_view key, std::optional<Number>& value) {
+    const toml::node* const node = table.get(key);
+    if (node == nullptr || value) return;
+    const auto number = node->value_exact<std::int64_t>();
+    if (!number || *number < 0 || *number > INT32_MAX) return wrong(key, *node, "a whole number");
+    value = static_cast<Number>(*number);
+  }
+  void wrong(std::string_view key, const toml::node& node, std::string_view wanted) {
+    if (problem.empty())
+      problem = fmt::format("line {}: '{}' must be {}", node.source().begin.line, key, wanted);
+  }
+};
+
+tl::expected<void, std::string> read_config(ServeFlags& flags) {
+  toml::table table;
+  try {
+    table = toml::parse_file(flags.config);
+  } catch (const toml::parse_error& error) {
+    return Problem{fmt::format("{}: line {}: {}", flags.config, error.source().begin.line,
+                               error.description())};
+  }
+  static const std::set<std::string_view> kKeys = {"metadata", "data",    "block-size", "low-water",
+                                                   "feature",  "thin",    "raw",        "message",
+                                                   "listen",   "control", "reactors",   "spin-us"};
+  for (const auto& [key, node] : table)
+    if (!kKeys.contains(key.str()))
+      return Problem{fmt::format("{}: line {}: unknown key '{}'", flags.config,
+                                 node.source().begin.line, key.str())};
+  TomlReader reader{table, {}};
+  reader.take("metadata", flags.metadata);
+  reader.take("data", flags.data);
+  reader.take("block-size", flags.block_size);
+  reader.take("low-water", flags.low_water);
+  reader.take("feature", flags.features);
+  reader.take("thin", flags.thins);
+  reader.take("raw", flags.raws);
+  reader.take("message", flags.messages);
+  reader.take("listen", flags.listen);
+  reader.take("control", flags.control);
+  reader.take("reactors", flags.reactors);
+  reader.take("spin-us", flags.spin_us);
+  if (!reader.problem.empty()) return Problem{fmt::format("{}: {}", flags.config, reader.problem)};
+  return {};
+}
+
+tl::expected<void, std::string> check(ServeOptions& options) {
+  if (options.metadata.empty() != options.data.empty())
+    return Problem{"a pool needs both --metadata and --data"};
+  if (options.metadata.empty() && options.raws.empty())
+    return Problem{"nothing to serve: give --metadata and --data, or --raw"};
+  if (options.metadata.empty() && (!options.thins.empty() || !options.messages.empty()))
+    return Problem{"--thin and --message need a pool: give --metadata and --data"};
+  if (options.listen.empty()) return Problem{"nowhere to serve: give --listen unix:PATH"};
+  if (options.block_size_bytes < kBlockSizeMin || options.block_size_bytes > kBlockSizeMax ||
+      options.block_size_bytes % kBlockSizeMin != 0)
+    return Problem{
+        fmt::format("--block-size {}: a multiple of 64 KiB up to 1 GiB", options.block_size_bytes)};
+  if (options.reactors == 0 || options.reactors > kReactorsMax)
+    return Problem{fmt::format("--reactors {}: 1 to {}", options.reactors, kReactorsMax)};
+  std::set<std::string_view> names;
+  std::set<std::uint32_t> ids;
+  for (const ThinSpec& thin : options.thins) {
+    if (!ids.insert(thin.id).second) return Problem{fmt::format("--thin {}: given twice", thin.id)};
+    if (thin.name.empty() || thin.name.size() > 4096 || !names.insert(thin.name).second)
+      return Problem{fmt::format("two exports, or none, are called '{}'", thin.name)};
+  }
+  for (const RawSpec& raw : options.raws)
+    if (raw.name.empty() || raw.name.size() > 4096 || !names.insert(raw.name).second)
+      return Problem{fmt::format("two exports, or none, are called '{}'", raw.name)};
+  return {};
+}
+
+}   // namespace
+
+void add_serve_flags(CLI::App& command, ServeFlags& flags) {
+  command.add_option("--config", flags.config, "TOML file with the other flags' names as keys")
+      ->type_name("FILE");
+  command.add_option("--metadata", flags.metadata, "the pool's metadata: file or block device")
+      ->type_name("FILE");
+  command.add_option("--data", flags.data, "the pool's data: file or block device")
+      ->type_name("FILE");
+  command.add_option("--block-size", flags.block_size, "of a new pool (64KiB)")->type_name("SIZE");
+  command.add_option("--low-water", flags.low_water, "free data blocks that raise an event")
+      ->type_name("BLOCKS");
+  command.add_option("--feature", flags.features,
+                     "of the pool's table line, e.g. skip_block_zeroing");
+  command.add_option("--thin", flags.thins, "a thin volume to export; created when missing")
+      ->type_name("ID:SIZE[:NAME]");
+  command.add_option("--raw", flags.raws, "a file or block device to export as it is")
+      ->type_name("[NAME=]FILE");
+  command.add_option("--message", flags.messages,
+                     "to the pool at the start, e.g. 'create_snap 1 0'");
+  command.add_option("--listen", flags.listen, "where NBD clients connect")->type_name("unix:PATH");
+  command.add_option("--control", flags.control, "socket that takes control verbs")
+      ->type_name("PATH");
+  command.add_option("--reactors", flags.reactors, "threads (1)")->type_name("N");
+  command.add_option("--spin-us", flags.spin_us, "look for work so long before sleeping (0)");
+}
+
+tl::expected<ServeOptions, std::string> read_serve_options(const ServeFlags& given) {
+  ServeFlags flags = given;
+  if (!flags.config.empty())
+    if (auto read = read_config(flags); !read) return Problem{read.error()};
+  ServeOptions options;
+  options.metadata = flags.metadata;
+  options.data = flags.data;
+  options.low_water_blocks = flags.low_water.value_or(0);
+  options.features = flags.features;
+  options.messages = flags.messages;
+  options.reactors = flags.reactors.value_or(1);
+  options.spin_us = flags.spin_us.value_or(0);
+  if (!flags.block_size.empty()) {
+    const auto size = parse_size(flags.block_size);
+    if (!size) return Problem{"--block-size: " + size.error()};
+    options.block_size_bytes = *size;
+  }
+  for (const std::string& text : flags.thins) {
+    auto thin = parse_thin(text);
+    if (!thin) return Problem{thin.error()};
+    options.thins.push_back(*std::move(thin));
+  }
+  std::transform(flags.raws.begin(), flags.raws.end(), std::back_inserter(options.raws),
+                 [](const std::string& text) { return parse_raw(text); });
+  for (const auto& [name, text, to] : {std::tuple{"--listen", &flags.listen, &options.listen},
+                                       std::tuple{"--control", &flags.control, &options.control}}) {
+    constexpr std::string_view kUnix = "unix:";
+    if (text->starts_with(kUnix)) {
+      *to = text->substr(kUnix.size());
+    } else if (std::string_view{name} == "--control") {
+      *to = *text;
+    } else if (!text->empty()) {
+      return Problem{fmt::format("{} {}: want unix:PATH", name, *text)};
+    }
+  }
+  if (auto good = check(options); !good) return Problem{good.error()};
+  return options;
+}
+
+}   // namespace wavetankd
