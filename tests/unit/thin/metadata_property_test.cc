@@ -343,6 +343,26 @@ class History {
     return *removed == expected ? "" : "number removed";
   }
 
+  static constexpr std::uint64_t kQueryEnd = 105;
+  static std::optional<MappedRange> first_run(const ModelDevice& device, std::uint64_t begin) {
+    std::optional<MappedRange> run;
+    for (auto at = device.mappings.lower_bound(begin);
+         at != device.mappings.end() && at->first < kQueryEnd; ++at) {
+      const VirtBlock block{at->first};
+      const DataBlock data{at->second.data};
+      const bool shared = at->second.time < device.snapshotted_time;
+      if (!run) {
+        run = MappedRange{block, block + 1, data, shared};
+      } else if (run->end == block && run->shared == shared &&
+                 run->data_begin + (run->end - run->begin) == data) {
+        run->end = block + 1;
+      } else {
+        break;
+      }
+    }
+    return run;
+  }
+
   std::string query(const Step& step) {
     if (!model_.devices.contains(step.id)) {
       return code_of(metadata_->open_device(ThinId{step.id})) == Errc::not_found ? "" : "opened";
@@ -359,23 +379,14 @@ class History {
     if (cached && *cached != expected) return "lookup_cached";
     if (!cached && code_of(cached) != Errc::would_block) return "lookup_cached: error";
 
-    std::optional<MappedRange> run;
-    for (auto next = model.mappings.lower_bound(step.block);
-         next != model.mappings.end() && next->first < step.block + step.count; ++next) {
-      const auto& [block, mapping] = *next;
-      if (!run) {
-        run = MappedRange{VirtBlock{block}, VirtBlock{block + 1}, DataBlock{mapping.data},
-                          shared(mapping)};
-      } else if (run->end == VirtBlock{block} && run->shared == shared(mapping) &&
-                 run->data_begin + (run->end - run->begin) == DataBlock{mapping.data}) {
-        run->end = VirtBlock{block + 1};
-      } else {
-        break;
-      }
+    std::uint64_t begin = step.block / 2;
+    for (;;) {   // all runs from there on
+      const std::optional<MappedRange> run = first_run(model, begin);
+      if (must(metadata_->find_mapped_range(device, VirtBlock{begin}, VirtBlock{kQueryEnd})) != run)
+        return "find_mapped_range";
+      if (!run) break;
+      begin = run->end.value();
     }
-    if (must(metadata_->find_mapped_range(device, VirtBlock{step.block},
-                                          VirtBlock{step.block + step.count})) != run)
-      return "find_mapped_range";
     if (must(metadata_->mapped_count(device)) != model.mappings.size()) return "mapped_count";
     const auto highest = must(metadata_->highest_mapped(device));
     if (highest.has_value() == model.mappings.empty()) return "highest_mapped: none?";
