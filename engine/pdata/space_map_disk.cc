@@ -20,6 +20,10 @@ SmallCount small(std::uint32_t count) noexcept {
   return static_cast<SmallCount>(std::min(count, kSmallCountMax + 1));
 }
 
+BtreeOptions tree_options(const TransactionManager& tm) noexcept {
+  return {.fan_out = tm.space_map_fan_out(), .counts = nullptr};
+}
+
 }   // namespace
 
 SpaceMapDisk::SpaceMapDisk(TransactionManager& tm) : tm_{tm} {
@@ -35,8 +39,10 @@ SpaceMapDisk::~SpaceMapDisk() {
 
 Result<std::unique_ptr<SpaceMapDisk>> SpaceMapDisk::create(TransactionManager& tm) {
   std::unique_ptr<SpaceMapDisk> map{new SpaceMapDisk{tm}};
-  ENGINE_TRY_ASSIGN(map->root_.bitmap_root, Btree<IndexEntryDisk>{tm}.make_empty());
-  ENGINE_TRY_ASSIGN(map->root_.ref_count_root, Btree<Le32>{tm}.make_empty());
+  Btree<IndexEntryDisk> index{tm, tree_options(tm)};
+  ENGINE_TRY_ASSIGN(map->root_.bitmap_root, index.make_empty());
+  Btree<Le32> overflow{tm, tree_options(tm)};
+  ENGINE_TRY_ASSIGN(map->root_.ref_count_root, overflow.make_empty());
   map->changed_ = true;
   return map;
 }
@@ -44,7 +50,10 @@ Result<std::unique_ptr<SpaceMapDisk>> SpaceMapDisk::create(TransactionManager& t
 Result<std::unique_ptr<SpaceMapDisk>> SpaceMapDisk::open(TransactionManager& tm,
                                                          const SpaceMapRoot& root) {
   std::unique_ptr<SpaceMapDisk> map{new SpaceMapDisk{tm}};
-  ENGINE_TRY(map->load(root));
+  if (const Result<void> loaded = map->load(root); !loaded) {
+    tm.blocks().quiesce();
+    return Failure{loaded.error()};
+  }
   return map;
 }
 
@@ -55,7 +64,7 @@ Result<void> SpaceMapDisk::load(const SpaceMapRoot& root) {
     return fail(Errc::corrupt, root.nr_blocks, "data space map: number of blocks");
   root_ = root;
   std::vector<IndexEntryDisk> index;
-  const Btree<IndexEntryDisk> tree{tm_};
+  const Btree<IndexEntryDisk> tree{tm_, tree_options(tm_)};
   const auto take = [&](std::uint64_t key, const IndexEntryDisk& entry) -> Result<bool> {
     if (key != index.size())
       return fail(Errc::corrupt, root.bitmap_root.value(), "keys of the data space map's index");
@@ -105,7 +114,7 @@ Result<std::uint32_t> SpaceMapDisk::ref_count(DataBlock block) const {
   ENGINE_TRY(check_in_map(block));
   const SmallCount count = counts_.get(block.value());
   if (count != SmallCount::many) return static_cast<std::uint32_t>(count);
-  const Btree<Le32> tree{tm_};
+  const Btree<Le32> tree{tm_, tree_options(tm_)};
   ENGINE_TRY_ASSIGN(const auto found, tree.lookup(root_.ref_count_root, block.value()));
   if (!found || found->value() <= kSmallCountMax)
     return fail(Errc::corrupt, block.value(), "overflow entry of the data space map");
@@ -114,7 +123,7 @@ Result<std::uint32_t> SpaceMapDisk::ref_count(DataBlock block) const {
 
 Result<void> SpaceMapDisk::set_count(DataBlock block, std::uint32_t old_count,
                                      std::uint32_t count) {
-  Btree<Le32> tree{tm_};
+  Btree<Le32> tree{tm_, tree_options(tm_)};
   changed_ = true;
   if (count > kSmallCountMax) {
     Le32 value;
@@ -179,7 +188,7 @@ Result<void> SpaceMapDisk::extend_to(std::uint64_t nr_blocks) {
 // ---- Committing ----
 
 Result<void> SpaceMapDisk::write_back() {
-  Btree<IndexEntryDisk> tree{tm_};
+  Btree<IndexEntryDisk> tree{tm_, tree_options(tm_)};
   for (const std::size_t i : counts_.dirty_bitmaps()) {
     MetaBlock& place = bitmap_blocks_[i];
     SpaceMapMetadata& metadata_map = tm_.metadata_space_map();

@@ -26,7 +26,7 @@ class SpaceMapDisk {
   // Suspends. A map of no blocks: two empty trees, allocated in this order (index, overflow).
   // While it lives, the transaction manager writes it back in each commit.
   [[nodiscard]] static Result<std::unique_ptr<SpaceMapDisk>> create(TransactionManager& tm);
-  // Suspends. Errors: corrupt, io_error, power_lost.
+  // Suspends. Errors: corrupt, io_error, power_lost; no read is under way then.
   [[nodiscard]] static Result<std::unique_ptr<SpaceMapDisk>> open(TransactionManager& tm,
                                                                   const SpaceMapRoot& root);
   ~SpaceMapDisk();

@@ -11,17 +11,20 @@ TransactionManager::~TransactionManager() {
   ENGINE_CHECK(data_map_ == nullptr, "the data space map outlives its transaction manager");
 }
 
-Result<std::unique_ptr<TransactionManager>> TransactionManager::create(BlockManager& blocks,
-                                                                       std::uint64_t nr_blocks) {
-  std::unique_ptr<TransactionManager> tm{new TransactionManager{blocks}};
+Result<std::unique_ptr<TransactionManager>> TransactionManager::create(
+    BlockManager& blocks, std::uint64_t nr_blocks, std::uint32_t space_map_fan_out) {
+  std::unique_ptr<TransactionManager> tm{new TransactionManager{blocks, space_map_fan_out}};
   ENGINE_TRY(tm->metadata_map_.create(nr_blocks));
   return tm;
 }
 
 Result<std::unique_ptr<TransactionManager>> TransactionManager::open(
-    BlockManager& blocks, const SpaceMapRoot& metadata_map) {
-  std::unique_ptr<TransactionManager> tm{new TransactionManager{blocks}};
-  ENGINE_TRY(tm->metadata_map_.open(metadata_map));
+    BlockManager& blocks, const SpaceMapRoot& metadata_map, std::uint32_t space_map_fan_out) {
+  std::unique_ptr<TransactionManager> tm{new TransactionManager{blocks, space_map_fan_out}};
+  if (const Result<void> opened = tm->metadata_map_.open(metadata_map); !opened) {
+    blocks.quiesce();
+    return Failure{opened.error()};
+  }
   return tm;
 }
 

@@ -28,11 +28,13 @@ class TransactionManager {
   // device's), with block 1 as index, 2 as overflow tree, then the bitmaps. The next blocks
   // allocated follow in order. Nothing is written before the first commit.
   // Errors: no_metadata_space, io_error, power_lost.
-  [[nodiscard]] static Result<std::unique_ptr<TransactionManager>> create(BlockManager& blocks,
-                                                                          std::uint64_t nr_blocks);
-  // Suspends. `metadata_map` as a superblock has it. Errors: corrupt, io_error, power_lost.
+  // `space_map_fan_out`: of both space maps' trees, as in BtreeOptions; 0 is Linux's.
+  [[nodiscard]] static Result<std::unique_ptr<TransactionManager>> create(
+      BlockManager& blocks, std::uint64_t nr_blocks, std::uint32_t space_map_fan_out = 0);
+  // Suspends. `metadata_map` as a superblock has it. Errors: corrupt, io_error, power_lost; no read
+  // is under way then.
   [[nodiscard]] static Result<std::unique_ptr<TransactionManager>> open(
-      BlockManager& blocks, const SpaceMapRoot& metadata_map);
+      BlockManager& blocks, const SpaceMapRoot& metadata_map, std::uint32_t space_map_fan_out = 0);
   ~TransactionManager();
   TransactionManager(const TransactionManager&) = delete;
   TransactionManager& operator=(const TransactionManager&) = delete;
@@ -86,13 +88,15 @@ class TransactionManager {
     return metadata_map_;
   }
   [[nodiscard]] BlockManager& blocks() noexcept { return blocks_; }
+  [[nodiscard]] std::uint32_t space_map_fan_out() const noexcept { return space_map_fan_out_; }
 
  private:
   friend class SpaceMapDisk;
-  explicit TransactionManager(BlockManager& blocks) noexcept
-      : blocks_{blocks}, metadata_map_{*this} {}
+  TransactionManager(BlockManager& blocks, std::uint32_t space_map_fan_out) noexcept
+      : blocks_{blocks}, space_map_fan_out_{space_map_fan_out}, metadata_map_{*this} {}
 
   BlockManager& blocks_;
+  const std::uint32_t space_map_fan_out_;
   SpaceMapMetadata metadata_map_;
   SpaceMapDisk* data_map_ = nullptr;   // registers itself
 };

@@ -104,23 +104,25 @@ static_assert(sizeof(TestDetails) == 24);
 class TestPool {
  public:
   // Not committed yet.
-  static Result<std::unique_ptr<TestPool>> create(BlockManager& blocks) {
+  static Result<std::unique_ptr<TestPool>> create(BlockManager& blocks, std::uint32_t fan_out = 0) {
     std::unique_ptr<TestPool> pool{new TestPool};
-    ENGINE_TRY_ASSIGN(pool->tm_owned, TransactionManager::create(blocks, blocks.nr_blocks()));
+    ENGINE_TRY_ASSIGN(pool->tm_owned,
+                      TransactionManager::create(blocks, blocks.nr_blocks(), fan_out));
     ENGINE_TRY_ASSIGN(pool->data_owned, SpaceMapDisk::create(pool->tm()));
     ENGINE_TRY_ASSIGN(pool->mapping_root, Btree<Le64>{pool->tm()}.make_empty());
     ENGINE_TRY_ASSIGN(pool->details_root, Btree<TestDetails>{pool->tm()}.make_empty());
     return pool;
   }
-  static Result<std::unique_ptr<TestPool>> open(BlockManager& blocks) {
+  static Result<std::unique_ptr<TestPool>> open(BlockManager& blocks, std::uint32_t fan_out = 0) {
     std::unique_ptr<TestPool> pool{new TestPool};
     ENGINE_TRY_ASSIGN(const ReadRef ref, blocks.read(MetaBlock{0}, kSuperblockValidator));
     const auto& super = view_as<TestSuperblock>(ref.bytes());
     pool->trans_id = super.trans_id.value();
     pool->mapping_root = MetaBlock{super.mapping_root.value()};
     pool->details_root = MetaBlock{super.details_root.value()};
-    ENGINE_TRY_ASSIGN(pool->tm_owned,
-                      TransactionManager::open(blocks, SpaceMapRoot::decode(super.metadata_map)));
+    ENGINE_TRY_ASSIGN(
+        pool->tm_owned,
+        TransactionManager::open(blocks, SpaceMapRoot::decode(super.metadata_map), fan_out));
     ENGINE_TRY_ASSIGN(pool->data_owned,
                       SpaceMapDisk::open(pool->tm(), SpaceMapRoot::decode(super.data_map)));
     return pool;

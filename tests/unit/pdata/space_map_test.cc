@@ -296,12 +296,11 @@ sim::DiskImageRef forged(const sim::DiskImage& image, std::uint64_t block,
   copy->write(first_sector(MetaBlock{block}), bytes);
   return copy;
 }
-Errc open_code(const sim::DiskImageRef& image) {
+Errc open_code(const sim::DiskImageRef& image, std::uint64_t seed = 0) {
   Errc code = Errc::ok;
-  in_tank({.image = image}, [&](BlockDevice& device) {
+  in_tank({.seed = seed, .image = image}, [&](BlockDevice& device) {
     BlockManager blocks{device};
     code = code_of(TestPool::open(blocks));
-    blocks.quiesce();
   });
   return code;
 }
@@ -352,6 +351,20 @@ TEST(SpaceMap, WrongFreeCountsAreRecountedAndMended) {
       must(pool->commit());
     });
     expect_sound(*mended);
+  }
+}
+
+TEST(SpaceMap, AnOpeningThatFailsLeavesNoReadUnderWay) {
+  // The block manager goes at once, while the reads ahead of other bitmaps may still be out.
+  const auto image = fresh_pool(6 * kEntriesPerBitmap, 6 * kEntriesPerBitmap);
+  const auto data_index =
+      view_as<TestSuperblock>(ConstBytes{block_bytes(*image, 0)}).data_map.bitmap_root.value();
+  const auto bitmap = view_as<Le64>(ConstBytes{block_bytes(*image, data_index)}.subspan(1376));
+  for (const std::uint64_t damaged : {std::uint64_t{3}, bitmap.value()}) {
+    auto copy = std::make_shared<sim::DiskImage>(*image);
+    copy->write(first_sector(MetaBlock{damaged}), std::vector<std::byte>(kMetaBlockSize));
+    for (std::uint64_t seed = 0; seed < 20; ++seed)
+      EXPECT_EQ(open_code(copy, seed), Errc::corrupt);
   }
 }
 

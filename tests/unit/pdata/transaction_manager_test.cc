@@ -13,10 +13,13 @@
 namespace engine::pdata {
 namespace {
 
+// Small nodes, so that the space maps' trees have several.
+constexpr std::uint32_t kFanOut = 6;
+
 sim::DiskImageRef fresh_pool(std::uint64_t blocks, std::uint64_t data_blocks) {
   return in_tank({.blocks = blocks}, [&](BlockDevice& device) {
     BlockManager manager{device};
-    const auto pool = must(TestPool::create(manager));
+    const auto pool = must(TestPool::create(manager, kFanOut));
     must(pool->data_map().extend_to(data_blocks));
     must(pool->commit());
   });
@@ -25,7 +28,7 @@ sim::DiskImageRef fresh_pool(std::uint64_t blocks, std::uint64_t data_blocks) {
 TEST(TransactionManager, ShadowsOnceATransaction) {
   in_tank({.image = fresh_pool(64, 10)}, [](BlockDevice& device) {
     BlockManager blocks{device};
-    const auto pool = must(TestPool::open(blocks));
+    const auto pool = must(TestPool::open(blocks, kFanOut));
     TransactionManager& tm = pool->tm();
     const MetaBlock old = pool->mapping_root;
     auto first = must(tm.shadow(old, kNodeValidator));
@@ -45,7 +48,7 @@ TEST(TransactionManager, ShadowsOnceATransaction) {
 TEST(TransactionManager, ASharedBlockIsCopiedEvenWhenNew) {
   in_tank({.image = fresh_pool(64, 10)}, [](BlockDevice& device) {
     BlockManager blocks{device};
-    const auto pool = must(TestPool::open(blocks));
+    const auto pool = must(TestPool::open(blocks, kFanOut));
     TransactionManager& tm = pool->tm();
     const MetaBlock block = must(Btree<Le64>{tm}.make_empty());
     must(tm.inc(block));
@@ -68,7 +71,7 @@ TEST(TransactionManager, DoesNotGiveOutABlockThatIsFreeByMistakeAndHeld) {
   copy->write(first_sector(MetaBlock{3}), bytes);
   in_tank({.image = copy}, [](BlockDevice& device) {
     BlockManager blocks{device};
-    const auto pool = must(TestPool::open(blocks));
+    const auto pool = must(TestPool::open(blocks, kFanOut));
     EXPECT_EQ(pool->mapping_root, MetaBlock{6});
     const WriteRef held = must(blocks.write(MetaBlock{6}, kNodeValidator));
     EXPECT_EQ(code_of(pool->tm().new_block(kNodeValidator)), Errc::corrupt);
@@ -85,7 +88,7 @@ TEST(TransactionManager, EveryFailingTransferLeavesTheLastCommit) {
       for (int attempt = 0; attempt < 3; ++attempt) {
         {
           const auto attempt_once = [&]() -> Result<void> {
-            ENGINE_TRY_ASSIGN(const auto pool, TestPool::open(blocks));
+            ENGINE_TRY_ASSIGN(const auto pool, TestPool::open(blocks, kFanOut));
             if (pool->trans_id != 1) return {};
             EXPECT_EQ(pool->data_map().nr_allocated(), 0U);
             ENGINE_TRY(pool->add_sharing_devices(1, 5));
@@ -99,8 +102,8 @@ TEST(TransactionManager, EveryFailingTransferLeavesTheLastCommit) {
         }
         blocks.abandon();
       }
-      auto opened = TestPool::open(blocks);   // the fault may have been spared for now
-      if (!opened) opened = TestPool::open(blocks);
+      auto opened = TestPool::open(blocks, kFanOut);   // the fault may have been spared for now
+      if (!opened) opened = TestPool::open(blocks, kFanOut);
       EXPECT_EQ(must(std::move(opened))->data_map().nr_allocated(), 1U);
     });
     expect_sound(*after);
@@ -129,15 +132,21 @@ Result<void> one_transaction(TestPool& pool, State& state, sim::Execution& world
       }
       case 1:
         if (state.data_counts.empty()) break;
-        ENGINE_TRY(pool.data_map().inc(DataBlock{state.data_counts.begin()->first}));
-        ++state.data_counts.begin()->second;
+        for (auto& [block, count] : state.data_counts) {
+          ENGINE_TRY(pool.data_map().inc(DataBlock{block}));
+          ++count;
+        }
         break;
-      case 2:
-        if (state.data_counts.empty()) break;
-        ENGINE_TRY(pool.data_map().dec(DataBlock{state.data_counts.begin()->first}));
-        if (--state.data_counts.begin()->second == 0)
-          state.data_counts.erase(state.data_counts.begin());
+      case 2: {
+        const std::uint32_t bound = 1 + world.choose("freed", 4);
+        for (auto it = state.data_counts.begin(); it != state.data_counts.end();) {
+          ENGINE_TRY(pool.data_map().dec(DataBlock{it->first}));
+          --it->second;
+          it = it->second == 0 ? state.data_counts.erase(it) : std::next(it);
+          if (it != state.data_counts.end() && it->first % 5 >= bound) break;
+        }
         break;
+      }
       default:
         ENGINE_TRY(pool.add_sharing_devices(1 + 4 * state.devices, 4));
         if (state.devices > 0) ENGINE_TRY(pool.remove_devices(1 + 4 * (state.devices - 1), 4));
@@ -165,7 +174,7 @@ TEST(TransactionManager, APowerCutLeavesOneOfTheCommitsNeverAMix) {
         disk.power_cut();
         ended.signal();
       });
-      if (auto opened = TestPool::open(blocks)) {
+      if (auto opened = TestPool::open(blocks, kFanOut)) {
         TestPool& pool = **opened;
         for (int i = 0; i < 4; ++i) {
           State next = states.back();
@@ -184,7 +193,7 @@ TEST(TransactionManager, APowerCutLeavesOneOfTheCommitsNeverAMix) {
     expect_sound(*left);
     in_tank({.image = left}, [&](BlockDevice& device) {
       BlockManager blocks{device};
-      const auto pool = must(TestPool::open(blocks));
+      const auto pool = must(TestPool::open(blocks, kFanOut));
       EXPECT_GE(pool->trans_id, acknowledged) << seed;
       ASSERT_LE(pool->trans_id, states.size()) << seed;
       const State& state = states[pool->trans_id - 1];
@@ -203,7 +212,7 @@ TEST(TransactionManager, LongHistoriesStaySound) {
         in_tank({.seed = seed, .image = fresh_pool(256, 30)}, [&](BlockDevice& device) {
           auto& disk = static_cast<sim::SimDevice&>(device);
           BlockManager blocks{device, {.cache_blocks_max = 16}};
-          const auto pool = must(TestPool::open(blocks));
+          const auto pool = must(TestPool::open(blocks, kFanOut));
           State state;
           for (int i = 0; i < 60; ++i) {
             must(one_transaction(*pool, state, disk.execution()));
