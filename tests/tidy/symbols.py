@@ -32,6 +32,8 @@ ALLOWED = {
     r"std::(exception|bad_\w+|logic_error|length_error|out_of_range|runtime_error)::.*": "exceptions",
     r"std::(to_chars|from_chars)\(.*": "numbers",
     r"std::nothrow|std::get_new_handler\(\)": "memory",
+    r"__\w+[sdt]i[234]|snprintf": "arithmetic (libgcc), and fmt's floating point",
+    r"std::terminate\(\)": "what the compiler calls where an exception meets noexcept",
     r"__assert_fail": "assertions inside header libraries (Boost); ours are ENGINE_CHECK",
     r"(?!.*\b(v?print|output_file)\b)(.* )?fmt::v\d+::.*": "formatting, but into memory",
     r"crc32_iscsi": "CRC-32C (isa-l)",
