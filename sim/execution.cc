@@ -6,8 +6,27 @@
 
 #include "sim/deadlock.h"
 #include "sim/strategy_random.h"
+#include "sim/tsan.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SIM_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define SIM_ASAN 1
+#endif
+#if defined(SIM_ASAN)
+#include <sanitizer/lsan_interface.h>
+#endif
 
 namespace sim {
+
+#if defined(SIM_TSAN)
+namespace {
+constexpr std::size_t kTsanFibersMax = 2000;   // it can tell 8128 apart
+}   // namespace
+#endif
 
 using engine::Access;
 using engine::Fiber;
@@ -19,10 +38,12 @@ Execution::Execution(ExecutionOptions options) : current_{&root_}, root_{} {
 }
 
 Execution::~Execution() {
+  const Hush hush;
   timers_.clear();
 }
 
 void Execution::reset(ExecutionOptions options) {
+  const Hush hush;
   options_ = options;
   strategy_ = options.strategy;
   if (strategy_ == nullptr) {
@@ -57,6 +78,7 @@ void Execution::reset(ExecutionOptions options) {
 }
 
 void Execution::begin_run() {
+  const Hush hush;
   ENGINE_CHECK(!running_, "an execution runs inside itself");
   if (used_up_) reset(options_);
   used_up_ = true;
@@ -87,12 +109,16 @@ void Execution::leave_thread() noexcept {
 
 const Outcome& Execution::finish_run() {
   const Point point{OpKind::fiber_start, Access::none, nullptr, std::source_location::current()};
-  SimFiber& first = decide(root_, point);
-  if (&first != &root_) {
-    current_ = &first;
-    root_.switch_to(first);
+  SimFiber* first = nullptr;
+  {
+    const Hush hush;
+    first = &decide(root_, point);
+    current_ = first;
   }
+  if (first != &root_) root_.switch_to(*first);
   // Back for good: over, or abandoned.
+  const Hush hush;
+  taken_over(&root_);
   current_ = &root_;
   running_ = false;
   leave_thread();
@@ -108,25 +134,52 @@ const Outcome& Execution::finish_run() {
   digest ^= digest >> 29U;
   outcome_.digest = digest;
   if (outcome_.finding || options_.trace) fill_names();
-  if (live_ != 0) {
-    // Abandoned: nothing on these stacks will run again, but sanitizers and heap owners do not know
-    // that, so fibers and stacks are left behind.
-    for (auto& slot : slots_)
-      static_cast<void>(slot.release());
-    slots_.clear();
-    live_ = 0;
-  }
+  while (!steps_.empty())
+    withdraw(*steps_.back());
+  if (live_ != 0) abandon();
   return outcome_;
+}
+
+// Nothing on the stacks of the fibers left will run again, so stacks and fibers can be used again;
+// what lives on them and what they own is leaked. Sanitizers have made notes about the stacks: with
+// them, all is left behind.
+void Execution::abandon() {
+  live_ = 0;
+  for (const auto& slot : slots_) {
+    slot->state = SimFiber::State::ended;
+    taken_over(slot.get());
+  }
+#if defined(SIM_ASAN) || defined(SIM_TSAN)
+  for (auto& slot : slots_) {
+#if defined(SIM_ASAN)
+    __lsan_register_root_region(slot->stack().bottom, slot->stack().size);
+    __lsan_ignore_object(slot.release());
+#else
+    slot.reset();
+#endif
+  }
+  slots_.clear();
+#endif
 }
 
 // --- fibers ---
 
 Fiber& Execution::new_fiber() {
+  const Hush hush;
+#if defined(SIM_TSAN)
+  // Using a fiber again orders what its bodies do, which hides races: as late as possible.
+  if (free_.size() > kTsanFibersMax) {
+    SimFiber* const fiber = free_.front();
+    free_.erase(free_.begin());
+    return *fiber;
+  }
+#else
   if (!free_.empty()) {
     SimFiber* const fiber = free_.back();
     free_.pop_back();
     return *fiber;
   }
+#endif
   if (used_ == slots_.size()) {
     // Making one must not shift the ids of this run's objects.
     const std::uint32_t next_object_id = engine::t_thread.next_object_id;
@@ -137,6 +190,11 @@ Fiber& Execution::new_fiber() {
 }
 
 void Execution::start(Fiber& fiber, std::source_location where) {
+  if (enlist(fiber, where)) point(Point{OpKind::fiber_spawn, Access::write, &fiber.object, where});
+}
+
+bool Execution::enlist(Fiber& fiber, std::source_location where) {
+  const Hush hush;
   auto& started = static_cast<SimFiber&>(fiber);
   const bool for_step = step_actor_ != ActorId{};
   started.id = for_step ? std::exchange(step_actor_, ActorId{}) : ActorId::fiber(spawned_++);
@@ -153,16 +211,13 @@ void Execution::start(Fiber& fiber, std::source_location where) {
   }
   if (for_step) {
     step_fiber_ = &started;
-    return;
+    return false;
   }
-  if (current_ != &root_) point(Point{OpKind::fiber_spawn, Access::write, &fiber.object, where});
+  return current_ != &root_;
 }
 
 void Execution::finished(Fiber& fiber) {
   auto& self = static_cast<SimFiber&>(fiber);
-  const Point point{OpKind::fiber_exit, Access::none, &fiber.object, {}};
-  if (engine::t_thread.sink != nullptr) [[unlikely]]
-    tell(OpKind::fiber_exit, fiber, {});
   if (fiber.context.spin_depth != 0 || fiber.context.read_depth != 0) {
     engine::check_failed(
         engine::CheckKind::atomic_context, "fiber exit",
@@ -171,36 +226,63 @@ void Execution::finished(Fiber& fiber) {
                     fiber.name(), fiber.context.entered.file_name(), fiber.context.entered.line()),
         fiber.context.entered);
   }
+  handed_over(&root_);
+  self.exit_to(*after_end(self));
+}
+
+SimFiber* Execution::after_end(SimFiber& self) {
+  const Hush hush;
+  const Point point{OpKind::fiber_exit, Access::none, &self.object, {}};
+  if (engine::t_thread.sink != nullptr) [[unlikely]]
+    tell(OpKind::fiber_exit, self, {});
   stop_running(self);
   self.state = SimFiber::State::ended;
   --live_;
   ++self.steps;
   SimFiber& next = decide(self, point);
   free_.push_back(&self);
-  ++switches_;
-  turn_began_ = points_;
-  current_ = &next;
-  self.exit_to(next);
+  hand_over(next);
+  return &next;
 }
 
 void Execution::park(const Point& why) {
-  SimFiber& self = *current_;
-  ENGINE_CHECK(&self != &root_, "the thread that runs an execution cannot wait in it");
-  if (self.notified) {
-    self.notified = false;
-    return;
+  SimFiber* self = nullptr;
+  {
+    const Hush hush;
+    self = current_;
+    ENGINE_CHECK(self != &root_, "the thread that runs an execution cannot wait in it");
+    if (self->notified) {
+      self->notified = false;
+      return;
+    }
   }
-  self.state = SimFiber::State::parked;
-  self.waiting = why;
-  stop_running(self);
-  if (engine::t_thread.sink != nullptr) [[unlikely]]
-    engine::trace_event(OpKind::fiber_park, why.object, why.where,
-                        static_cast<std::uint64_t>(why.op));
-  ++self.steps;
-  switch_away(self, self.waiting);
+  set_aside(*self, SimFiber::State::parked, why);
+}
+
+void Execution::set_aside(SimFiber& self, SimFiber::State state, const Point& why) {
+  SimFiber* next = nullptr;
+  {
+    const Hush hush;
+    self.state = state;
+    self.waiting = why;
+    stop_running(self);
+    if (state == SimFiber::State::spinning) {
+      ++spinning_;
+    } else if (engine::t_thread.sink != nullptr) [[unlikely]] {
+      engine::trace_event(OpKind::fiber_park, why.object, why.where,
+                          static_cast<std::uint64_t>(why.op));
+    }
+    ++self.steps;
+    next = &decide(self, self.waiting);
+    if (next == &self) return;   // the environment woke it meanwhile
+    hand_over(*next);
+  }
+  handed_over(&self);
+  self.switch_to(*next);
 }
 
 void Execution::unpark(Fiber& fiber, std::source_location where) noexcept {
+  const Hush hush;
   auto& woken = static_cast<SimFiber&>(fiber);
   if (woken.state != SimFiber::State::parked) {
     woken.notified = true;
@@ -212,23 +294,19 @@ void Execution::unpark(Fiber& fiber, std::source_location where) noexcept {
 }
 
 void Execution::yield(std::source_location where) {
-  SimFiber& self = *current_;
-  const Point point{OpKind::yield, Access::none, nullptr, where};
-  self.yielded = true;
-  this->point(point);
+  {
+    const Hush hush;
+    current_->yielded = true;
+  }
+  point(Point{OpKind::yield, Access::none, nullptr, where});
 }
 
 void Execution::spin_wait(const Point& point) {
-  SimFiber& self = *current_;
-  self.state = SimFiber::State::spinning;
-  self.waiting = point;
-  stop_running(self);
-  ++spinning_;
-  ++self.steps;
-  switch_away(self, self.waiting);
+  set_aside(static_cast<SimFiber&>(*engine::t_thread.fiber), SimFiber::State::spinning, point);
 }
 
 void Execution::spin_released(const engine::SyncObject& object) noexcept {
+  const Hush hush;
   if (spinning_ == 0) return;
   for (std::uint32_t i = 0; i < used_; ++i) {
     SimFiber& fiber = *slots_[i];
@@ -251,40 +329,40 @@ void Execution::stop_running(SimFiber& fiber) noexcept {
   runnable_.pop_back();
 }
 
-void Execution::switch_away(SimFiber& self, const Point& point) {
-  SimFiber& next = decide(self, point);
-  if (&next == &self) return;
+void Execution::hand_over(SimFiber& next) noexcept {
   ++switches_;
   turn_began_ = points_;
   current_ = &next;
-  self.switch_to(next);
 }
 
 // --- decisions ---
 
 void Execution::point(const Point& point) {
-  SimFiber& self = *current_;
-  if (&self == &root_) return;
-  ++points_;
-  ++self.steps;
-  mix(static_cast<std::uint64_t>(self.id.value()) << 32U |
-      static_cast<std::uint64_t>(point.op) << 24U |
-      (point.object != nullptr ? point.object->id & 0xFFFFFFU : 0U));
-  if (points_ >= options_.points_max) [[unlikely]]
-    too_many_points(point);
-  if (runnable_.size() + steps_.size() == 1) {   // nothing but to go on
-    self.yielded = false;
-    return;
+  SimFiber* from = nullptr;
+  SimFiber* next = nullptr;
+  {
+    const Hush hush;
+    SimFiber& self = *current_;
+    if (&self == &root_) return;
+    from = &self;
+    ++points_;
+    ++self.steps;
+    mix(static_cast<std::uint64_t>(self.id.value()) << 32U |
+        static_cast<std::uint64_t>(point.op) << 24U |
+        (point.object != nullptr ? point.object->id & 0xFFFFFFU : 0U));
+    if (points_ >= options_.points_max) [[unlikely]]
+      too_many_points(point);
+    if (runnable_.size() + steps_.size() == 1) {   // nothing but to go on
+      self.yielded = false;
+      return;
+    }
+    self.pending = &point;
+    next = &decide(self, point);
+    if (next == &self) return;
+    hand_over(*next);
   }
-  self.pending = &point;
-  SimFiber& next = decide(self, point);
-  if (&next != &self) {
-    ++switches_;
-    turn_began_ = points_;
-    current_ = &next;
-    self.switch_to(next);
-  }
-  self.pending = nullptr;
+  handed_over(from);
+  from->switch_to(*next);
 }
 
 SimFiber& Execution::decide(SimFiber& self, const Point& point) {
@@ -390,6 +468,7 @@ void Execution::note_decision(SimFiber& self, const Point& point, std::uint32_t 
 }
 
 std::uint32_t Execution::choose(const char* what, std::uint32_t count, std::uint32_t one_in) {
+  const Hush hush;
   SimFiber& self = *current_;
   ++self.steps;
   if (count <= 1) return 0;
@@ -413,6 +492,7 @@ std::uint32_t Execution::choose(const char* what, std::uint32_t count, std::uint
 }
 
 void Execution::offer(EnvStep& step) {
+  const Hush hush;
   ENGINE_CHECK(step.index == EnvStep::kNotOffered, "step {} is offered twice", step.name);
   step.index = static_cast<std::uint32_t>(steps_.size());
   step.age = offers_++;
@@ -422,6 +502,7 @@ void Execution::offer(EnvStep& step) {
 }
 
 void Execution::withdraw(EnvStep& step) noexcept {
+  const Hush hush;
   if (step.index == EnvStep::kNotOffered) return;
   EnvStep* const last = steps_.back();
   steps_[step.index] = last;
@@ -434,14 +515,17 @@ void Execution::withdraw(EnvStep& step) noexcept {
 // --- time ---
 
 void Execution::arm(engine::Timer& timer, engine::Nanos deadline) noexcept {
+  const Hush hush;
   timer.deadline = std::max(deadline, now_);
   timer.sequence = timer_sequence_++;
   timer.armed = true;
   timers_.insert(timer);
+  handed_over(&timer);
   refresh_timer_step();
 }
 
 bool Execution::disarm(engine::Timer& timer) noexcept {
+  const Hush hush;
   if (!timer.armed) return false;
   timers_.erase(timers_.iterator_to(timer));
   timer.armed = false;
@@ -463,8 +547,8 @@ bool Execution::advance_time() {
     refresh_timer_step();
     return true;
   }
-  fail(describe_deadlock(*this));
-  return false;   // nobody but the thread itself gets here
+  keep(describe_deadlock(*this));
+  return false;
 }
 
 SimFiber* Execution::fire_timer() {
@@ -474,6 +558,7 @@ SimFiber* Execution::fire_timer() {
   timer.armed = false;
   refresh_timer_step();
   return start_for_step(ActorId{ActorKind::timer, 0, ++fired_}, timer.object.name, [&timer] {
+    taken_over(&timer);
     const engine::ContextScope scope{engine::ContextKind::completion};
     timer.fire();
   });
@@ -493,15 +578,23 @@ void Execution::report(Finding finding) {
   fail(std::move(finding));
 }
 
+void Execution::keep(Finding finding) {
+  if (outcome_.finding) return;
+  finding.point = points_;
+  finding.time_ns = now_.count();
+  if (current_ != &root_)
+    finding.fiber = fmt::format("{}#{}", current_->name(), current_->id.ordinal());
+  outcome_.finding = std::move(finding);
+}
+
 void Execution::fail(Finding finding) {
-  if (!outcome_.finding) {
-    finding.point = points_;
-    finding.time_ns = now_.count();
-    if (current_ != &root_)
-      finding.fiber = fmt::format("{}#{}", current_->name(), current_->id.ordinal());
-    outcome_.finding = std::move(finding);
+  {
+    const Hush hush;
+    keep(std::move(finding));
   }
   if (!running_ || engine::t_thread.fiber == &root_) return;
+  Hush::end_all();
+  handed_over(&root_);
   static_cast<SimFiber*>(engine::t_thread.fiber)->switch_to(root_);
 }
 
@@ -542,6 +635,7 @@ void Execution::tell(OpKind op, const Fiber& fiber, std::source_location where) 
 }
 
 void Execution::event(const engine::Event& event) noexcept {
+  const Hush hush;
   if (options_.digest_events) {
     mix(static_cast<std::uint64_t>(event.op) << 32U |
         (event.object != nullptr ? event.object->id : 0U));
@@ -568,6 +662,11 @@ void Execution::event(const engine::Event& event) noexcept {
   }
   for (engine::TraceSink* const sink : sinks_)
     sink->event(event);
+}
+
+void Execution::digest_value(std::uint64_t value) noexcept {
+  const Hush hush;
+  mix(value);
 }
 
 void Execution::fill_names() {

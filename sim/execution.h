@@ -112,7 +112,7 @@ class Execution final : public engine::Executor,
   // Who runs. Id 0 on the thread's own stack.
   [[nodiscard]] const SimFiber& current() const noexcept { return *current_; }
   [[nodiscard]] bool digests_data() const noexcept { return options_.digest_events; }
-  void digest_value(std::uint64_t value) noexcept { mix(value); }
+  void digest_value(std::uint64_t value) noexcept;
   // All fibers of this run that have not ended, by age.
   [[nodiscard]] std::vector<const SimFiber*> live_fibers() const;
 
@@ -152,6 +152,8 @@ class Execution final : public engine::Executor,
   engine::Fiber& new_fiber() override;
   void start(engine::Fiber& fiber, std::source_location where) override;
   void finished(engine::Fiber& fiber) override;
+  // Makes it runnable; true when its starting is a scheduling point.
+  bool enlist(engine::Fiber& fiber, std::source_location where);
   // --- engine::PointHook ---
   void point(const engine::Point& point) override;
   void spin_wait(const engine::Point& point) override;
@@ -174,13 +176,18 @@ class Execution final : public engine::Executor,
   bool advance_time();
   void refresh_timer_step() noexcept;
   SimFiber* fire_timer();
-  void switch_away(SimFiber& self, const engine::Point& point);
+  // Suspends `self` in that state.
+  void set_aside(SimFiber& self, SimFiber::State state, const engine::Point& why);
+  void hand_over(SimFiber& next) noexcept;
   void make_runnable(SimFiber& fiber) noexcept;
   void stop_running(SimFiber& fiber) noexcept;
   void refresh_sink() noexcept;
   void tell(engine::OpKind op, const engine::Fiber& fiber, std::source_location where) noexcept;
   void fill_names();
+  void abandon();
+  SimFiber* after_end(SimFiber& self);   // who goes on
   [[gnu::cold]] void too_many_points(const engine::Point& point);
+  void keep(Finding finding);   // the first one stands
   // Keeps the finding; abandons the calling fiber, unless on the thread's own stack.
   void fail(Finding finding);
   void mix(std::uint64_t value) noexcept {

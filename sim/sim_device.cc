@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "sim/rng.h"
+#include "sim/tsan.h"
 
 namespace sim {
 
@@ -49,6 +50,7 @@ SimDevice::SimDevice(Execution& execution, const char* name, SimDeviceOptions op
 }
 
 SimDevice::~SimDevice() {
+  const Hush hush;
   for (const auto& io : ios_)
     execution_.withdraw(*io);
 }
@@ -64,6 +66,7 @@ engine::DeviceLimits SimDevice::limits() const noexcept {
 // --- an I/O's life ---
 
 void SimDevice::do_submit(Bio& bio) {
+  const Hush hush;
   if (free_ios_.empty()) {
     ios_.push_back(std::make_unique<Io>(*this));
     free_ios_.push_back(ios_.back().get());
@@ -88,6 +91,7 @@ void SimDevice::do_submit(Bio& bio) {
   if (!powered()) io.record.status = Errc::power_lost;
   if (unsupported) io.record.status = Errc::not_supported;
   io.kind = io.record.status == Errc::ok ? ChoiceKind::effect : ChoiceKind::complete;
+  handed_over(&io);
   execution_.offer(io);
 }
 
@@ -114,6 +118,14 @@ SimFiber* SimDevice::start_completion(Io& io) {
 }
 
 void SimDevice::end(Io& io) {
+  taken_over(&io);
+  Bio& bio = *io.bio;
+  const Errc status = retire(io);
+  engine::complete(object(), bio, status);   // *this may be gone afterwards
+}
+
+Errc SimDevice::retire(Io& io) {
+  const Hush hush;
   if (io.record.status == Errc::ok && powered() && (io.bio->fua || !options_.write_cache) &&
       changes_data(io.bio->op))
     make_durable(io.record.sector.value(), io.record.sectors);
@@ -123,10 +135,8 @@ void SimDevice::end(Io& io) {
   in_flight_[io.place] = last;
   last->place = io.place;
   in_flight_.pop_back();
-  Bio& bio = *io.bio;
-  const Errc status = io.record.status;
   free_ios_.push_back(&io);
-  engine::complete(object(), bio, status);   // *this may be gone afterwards
+  return io.record.status;
 }
 
 Errc SimDevice::fault_of(const Bio& bio) {
@@ -206,6 +216,7 @@ PageRef SimDevice::page_ref(std::uint64_t number) const noexcept {
 }
 
 void SimDevice::peek(Sector sector, engine::MutableBytes bytes) const noexcept {
+  const Hush hush;
   std::uint64_t at = sector.value() * kSectorSize;
   std::size_t done = 0;
   while (done < bytes.size()) {
@@ -309,6 +320,7 @@ void SimDevice::make_durable(std::uint64_t sector, std::uint64_t count) {
 // --- power ---
 
 void SimDevice::power_cut() {
+  const Hush hush;
   if (!powered()) return;
   crash_ = choose_crash_image();
   for (DeviceObserver* const observer : observers_)
@@ -320,6 +332,7 @@ void SimDevice::power_cut() {
 }
 
 DiskImageRef SimDevice::snapshot() const {
+  const Hush hush;
   auto image = options_.image ? std::make_shared<DiskImage>(*options_.image)
                               : std::make_shared<DiskImage>(sectors_);
   for (const PageTable::Entry& entry : now_.entries())
@@ -329,6 +342,7 @@ DiskImageRef SimDevice::snapshot() const {
 }
 
 DiskImageRef SimDevice::durable_snapshot() const {
+  const Hush hush;
   auto image = std::make_shared<DiskImage>(*snapshot());
   for (const PageTable::Entry& entry : durable_.entries())
     image->pages().put(entry.number).page = entry.page;

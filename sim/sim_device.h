@@ -89,6 +89,7 @@ class SimDevice final : public engine::BlockDevice {
   void take_effect(Io& io);
   SimFiber* start_completion(Io& io);
   void end(Io& io);
+  engine::Errc retire(Io& io);   // all of end() but the bio's end
   [[nodiscard]] engine::Errc fault_of(const engine::Bio& bio);
   void apply(const engine::Bio& bio);
   void discard(const engine::Bio& bio);

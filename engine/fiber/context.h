@@ -72,8 +72,12 @@ inline Context& current_context() noexcept {
   return context != nullptr ? *context : t_thread.outside;
 }
 
+#if defined(__SANITIZE_THREAD__)
+[[gnu::no_sanitize_thread]]   // fibers of one thread share its counter
+#endif
 inline SyncObject::SyncObject(ObjectKind object_kind, const char* object_name) noexcept
-    : name{object_name}, id{t_thread.next_object_id++}, kind{object_kind} {}
+    : name{object_name}, id{t_thread.next_object_id++}, kind{object_kind} {
+}
 
 inline void schedule_point(OpKind op, Access access, const SyncObject* object,
                            std::source_location where) {

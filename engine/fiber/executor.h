@@ -25,8 +25,8 @@ class Executor {
   void spawn(const char* name, Body&& body,
              std::source_location where = std::source_location::current()) {
     Fiber& fiber = new_fiber();
+    if (fiber.executor != this) fiber.executor = this;   // a late unpark may be reading it
     fiber.prepare(name, &Executor::ended, std::forward<Body>(body));
-    fiber.executor = this;
     start(fiber, where);
   }
 

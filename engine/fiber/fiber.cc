@@ -21,6 +21,13 @@
 #endif
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+// The per-thread state changes hands here without a lock, as it may.
+#define ENGINE_NO_TSAN [[gnu::no_sanitize_thread]]
+#else
+#define ENGINE_NO_TSAN
+#endif
+
 namespace engine {
 
 namespace fcontext = boost::context::detail;
@@ -56,20 +63,30 @@ void Fiber::finish_switch(Fiber& self, Fiber& from) noexcept {
 }
 
 struct Fiber::Trampoline {
-  static void run(fcontext::transfer_t transfer) {
+  ENGINE_NO_TSAN static void run(fcontext::transfer_t transfer) {
     Fiber& from = *static_cast<Fiber*>(transfer.data);
     from.machine_context_ = transfer.fctx;
     Fiber& self = *t_thread.fiber;
     self.asan_fake_stack_ = nullptr;
     finish_switch(self, from);
+#if defined(__SANITIZE_THREAD__)
+    __tsan_acquire(&self);   // of whoever started it
+#endif
     self.entry_(self.argument_);
     self.on_exit_(self);
     ENGINE_CHECK(false, "fiber {} went on after its end", self.name());
   }
 };
 
-void Fiber::prepare_at(const char* name, OnExit on_exit, std::byte* top, Entry entry,
-                       void* argument) {
+// What the last body did with this fiber and its stack comes before what the next one does.
+void Fiber::take_over() noexcept {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_acquire(this);
+#endif
+}
+
+ENGINE_NO_TSAN void Fiber::prepare_at(const char* name, OnExit on_exit, std::byte* top, Entry entry,
+                                      void* argument) {
   object = SyncObject{ObjectKind::fiber, name};
   context = Context{.kind = ContextKind::worker};
   notified = false;
@@ -82,10 +99,11 @@ void Fiber::prepare_at(const char* name, OnExit on_exit, std::byte* top, Entry e
   // A new identity each time: reusing one would order what two unrelated bodies do.
   if (tsan_fiber_ != nullptr) __tsan_destroy_fiber(tsan_fiber_);
   tsan_fiber_ = __tsan_create_fiber(0);
+  __tsan_release(this);
 #endif
 }
 
-void Fiber::switch_to(Fiber& to) {
+ENGINE_NO_TSAN void Fiber::switch_to(Fiber& to) {
   t_thread.fiber = &to;
   t_thread.context = &to.context;
 #if defined(__SANITIZE_ADDRESS__)
@@ -100,7 +118,10 @@ void Fiber::switch_to(Fiber& to) {
   finish_switch(*this, from);
 }
 
-void Fiber::exit_to(Fiber& to) {
+ENGINE_NO_TSAN void Fiber::exit_to(Fiber& to) {
+#if defined(__SANITIZE_THREAD__)
+  __tsan_release(this);
+#endif
   t_thread.fiber = &to;
   t_thread.context = &to.context;
 #if defined(__SANITIZE_ADDRESS__)

@@ -42,6 +42,7 @@ class Fiber {
   void prepare(const char* name, OnExit on_exit, Body&& body) {
     using Stored = std::decay_t<Body>;
     static_assert(sizeof(Stored) <= 4096, "captures too much for a fiber's stack");
+    take_over();
     std::byte* place = stack_.top() - sizeof(Stored);
     place -= reinterpret_cast<std::uintptr_t>(place) % kStackAlign;
     auto* const stored = new (place) Stored(std::forward<Body>(body));
@@ -73,6 +74,7 @@ class Fiber {
 
  private:
   static constexpr std::uintptr_t kStackAlign = 64;
+  void take_over() noexcept;   // for ThreadSanitizer; nothing otherwise
   void prepare_at(const char* name, OnExit on_exit, std::byte* top, Entry entry, void* argument);
   static void finish_switch(Fiber& self, Fiber& from) noexcept;
   struct Trampoline;

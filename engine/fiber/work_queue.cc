@@ -29,7 +29,7 @@ bool WorkQueue::queue(Work& work, std::source_location where) {
     list_.push_back(work);
     if (sleeping_) {
       sleeping_ = false;
-      wake = worker_;
+      wake = worker_.load(std::memory_order_relaxed);
     }
   }
   trace_event(OpKind::work_queue, &object_, where, 0, 0, 0, work.name_);
@@ -107,7 +107,7 @@ void WorkQueue::stop(std::source_location where) {
     stopping_ = true;
     if (sleeping_) {
       sleeping_ = false;
-      wake = worker_;
+      wake = worker_.load(std::memory_order_relaxed);
     }
   }
   if (wake != nullptr) unpark(*wake, where);
@@ -116,7 +116,7 @@ void WorkQueue::stop(std::source_location where) {
 
 void WorkQueue::run_worker() {
   const std::source_location where = std::source_location::current();
-  worker_ = t_thread.fiber;
+  worker_.store(t_thread.fiber, std::memory_order_relaxed);
   started_.signal();
   for (;;) {
     Work* work = nullptr;

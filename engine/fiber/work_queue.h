@@ -50,7 +50,9 @@ class WorkQueue {
   // Suspends: runs what is queued, ends the worker. Idempotent.
   void stop(std::source_location where = std::source_location::current());
 
-  [[nodiscard]] bool on_worker() const noexcept { return t_thread.fiber == worker_; }
+  [[nodiscard]] bool on_worker() const noexcept {
+    return t_thread.fiber == worker_.load(std::memory_order_relaxed);
+  }
   [[nodiscard]] Executor& executor() noexcept { return executor_; }
 
  private:
@@ -65,12 +67,12 @@ class WorkQueue {
   RawLock raw_;
   boost::intrusive::list<
       Work, boost::intrusive::member_hook<Work, boost::intrusive::list_member_hook<>, &Work::hook_>>
-      list_;                  // guarded by raw_
-  WaitQueue waiters_;         // guarded by raw_
-  Work* running_ = nullptr;   // guarded by raw_
-  bool sleeping_ = false;     // guarded by raw_
-  bool stopping_ = false;     // guarded by raw_
-  Fiber* worker_ = nullptr;
+      list_;                              // guarded by raw_
+  WaitQueue waiters_;                     // guarded by raw_
+  Work* running_ = nullptr;               // guarded by raw_
+  bool sleeping_ = false;                 // guarded by raw_
+  bool stopping_ = false;                 // guarded by raw_
+  std::atomic<Fiber*> worker_{nullptr};   // set once, by the worker itself
   Completion started_{"work_queue.started"};
   Completion ended_{"work_queue.ended"};
 };

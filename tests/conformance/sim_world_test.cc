@@ -3,6 +3,7 @@
 
 #include "sim/execution.h"
 #include "sim/sim_device.h"
+#include "sim/tsan.h"
 #include "tests/conformance/block_device_suite.h"
 #include "tests/conformance/executor_suite.h"
 #include "tests/conformance/primitives_suite.h"
@@ -30,7 +31,11 @@ class SimWorld final : public World {
   engine::BlockDevice& device() override { return *device_; }
 
  private:
+#if defined(SIM_TSAN)
+  static constexpr std::uint64_t kSeeds = 5;   // a fiber costs it a millisecond
+#else
   static constexpr std::uint64_t kSeeds = 200;
+#endif
   sim::Execution execution_;
   std::optional<sim::SimDevice> device_;
 };
