@@ -17,7 +17,8 @@ struct SearchOptions {
   double seconds = 0;       // 0: no limit
   std::uint32_t jobs = 0;   // 0: one a core
   std::uint32_t schedules_per_workload = 8;
-  bool keep_going = false;   // look for more defects after the first
+  double shrink_seconds = 60;   // for each finding
+  bool keep_going = false;      // look for more defects after the first
   std::filesystem::path out = "out";
   std::string mutant;   // for the record: this program is the tank around it
   bool json = false;

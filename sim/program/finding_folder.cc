@@ -33,7 +33,8 @@ std::string folder_name(const traces::Trace& trace) {
     }
     if (name.size() >= kNameMax) break;
   }
-  while (!name.empty() && name.back() == '-') name.pop_back();
+  while (!name.empty() && name.back() == '-')
+    name.pop_back();
   return name;
 }
 
@@ -48,8 +49,7 @@ tl::expected<void, std::string> write_file(const fs::path& path, const std::stri
 tl::expected<void, std::string> write_finding(const fs::path& folder, const traces::Trace& trace) {
   std::error_code failed;
   fs::create_directories(folder, failed);
-  if (failed)
-    return tl::unexpected(fmt::format("{}: {}", folder.string(), failed.message()));
+  if (failed) return tl::unexpected(fmt::format("{}: {}", folder.string(), failed.message()));
   const std::string command = replay_command(folder);
   const std::pair<const char*, std::string> files[] = {
       {kTraceFile, traces::write_trace(trace)},

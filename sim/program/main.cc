@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "sim/program/commands.h"
+#include "sim/program/finding_folder.h"
 #include "sim/program/mutant.h"
 
 namespace program {
@@ -75,6 +76,8 @@ int dispatch(int argc, char** argv) {
   search_command->add_option("--jobs", search_options.jobs, "worker processes; 0: one a core");
   search_command->add_option("--per-workload", search_options.schedules_per_workload,
                              "schedules tried on each generated workload");
+  search_command->add_option("--shrink-time", search_options.shrink_seconds,
+                             "seconds to shrink each finding");
   search_command->add_flag("--keep-going", search_options.keep_going,
                            "look for further defects after the first");
   search_command->add_option("--out", search_options.out, "where findings go");
@@ -130,6 +133,11 @@ int dispatch(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
 
+  // A trace knows the mutant it was made with.
+  if (mutant.empty() && as_mutant.empty() && (*replay_command || *shrink_command)) {
+    const auto trace = load_trace(*replay_command ? replay_options.trace : shrink_options.trace);
+    if (trace) mutant = trace->mutant;
+  }
   if (!mutant.empty()) return become_mutant(mutant, argc, argv);
   if (*search_command) {
     search_options.mutant = as_mutant;

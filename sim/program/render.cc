@@ -17,8 +17,7 @@ std::string rendered(const traces::Trace& trace, const RenderOptions& options) {
   if (options.format == "dot") return traces::render_dot(trace);
   if (options.format == "html") return traces::render_html(trace);
   if (options.format == "json") return traces::render_chrome_json(trace);
-  if (options.format == "story")
-    return traces::render_story(trace, replay_command(options.trace));
+  if (options.format == "story") return traces::render_story(trace, replay_command(options.trace));
   return traces::render_svg(trace);
 }
 

@@ -1,0 +1,21 @@
+// Runs something in a process of its own, whose death is an answer and not an accident: executions
+// that fail leak what they held, and an engine that crashes takes only its process along.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace program {
+
+struct ChildResult {
+  bool ended = false;   // returned and sent `bytes`
+  std::string bytes;
+  int signal = 0;           // that killed it
+  bool timed_out = false;   // it was killed because it took too long
+};
+
+// Forks, runs `body`, and hands back what it returned. Only for single-threaded programs.
+[[nodiscard]] ChildResult run_in_child(const std::function<std::string()>& body,
+                                       double seconds_max);
+
+}   // namespace program

@@ -1,0 +1,103 @@
+#include "sim/program/reproducer.h"
+
+#include <csignal>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "scenarios/workload_text.h"
+#include "sim/program/child.h"
+#include "sim/program/run.h"
+#include "sim/strategy_replay.h"
+#include "traces/reader.h"
+#include "traces/writer.h"
+
+namespace program {
+namespace {
+
+constexpr double kSecondsForOne = 60;
+
+traces::Trace recorded(sim::Execution& execution, const Reproducer& reproducer) {
+  traces::Trace trace = to_trace(execution, reproducer.workload);
+  trace.mutant = reproducer.mutant;
+  trace.strategy = reproducer.strategy;
+  trace.seed = reproducer.seed;
+  return trace;
+}
+
+// A trace of a run that nobody saw the end of.
+traces::Trace crash_trace(const Reproducer& reproducer, const ChildResult& child) {
+  traces::Trace trace;
+  trace.mutant = reproducer.mutant;
+  trace.strategy = reproducer.strategy;
+  trace.seed = reproducer.seed;
+  trace.workload = scenarios::to_toml(reproducer.workload);
+  trace.schedule = reproducer.schedule.to_text();
+  trace.failed = true;
+  trace.defect.kind = "crash";
+  trace.defect.place = child.timed_out ? "hang" : strsignal(child.signal);
+  trace.defect.message = child.timed_out
+                             ? "one schedule did not end and reached no scheduling point"
+                             : fmt::format("the engine died: {}", strsignal(child.signal));
+  return trace;
+}
+
+}   // namespace
+
+std::optional<traces::Trace> record(const Reproducer& reproducer) {
+  const ChildResult child = run_in_child(
+      [&] {
+        sim::Execution execution;
+        if (reproducer.crashes) {
+          StrategyBox box;
+          if (!box.choose(reproducer.strategy)) return std::string{};
+          static_cast<void>(run(execution, reproducer.workload,
+                                {.seed = reproducer.seed,
+                                 .strategy = &box.for_seed(reproducer.seed),
+                                 .trace = true}));
+        } else {
+          sim::Replay replay{reproducer.schedule};
+          static_cast<void>(run(execution, reproducer.workload,
+                                {.seed = reproducer.seed, .strategy = &replay, .trace = true}));
+        }
+        return traces::write_trace(recorded(execution, reproducer));
+      },
+      kSecondsForOne);
+  if (child.signal != 0 || child.timed_out) return crash_trace(reproducer, child);
+  auto trace = traces::read_trace(child.bytes);
+  if (!trace || !trace->failed) return std::nullopt;
+  return *trace;
+}
+
+std::optional<Reproducer> reproduce(const scenarios::Workload& workload, std::uint64_t seed,
+                                    const std::string& strategy, const std::string& mutant) {
+  Reproducer found{.workload = workload, .seed = seed, .strategy = strategy, .mutant = mutant};
+  const ChildResult child = run_in_child(
+      [&] {
+        StrategyBox box;
+        if (!box.choose(strategy)) return std::string{};
+        sim::Execution execution;
+        const sim::Outcome& outcome =
+            run(execution, workload, {.seed = seed, .strategy = &box.for_seed(seed)});
+        if (!outcome.finding) return std::string{};
+        return fmt::format("{}\n{}\n{}", outcome.finding->signature(), outcome.preemptions,
+                           outcome.schedule.to_text());
+      },
+      kSecondsForOne);
+  if (child.signal != 0 || child.timed_out) {
+    found.crashes = true;
+    found.signature = fmt::format("crash {}", child.timed_out ? "hang" : strsignal(child.signal));
+    return found;
+  }
+  const std::size_t first = child.bytes.find('\n');
+  if (first == std::string::npos) return std::nullopt;
+  const std::size_t second = child.bytes.find('\n', first + 1);
+  found.signature = child.bytes.substr(0, first);
+  found.preemptions = std::stoull(child.bytes.substr(first + 1, second - first - 1));
+  auto schedule = sim::Schedule::from_text(std::string_view{child.bytes}.substr(second + 1));
+  if (!schedule) return std::nullopt;
+  found.schedule = *std::move(schedule);
+  return found;
+}
+
+}   // namespace program

@@ -1,0 +1,44 @@
+// A failing run that can be had again: a workload, a schedule, and what it shows.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "scenarios/workload.h"
+#include "sim/schedule.h"
+#include "traces/trace.h"
+
+namespace program {
+
+struct Reproducer {
+  scenarios::Workload workload;
+  sim::Schedule schedule;
+  std::uint64_t seed = 0;   // of the schedule it was found with
+  std::string strategy;     // that found it
+  std::string mutant;
+  std::string signature;   // of the finding; shrinking keeps it
+  std::uint64_t preemptions = 0;
+  // The process dies of it, so there is no schedule: the seed and the strategy stand for it.
+  bool crashes = false;
+};
+
+// Runs the schedule in a child process and records it. Nothing: it does not fail in that way.
+[[nodiscard]] std::optional<traces::Trace> record(const Reproducer& reproducer);
+// Finds out, in a child process, how the run of (workload, seed, strategy) fails, and keeps its
+// schedule. Nothing: it does not.
+[[nodiscard]] std::optional<Reproducer> reproduce(const scenarios::Workload& workload,
+                                                  std::uint64_t seed, const std::string& strategy,
+                                                  const std::string& mutant);
+
+struct ShrinkLimits {
+  double seconds_max = 60;
+  std::uint32_t seeds_per_candidate = 200;
+  std::function<void(const std::string&)> say;   // progress, one line each
+};
+// Fewer and plainer operations, a plainer system, fewer faults; then fewer decisions. Each result
+// of the way has been seen to fail with the same signature.
+[[nodiscard]] Reproducer shrink(Reproducer reproducer, const ShrinkLimits& limits);
+
+}   // namespace program

@@ -1,0 +1,181 @@
+// wavetank search: many schedules, worker processes, a live line; what is found is shrunk at once.
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "scenarios/scenario.h"
+#include "scenarios/workload_text.h"
+#include "sim/program/commands.h"
+#include "sim/program/finding_folder.h"
+#include "sim/program/reproducer.h"
+#include "sim/program/run.h"
+#include "sim/program/workers.h"
+
+namespace program {
+namespace {
+
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+// Where the workload of each schedule comes from: one file, or a scenario's generator.
+class Source {
+ public:
+  static tl::expected<Source, std::string> open(const SearchOptions& options) {
+    Source source;
+    source.options_ = &options;
+    if (!options.workload.empty()) {
+      std::ifstream file{options.workload};
+      if (!file) return tl::unexpected(fmt::format("{}: no such file", options.workload.string()));
+      const std::string text{std::istreambuf_iterator<char>{file},
+                             std::istreambuf_iterator<char>{}};
+      auto workload = scenarios::from_toml(text);
+      if (!workload)
+        return tl::unexpected(fmt::format("{}: {}", options.workload.string(), workload.error()));
+      source.fixed_ = *std::move(workload);
+      return source;
+    }
+    const std::string name = options.scenario.empty() ? "thin-general" : options.scenario;
+    source.scenario_ = scenarios::find_scenario(name);
+    if (source.scenario_ == nullptr)
+      return tl::unexpected(fmt::format("no scenario '{}': see `wavetank list scenarios`", name));
+    return source;
+  }
+
+  [[nodiscard]] std::string name() const {
+    return scenario_ != nullptr ? scenario_->name : options_->workload.string();
+  }
+  [[nodiscard]] SeedPair seeds(std::uint64_t ordinal) const {
+    return seeds_of(options_->seed, ordinal, std::max(options_->schedules_per_workload, 1U));
+  }
+  // Valid until the next call.
+  const scenarios::Workload& workload(std::uint64_t seed) {
+    if (fixed_) return *fixed_;
+    if (!made_ || made_seed_ != seed) {
+      made_ = scenarios::workload_of(*scenario_, seed).value();
+      made_seed_ = seed;
+    }
+    return *made_;
+  }
+
+ private:
+  Source() = default;
+  const SearchOptions* options_ = nullptr;
+  const scenarios::Scenario* scenario_ = nullptr;
+  std::optional<scenarios::Workload> fixed_;
+  std::optional<scenarios::Workload> made_;
+  std::uint64_t made_seed_ = 0;
+};
+
+std::string progress_line(const Progress& progress, std::uint64_t wanted) {
+  const double seconds = std::max(progress.seconds, 1e-3);
+  return fmt::format("{:>8}/{} schedules  {:>6.0f}/s  {:.2f} M points/s  {} distinct  {} found",
+                     progress.schedules, wanted, static_cast<double>(progress.schedules) / seconds,
+                     static_cast<double>(progress.points) / seconds / 1e6, progress.distinct,
+                     progress.findings);
+}
+
+// Shrinks what was caught and writes its folder. The error is one line.
+tl::expected<fs::path, std::string> keep(const SearchOptions& options, Source& source,
+                                         const Catch& caught, bool talk) {
+  const SeedPair seeds = source.seeds(caught.ordinal);
+  auto reproducer =
+      reproduce(source.workload(seeds.workload), seeds.schedule, options.strategy, options.mutant);
+  if (!reproducer)
+    return tl::unexpected(fmt::format(
+        "schedule {} failed ({}) and does not fail again: the engine is not deterministic",
+        caught.ordinal, caught.signature));
+  ShrinkLimits limits;
+  limits.seconds_max = options.shrink_seconds;
+  if (talk) limits.say = [](const std::string& line) { fmt::print("  shrunk {}\n", line); };
+  const Reproducer small = shrink(*std::move(reproducer), limits);
+  const auto trace = record(small);
+  if (!trace) return tl::unexpected("the shrunk run does not fail again");
+  const fs::path folder = options.out / folder_name(*trace);
+  const auto written = write_finding(folder, *trace);
+  if (!written) return tl::unexpected(written.error());
+  if (talk) {
+    fmt::print("found: {}: {}\n  {}\n  {} operations, {} preemptions\n  {}\n  replay: {}\n",
+               trace->defect.kind, trace->defect.place, trace->defect.message,
+               small.workload.operation_count(), small.preemptions, folder.string(),
+               replay_command(folder));
+  }
+  return folder;
+}
+
+}   // namespace
+
+int search(const SearchOptions& options) {
+  auto opened = Source::open(options);
+  StrategyBox box;
+  std::string error = opened ? "" : opened.error();
+  if (!box.choose(options.strategy))
+    error = fmt::format("no strategy '{}': see `wavetank list strategies`", options.strategy);
+  if (!error.empty()) {
+    fmt::print(stderr, "wavetank: {}\n", error);
+    return 2;
+  }
+  Source& source = *opened;
+  sim::Execution execution;
+  const bool live = !options.quiet && !options.json && isatty(STDERR_FILENO) != 0;
+  WorkerPlan plan;
+  plan.jobs = options.jobs != 0 ? options.jobs : std::max(std::thread::hardware_concurrency(), 1U);
+  plan.schedules = options.schedules;
+  plan.seconds_max = options.seconds;
+  plan.stop_at_first = !options.keep_going;
+  plan.run = [&](std::uint64_t ordinal) {
+    const SeedPair seeds = source.seeds(ordinal);
+    const sim::Outcome& outcome =
+        run(execution, source.workload(seeds.workload),
+            {.seed = seeds.schedule, .strategy = &box.for_seed(seeds.schedule)});
+    Verdict verdict{.points = outcome.points, .digest = outcome.digest};
+    if (outcome.finding) {
+      verdict.found = true;
+      verdict.signature = outcome.finding->signature();
+      verdict.message = outcome.finding->message;
+    }
+    return verdict;
+  };
+  plan.show = [&](const Progress& progress) {
+    if (live) fmt::print(stderr, "\r{}\033[K", progress_line(progress, options.schedules));
+  };
+  const SearchEnd end = run_workers(plan);
+  if (live) fmt::print(stderr, "\r\033[K");
+  const bool talk = !options.json;
+  if (talk)
+    fmt::print("{} of {}{}: {}\n", options.strategy, source.name(),
+               options.mutant.empty() ? "" : " with " + options.mutant,
+               progress_line(end.progress, options.schedules));
+  Json report{{"scenario", source.name()},
+              {"mutant", options.mutant},
+              {"strategy", options.strategy},
+              {"seed", options.seed},
+              {"schedules", end.progress.schedules},
+              {"points", end.progress.points},
+              {"distinct", end.progress.distinct},
+              {"seconds", end.progress.seconds},
+              {"findings", Json::array()}};
+  int status = end.catches.empty() ? 0 : 1;
+  for (const Catch& caught : end.catches) {
+    const auto folder = keep(options, source, caught, talk);
+    if (!folder) {
+      fmt::print(stderr, "wavetank: {}\n", folder.error());
+      status = 2;
+      continue;
+    }
+    report["findings"].push_back({{"signature", caught.signature},
+                                  {"message", caught.message},
+                                  {"schedule", caught.ordinal},
+                                  {"folder", folder->string()},
+                                  {"replay", replay_command(*folder)}});
+  }
+  if (options.json) fmt::print("{}\n", report.dump(2));
+  return status;
+}
+
+}   // namespace program

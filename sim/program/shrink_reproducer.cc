@@ -1,0 +1,167 @@
+// Shrinking: the workload first, since every operation less shortens all schedules; then the
+// schedule, decision by decision.
+//
+// A smaller workload is given the old schedule to replay and, failing that, a number of fresh
+// seeds: decisions are named by who makes them, so most survive when something else is taken away.
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "scenarios/shrink.h"
+#include "sim/program/child.h"
+#include "sim/program/reproducer.h"
+#include "sim/program/run.h"
+#include "sim/strategy_replay.h"
+
+namespace program {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// splits "preemptions\nschedule".
+std::optional<Reproducer> with_schedule(Reproducer base, const std::string& bytes) {
+  const std::size_t line = bytes.find('\n');
+  if (line == std::string::npos) return std::nullopt;
+  auto schedule = sim::Schedule::from_text(std::string_view{bytes}.substr(line + 1));
+  if (!schedule) return std::nullopt;
+  base.preemptions = std::stoull(bytes.substr(0, line));
+  base.schedule = *std::move(schedule);
+  return base;
+}
+
+class Shrinker {
+ public:
+  Shrinker(Reproducer reproducer, const ShrinkLimits& limits)
+      : best_{std::move(reproducer)},
+        limits_{limits},
+        until_{Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                  std::chrono::duration<double>{limits.seconds_max})} {}
+
+  Reproducer run() {
+    while (smaller_workload())
+      say("workload");
+    if (!best_.crashes) {
+      fewer_decisions();
+      say("schedule");
+    }
+    return std::move(best_);
+  }
+
+ private:
+  [[nodiscard]] bool time_left() const { return Clock::now() < until_; }
+  void say(std::string_view what) const {
+    if (limits_.say)
+      limits_.say(fmt::format("{}: {} operations, {} preemptions, {} decisions", what,
+                              best_.workload.operation_count(), best_.preemptions,
+                              best_.schedule.decisions.size()));
+  }
+
+  bool smaller_workload() {
+    rc::Seq<scenarios::Workload> candidates = scenarios::shrinks(best_.workload);
+    for (auto candidate = candidates.next(); candidate; candidate = candidates.next()) {
+      if (!time_left()) return false;
+      if (auto found = try_workload(*candidate)) {
+        best_ = *std::move(found);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // In one child: the old schedule, then fresh seeds until one fails in the same way.
+  std::optional<Reproducer> try_workload(const scenarios::Workload& candidate) {
+    Reproducer tried = best_;
+    tried.workload = candidate;
+    const ChildResult child = run_in_child([&] { return search_here(candidate); }, 20);
+    if (best_.crashes) {
+      if (child.signal == 0 && !child.timed_out) return std::nullopt;
+      // Which of the seeds it was is found by running each alone.
+      for (std::uint64_t i = 0; i < limits_.seeds_per_candidate; ++i) {
+        const auto again = reproduce(candidate, best_.seed + i, best_.strategy, best_.mutant);
+        if (again && again->signature == best_.signature) return again;
+      }
+      return std::nullopt;
+    }
+    if (!child.ended || child.bytes.empty()) return std::nullopt;
+    return with_schedule(std::move(tried), child.bytes);
+  }
+
+  std::string search_here(const scenarios::Workload& candidate) {
+    sim::Execution execution;
+    const auto failed = [&](const sim::Outcome& outcome) {
+      return outcome.finding && outcome.finding->signature() == best_.signature;
+    };
+    const auto answer = [](const sim::Outcome& outcome) {
+      return fmt::format("{}\n{}", outcome.preemptions, outcome.schedule.to_text());
+    };
+    if (!best_.crashes) {
+      sim::Replay replay{best_.schedule};
+      const sim::Outcome& outcome =
+          ::program::run(execution, candidate, {.seed = best_.seed, .strategy = &replay});
+      if (failed(outcome)) return answer(outcome);
+    }
+    StrategyBox box;
+    if (!box.choose("portfolio")) return {};
+    for (std::uint64_t i = 0; i < limits_.seeds_per_candidate; ++i) {
+      const std::uint64_t seed = best_.seed + i;
+      const sim::Outcome& outcome =
+          ::program::run(execution, candidate, {.seed = seed, .strategy = &box.for_seed(seed)});
+      if (failed(outcome)) return answer(outcome);
+    }
+    return {};
+  }
+
+  // Drops runs of decisions, long ones first, then single ones, until none can go.
+  void fewer_decisions() {
+    std::size_t chunk = std::max<std::size_t>(best_.schedule.decisions.size() / 2, 1);
+    while (time_left()) {
+      bool dropped = false;
+      for (std::size_t at = 0; at < best_.schedule.decisions.size() && time_left();) {
+        if (try_without(at, chunk)) {
+          dropped = true;
+        } else {
+          at += chunk;
+        }
+      }
+      if (chunk == 1 && !dropped) return;
+      if (!dropped || chunk > best_.schedule.decisions.size())
+        chunk = std::max<std::size_t>(chunk / 2, 1);
+    }
+  }
+
+  bool try_without(std::size_t at, std::size_t count) {
+    sim::Schedule fewer = best_.schedule;
+    const auto first = fewer.decisions.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto last = fewer.decisions.begin() +
+                      static_cast<std::ptrdiff_t>(std::min(at + count, fewer.decisions.size()));
+    fewer.decisions.erase(first, last);
+    const ChildResult child = run_in_child(
+        [&]() -> std::string {
+          sim::Execution execution;
+          sim::Replay replay{fewer};
+          const sim::Outcome& outcome =
+              ::program::run(execution, best_.workload, {.seed = best_.seed, .strategy = &replay});
+          if (!outcome.finding || outcome.finding->signature() != best_.signature) return {};
+          // What was really decided: decisions that found nothing to decide are gone as well.
+          return fmt::format("{}\n{}", outcome.preemptions, outcome.schedule.to_text());
+        },
+        20);
+    if (!child.ended || child.bytes.empty()) return false;
+    auto found = with_schedule(best_, child.bytes);
+    if (!found || found->schedule.decisions.size() >= best_.schedule.decisions.size()) return false;
+    best_ = *std::move(found);
+    return true;
+  }
+
+  Reproducer best_;
+  const ShrinkLimits& limits_;
+  Clock::time_point until_;
+};
+
+}   // namespace
+
+Reproducer shrink(Reproducer reproducer, const ShrinkLimits& limits) {
+  return Shrinker{std::move(reproducer), limits}.run();
+}
+
+}   // namespace program

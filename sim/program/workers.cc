@@ -1,0 +1,253 @@
+#include "sim/program/workers.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <new>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+namespace program {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A worker that has not finished one schedule in that time hangs without reaching a point.
+constexpr double kHangSeconds = 60;
+constexpr std::size_t kDistinctBits = std::size_t{1} << 20;
+
+struct alignas(64) Slot {
+  std::atomic<std::uint64_t> ordinal{0};   // being run
+  std::atomic<std::uint64_t> schedules{0};
+  std::atomic<std::uint64_t> points{0};
+};
+
+// Shared between the processes.
+struct Board {
+  std::array<std::atomic<std::uint64_t>, kDistinctBits / 64> seen{};   // a bit for each digest
+  std::array<Slot, 256> slots{};
+};
+
+// Linear counting (Whang et al., 1990): distinct values from the share of empty cells.
+std::uint64_t distinct_of(const Board& board) {
+  std::size_t set = 0;
+  for (const auto& word : board.seen)
+    set += static_cast<std::size_t>(__builtin_popcountll(word.load(std::memory_order_relaxed)));
+  if (set >= kDistinctBits) return kDistinctBits;
+  const double empty =
+      static_cast<double>(kDistinctBits - set) / static_cast<double>(kDistinctBits);
+  return static_cast<std::uint64_t>(-static_cast<double>(kDistinctBits) * std::log(empty) + 0.5);
+}
+
+struct Worker {
+  pid_t pid = -1;
+  int pipe = -1;
+  std::uint64_t next = 0;   // ordinal to go on with
+  std::string told;
+  std::uint64_t last_ordinal = 0;
+  Clock::time_point moved = Clock::now();
+};
+
+class Crew {
+ public:
+  explicit Crew(const WorkerPlan& plan) : plan_{plan} {
+    void* const memory =
+        mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc{};
+    board_ = new (memory) Board;
+    workers_.resize(std::min<std::size_t>(std::max(plan.jobs, 1U), board_->slots.size()));
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+      workers_[i].next = i;
+  }
+  ~Crew() {
+    for (Worker& worker : workers_)
+      dismiss(worker);
+    munmap(board_, sizeof(Board));
+  }
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
+  SearchEnd run() {
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+      start(i);
+    while (!over()) {
+      wait_a_moment();
+      plan_.show(progress());
+    }
+    SearchEnd end;
+    for (Worker& worker : workers_)
+      dismiss(worker);
+    end.progress = progress();
+    for (auto& [signature, caught] : catches_)
+      end.catches.push_back(caught);
+    std::sort(end.catches.begin(), end.catches.end(),
+              [](const Catch& a, const Catch& b) { return a.ordinal < b.ordinal; });
+    return end;
+  }
+
+ private:
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(Clock::now() - began_).count();
+  }
+  [[nodiscard]] bool over() const {
+    if (plan_.stop_at_first && !catches_.empty()) return true;
+    if (plan_.seconds_max > 0 && seconds() >= plan_.seconds_max) return true;
+    return std::all_of(workers_.begin(), workers_.end(),
+                       [](const Worker& worker) { return worker.pid < 0; });
+  }
+  [[nodiscard]] Progress progress() const {
+    Progress all;
+    for (const Slot& slot : board_->slots) {
+      all.schedules += slot.schedules.load(std::memory_order_relaxed);
+      all.points += slot.points.load(std::memory_order_relaxed);
+    }
+    all.distinct = distinct_of(*board_);
+    all.findings = catches_.size();
+    all.seconds = seconds();
+    return all;
+  }
+
+  void start(std::size_t index) {
+    Worker& worker = workers_[index];
+    if (worker.next >= plan_.schedules) return;
+    int ends[2] = {-1, -1};
+    if (pipe2(ends, O_CLOEXEC) != 0) return;
+    std::fflush(nullptr);
+    worker.pid = fork();
+    if (worker.pid == 0) {
+      close(ends[0]);
+      work(index, worker.next, ends[1]);
+    }
+    close(ends[1]);
+    worker.pipe = ends[0];
+    worker.told.clear();
+    worker.moved = Clock::now();
+  }
+
+  // In the worker: does not return.
+  [[noreturn]] void work(std::size_t index, std::uint64_t first, int out) {
+    Slot& slot = board_->slots[index];
+    for (std::uint64_t ordinal = first; ordinal < plan_.schedules; ordinal += workers_.size()) {
+      slot.ordinal.store(ordinal, std::memory_order_relaxed);
+      const Verdict verdict = plan_.run(ordinal);
+      slot.schedules.fetch_add(1, std::memory_order_relaxed);
+      slot.points.fetch_add(verdict.points, std::memory_order_relaxed);
+      const std::uint64_t bit = (verdict.digest ^ verdict.digest >> 32U) % kDistinctBits;
+      board_->seen[bit / 64].fetch_or(std::uint64_t{1} << bit % 64, std::memory_order_relaxed);
+      if (!verdict.found) continue;
+      const std::string told = verdict.signature + '\n' + verdict.message;
+      std::size_t at = 0;
+      while (at < told.size()) {
+        const ssize_t written = write(out, told.data() + at, told.size() - at);
+        if (written <= 0) break;
+        at += static_cast<std::size_t>(written);
+      }
+      _exit(1);
+    }
+    _exit(0);
+  }
+
+  void wait_a_moment() {
+    std::vector<pollfd> waiting;
+    for (const Worker& worker : workers_) {
+      if (worker.pid >= 0) waiting.push_back({worker.pipe, POLLIN, 0});
+    }
+    poll(waiting.data(), waiting.size(), 200);
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      if (workers_[i].pid >= 0) look_after(i);
+    }
+  }
+
+  void look_after(std::size_t index) {
+    Worker& worker = workers_[index];
+    const std::uint64_t ordinal = board_->slots[index].ordinal.load(std::memory_order_relaxed);
+    if (ordinal != worker.last_ordinal) {
+      worker.last_ordinal = ordinal;
+      worker.moved = Clock::now();
+    }
+    pollfd waiting{worker.pipe, POLLIN, 0};
+    while (poll(&waiting, 1, 0) > 0) {
+      std::array<char, 4096> buffer{};
+      const ssize_t got = read(worker.pipe, buffer.data(), buffer.size());
+      if (got > 0) {
+        worker.told.append(buffer.data(), static_cast<std::size_t>(got));
+        continue;
+      }
+      if (got < 0 && errno == EINTR) continue;
+      ended(index, ordinal, false);
+      return;
+    }
+    const double still = std::chrono::duration<double>(Clock::now() - worker.moved).count();
+    if (still > kHangSeconds) {
+      kill(worker.pid, SIGKILL);
+      ended(index, ordinal, true);
+    }
+  }
+
+  void ended(std::size_t index, std::uint64_t ordinal, bool hung) {
+    Worker& worker = workers_[index];
+    int status = 0;
+    while (waitpid(worker.pid, &status, 0) < 0 && errno == EINTR)
+      continue;
+    close(worker.pipe);
+    worker.pid = -1;
+    worker.pipe = -1;
+    if (hung) {
+      caught(ordinal, "crash hang", "one schedule did not end and reached no scheduling point");
+    } else if (WIFSIGNALED(status)) {
+      const char* const name = strsignal(WTERMSIG(status));
+      caught(ordinal, fmt::format("crash {}", name), fmt::format("the engine died: {}", name));
+    } else if (!worker.told.empty()) {
+      const std::size_t line = worker.told.find('\n');
+      caught(ordinal, worker.told.substr(0, line),
+             line == std::string::npos ? "" : worker.told.substr(line + 1));
+    } else if (WEXITSTATUS(status) != 0) {
+      caught(ordinal, fmt::format("crash exit {}", WEXITSTATUS(status)),
+             "the process ended in the middle of a schedule");
+    } else {
+      return;   // all its schedules are done
+    }
+    worker.next = ordinal + workers_.size();
+    if (!plan_.stop_at_first) start(index);
+  }
+
+  void caught(std::uint64_t ordinal, std::string signature, std::string message) {
+    auto [at, fresh] = catches_.try_emplace(signature, Catch{ordinal, signature, message});
+    if (!fresh && ordinal < at->second.ordinal) at->second = {ordinal, signature, message};
+  }
+
+  static void dismiss(Worker& worker) {
+    if (worker.pid < 0) return;
+    kill(worker.pid, SIGKILL);
+    waitpid(worker.pid, nullptr, 0);
+    close(worker.pipe);
+    worker.pid = -1;
+  }
+
+  const WorkerPlan& plan_;
+  Board* board_ = nullptr;
+  std::vector<Worker> workers_;
+  std::map<std::string, Catch> catches_;
+  Clock::time_point began_ = Clock::now();
+};
+
+}   // namespace
+
+SearchEnd run_workers(const WorkerPlan& plan) {
+  return Crew{plan}.run();
+}
+
+}   // namespace program
