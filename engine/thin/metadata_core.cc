@@ -95,7 +95,7 @@ Result<std::unique_ptr<MetadataCore>> MetadataCore::format(pdata::BlockManager& 
                                                            const MetadataOptions& options) {
   const std::uint64_t usable = std::min(blocks.nr_blocks(), pdata::kMetadataBlocksMax);
   // In Linux's order, which makes a fresh pool byte for byte the same as Linux's.
-  ENGINE_TRY_ASSIGN(auto tm, TransactionManager::create(blocks, usable));
+  ENGINE_TRY_ASSIGN(auto tm, TransactionManager::create(blocks, usable, options.fan_out));
   ENGINE_TRY_ASSIGN(auto data_map, SpaceMapDisk::create(*tm));
   auto core = std::make_unique<MetadataCore>(std::move(tm), std::move(data_map), options.fan_out);
   ENGINE_TRY_ASSIGN(core->mapping_root, core->devices.make_empty());
@@ -115,7 +115,7 @@ Result<std::unique_ptr<MetadataCore>> MetadataCore::load(pdata::BlockManager& bl
   const SpaceMapRoot metadata_root = SpaceMapRoot::decode(disk.metadata_map.root);
   if (metadata_root.nr_blocks > blocks.nr_blocks())
     return fail(Errc::invalid, metadata_root.nr_blocks, "metadata device smaller than recorded");
-  ENGINE_TRY_ASSIGN(auto tm, TransactionManager::open(blocks, metadata_root));
+  ENGINE_TRY_ASSIGN(auto tm, TransactionManager::open(blocks, metadata_root, options.fan_out));
   ENGINE_TRY_ASSIGN(auto data_map,
                     SpaceMapDisk::open(*tm, SpaceMapRoot::decode(disk.data_map.root)));
   auto core = std::make_unique<MetadataCore>(std::move(tm), std::move(data_map), options.fan_out);
