@@ -40,6 +40,10 @@ Execution::Execution(ExecutionOptions options) : current_{&root_}, root_{} {
 Execution::~Execution() {
   const Hush hush;
   timers_.clear();
+  // An abandoned stack stays: what it owns lives on it.
+  for (const std::unique_ptr<SimFiber>& fiber : slots_) {
+    if (fiber->state == SimFiber::State::ended) stacks_.give_back(fiber->stack());
+  }
 }
 
 void Execution::reset(ExecutionOptions options) {
