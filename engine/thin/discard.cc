@@ -74,6 +74,10 @@ void Pool::begin_chunk(ThinDevice& thin, io::MappedBio& bio) {
 }
 
 void Pool::unmap_chunk(DiscardChunk& chunk) {
+  if (!ready_to_change()) {
+    abandon_chunk(chunk);
+    return;
+  }
   if (discard_policy_ == DiscardPolicy::passdown) {
     scan_chunk(chunk);
     return;
@@ -106,7 +110,7 @@ void Pool::abandon_chunk(DiscardChunk& chunk) {
 void Pool::scan_chunk(DiscardChunk& chunk) {
   const OpenThin& thin = state_of(*chunk.bio).thin->metadata();
   ++chunk.runs_in_flight;   // the scan itself: no run that ends meanwhile ends the chunk
-  while (chunk.cursor < chunk.end) {
+  while (chunk.cursor < chunk.end && ready_to_change()) {
     Passdown* const passdown = passdowns_.try_take(std::source_location::current(), *this, chunk);
     if (passdown == nullptr) {
       --chunk.runs_in_flight;
@@ -124,7 +128,11 @@ void Pool::scan_chunk(DiscardChunk& chunk) {
     start_passdown(*passdown, **found);
   }
   --chunk.runs_in_flight;
-  chunk_step_done(chunk);
+  if (changes_metadata(mode())) {
+    chunk_step_done(chunk);
+  } else {
+    abandon_chunk(chunk);
+  }
 }
 
 // Phase 1.
@@ -221,6 +229,10 @@ void Pool::continue_passdown(Passdown& passdown) {
 
 // Phase 2.
 void Pool::finish_passdown(Passdown& passdown) {
+  if (!ready_to_change()) {
+    abandon_passdown(passdown);
+    return;
+  }
   changed_ = true;
   if (auto dropped = metadata_->dec_data_range(passdown.run.begin, passdown.run.end); !dropped) {
     metadata_failed("drop references", dropped.error());

@@ -68,9 +68,13 @@ void Pool::close() {
   static_cast<void>(metadata_->close());
 }
 
-// What acknowledged writes have put into new blocks must be durable before metadata says so.
+// What acknowledged writes have put into new blocks must be durable before metadata says so. While
+// the pool is suspended there are none since the commit of its suspend.
 Result<void> Pool::before_commit() {
-  return flush_and_wait(data_);
+  if (quiet_.load()) return {};
+  auto flushed = flush_and_wait(data_);
+  data_flush_failed_ = !flushed;
+  return flushed;
 }
 
 void Pool::presuspend() {
@@ -94,7 +98,8 @@ void Pool::postsuspend() {
   worker_.flush();
   on_worker("pool.suspend_commit", [this] {
     tick_armed_ = false;
-    return commit_if_changed().has_value();
+    quiet_.store(commit_if_changed().has_value());
+    return true;
   });
 }
 
@@ -102,8 +107,9 @@ Result<void> Pool::preresume(const PoolConfig& config) {
   return on_worker("pool.preresume", [&]() -> Result<void> {
     if (!bound_ || config_.table != config.table) bind(config);
     auto resized = resize_devices();
-    // A failed pool resumes too: what waits for it must be told.
-    if (!resized && mode() != PoolMode::fail) return resized;
+    // A pool that has just degraded resumes too: what waits for it must be served, or told. Only a
+    // table that does not fit leaves it suspended.
+    if (!resized && resized.error().code == Errc::invalid) return resized;
     return {};
   });
 }
@@ -111,6 +117,7 @@ Result<void> Pool::preresume(const PoolConfig& config) {
 void Pool::resume() {
   on_worker("pool.resume", [this] {
     suspended_.store(false);
+    quiet_.store(false);
     low_water_signalled_ = false;
     error_if_no_space_.store(config_.features.error_if_no_space);
     if (mode() == PoolMode::out_of_data_space) arm_no_space_timer();

@@ -138,6 +138,8 @@ class Pool final : private PreCommitHook {
   void metadata_failed(const char* operation, const Error& error);
   Result<void> commit();
   Result<void> commit_if_changed();
+  // To be asked before each change. False: the mode has come to forbid it.
+  [[nodiscard]] bool ready_to_change();
   void check_data_space();
   void check_metadata_space();
   void check_low_water(std::uint64_t free_blocks);
@@ -284,6 +286,7 @@ class Pool final : private PreCommitHook {
   bool low_water_signalled_ = false;
   bool metadata_low_signalled_ = false;
   bool tick_armed_ = false;
+  bool data_flush_failed_ = false;   // in the last commit
   Nanos last_commit_{0};
   Nanos no_space_deadline_{0};
 
@@ -293,6 +296,7 @@ class Pool final : private PreCommitHook {
   DelayedWork tick_;
   DelayedWork no_space_;
   Atomic<bool> suspended_{"pool.suspended", true};
+  Atomic<bool> quiet_{"pool.quiet", false};   // suspended, and all that was written is durable
   bool closed_ = false;
 };
 

@@ -114,7 +114,7 @@ Result<std::string> Pool::message(Words args) {
 }
 
 Result<void> Pool::run_message(Words args) {
-  if (!changes_metadata(mode())) {
+  if (!ready_to_change()) {
     return fail(Errc::not_supported, 0, "the pool's mode allows no messages");
   }
   for (const Verb& verb : kVerbs) {

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::uint64_t kMetadataLowWaterMax = 1024;
 
+// More than one change and its commit take from metadata of the size that has so little left.
+constexpr std::uint64_t kTightMetadataBlocks = 16;
+
 }   // namespace
 
 const ModeHandlers& Pool::handlers_of(PoolMode mode) noexcept {
@@ -98,15 +101,18 @@ void Pool::metadata_failed(const char* operation, const Error& error) {
   set_mode(PoolMode::read_only, operation);
 }
 
+// A data device that fails to flush is no fault of the metadata, nothing of which has been written
+// then: who asked for durability is told, and the transaction stays open.
 Result<void> Pool::commit() {
   if (!changes_metadata(mode())) return fail(Errc::read_only, 0, "the pool's metadata is fixed");
   trace_event(OpKind::commit_begin, &object_, std::source_location::current());
+  data_flush_failed_ = false;
   auto done = metadata_->commit();
   trace_event(OpKind::commit_end, &object_, std::source_location::current(), 0,
               static_cast<std::uint64_t>(done ? Errc::ok : done.error().code));
   last_commit_ = worker_.executor().now();
   if (!done) {
-    metadata_failed("commit", done.error());
+    if (!data_flush_failed_) metadata_failed("commit", done.error());
     return done;
   }
   changed_ = false;
@@ -118,6 +124,16 @@ Result<void> Pool::commit() {
 Result<void> Pool::commit_if_changed() {
   if (!changed_) return {};
   return commit();
+}
+
+// Where metadata may run out in the middle of a change, what came before is committed first: the
+// abort that follows then takes back nothing that anybody was told of.
+bool Pool::ready_to_change() {
+  if (changed_ && changes_metadata(mode())) {
+    const auto free = metadata_->free_metadata_blocks_raw();
+    if (free && *free < kTightMetadataBlocks) static_cast<void>(commit());
+  }
+  return changes_metadata(mode());
 }
 
 // What was freed becomes usable by a commit, so this comes after it.
@@ -179,7 +195,7 @@ std::optional<Errc> Pool::unserviceable_status() const {
 // References that could not be dropped while the pool was out of metadata space.
 void Pool::settle_debts() {
   for (const DataRange& owed : std::exchange(debts_, {})) {
-    if (!changes_metadata(mode())) return;
+    if (!ready_to_change()) return;
     changed_ = true;
     if (auto dropped = metadata_->dec_data_range(owed.begin, owed.end); !dropped) {
       metadata_failed("drop references", dropped.error());

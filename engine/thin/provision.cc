@@ -76,7 +76,9 @@ void Pool::provision(ThinDevice& thin, PoolCell& cell) {
 // What a commit can free it frees before the block is taken, so that no commit of ours finds the
 // block taken and not yet mapped: a crash would leak it.
 Result<DataBlock> Pool::alloc_data_block() {
-  if (mode() != PoolMode::write) return fail(Errc::read_only, 0, "the pool does not allocate");
+  if (!ready_to_change() || mode() != PoolMode::write) {
+    return fail(Errc::read_only, 0, "the pool does not allocate");
+  }
   ENGINE_TRY_ASSIGN(const std::uint64_t free, metadata_->free_data_blocks());
   check_low_water(free);
   ENGINE_TRY_ASSIGN(const std::uint64_t free_metadata, metadata_->free_metadata_blocks());
@@ -107,7 +109,7 @@ Result<DataBlock> Pool::alloc_data_block() {
 
 // The block was never mapped: its only reference is ours.
 void Pool::give_back_data_block(DataBlock block) {
-  if (!changes_metadata(mode())) {
+  if (!ready_to_change()) {
     debts_.push_back({block, block + 1});
     return;
   }
@@ -203,7 +205,7 @@ void Pool::mapping_action_done(NewMapping& mapping, Errc status) {
 }
 
 void Pool::insert_mapping(NewMapping& mapping) {
-  if (mapping.status.load() != Errc::ok) {
+  if (mapping.status.load() != Errc::ok || !ready_to_change()) {
     drop_mapping(mapping);
     return;
   }
