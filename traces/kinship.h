@@ -1,0 +1,43 @@
+// What a finding is about: blocks and synchronisation objects, and which events touch them.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "traces/run_model.h"
+
+namespace traces {
+
+class Kinship {
+ public:
+  explicit Kinship(const RunModel& run);
+
+  [[nodiscard]] bool touches_block(std::size_t event) const;
+  [[nodiscard]] bool touches_object(std::size_t event) const;
+  // Nothing was found out about blocks: the finding is about something else.
+  [[nodiscard]] bool has_blocks() const noexcept { return !data_.empty() || !virtual_.empty(); }
+  // The fiber in which the run failed; 0 when unknown.
+  [[nodiscard]] std::uint32_t failing_fiber() const noexcept { return failing_fiber_; }
+  // "The discard of data block 0 was submitted first and took effect last ..."
+  [[nodiscard]] const std::string& explanation() const noexcept { return explanation_; }
+
+ private:
+  using VirtualBlock = std::pair<std::uint64_t, std::uint64_t>;   // thin, block
+
+  void find_failing_fiber();
+  void read_message();
+  void find_inversion();
+  void follow_mappings();
+  void find_objects();
+
+  const RunModel& run_;
+  std::uint32_t failing_fiber_ = 0;
+  std::set<VirtualBlock> virtual_;
+  std::set<std::uint64_t> data_;
+  std::set<std::uint32_t> objects_;
+  std::string explanation_;
+};
+
+}   // namespace traces
