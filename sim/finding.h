@@ -39,14 +39,14 @@ enum class FindingKind : std::uint8_t {
 
 struct Finding {
   FindingKind kind = FindingKind::checker;
-  std::string message;   // one line
+  std::string message = {};   // one line
   // Where, or which rule: the same for the same defect, whatever the schedule. "file.cc:12" for
   // failed checks; the objects waited for in a deadlock; a checker's own name for its rule.
-  std::string place;
-  std::string detail;   // several lines: the wait-for graph, what a checker has to add
+  std::string place = {};
+  std::string detail = {};   // several lines: the wait-for graph, what a checker has to add
 
   // Filled in by the execution.
-  std::string fiber;         // "writer#2"
+  std::string fiber = {};    // "writer#2"
   std::uint64_t point = 0;   // the ordinal of the last scheduling point
   std::int64_t time_ns = 0;
 

@@ -5,10 +5,8 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/env/buffer.h"
 #include "engine/fiber/mutex.h"
 #include "engine/fiber/spin_lock.h"
-#include "sim/sim_device.h"
 
 namespace sim {
 namespace {
@@ -134,33 +132,6 @@ TEST(Execution, EndsAnEndlessLoop) {
   });
   ASSERT_TRUE(outcome.finding);
   EXPECT_EQ(outcome.finding->kind, FindingKind::endless);
-}
-
-TEST(SimDevice, ReadsBackWhatWasWritten) {
-  for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    Execution execution{{.seed = seed}};
-    const Outcome& outcome = execution.run([&] {
-      SimDevice device{execution, "data", {.sectors = 1024}};
-      engine::AlignedBuffer out{8192};
-      engine::AlignedBuffer in{8192};
-      for (std::size_t i = 0; i < out.size(); ++i)
-        out.data()[i] = static_cast<std::byte>(i * 7 / 3);
-      engine::Bio write;
-      write.op = engine::BioOp::write;
-      write.sector = engine::Sector{3};
-      write.sectors = 16;
-      write.data = out.data();
-      EXPECT_TRUE(submit_and_wait(device, write));
-      EXPECT_EQ(write.sectors, 0U);
-      engine::Bio read;
-      read.sector = engine::Sector{3};
-      read.sectors = 16;
-      read.data = in.data();
-      EXPECT_TRUE(submit_and_wait(device, read));
-      EXPECT_TRUE(std::equal(in.data(), in.data() + in.size(), out.data()));
-    });
-    EXPECT_FALSE(outcome.finding) << outcome.finding->message << outcome.finding->detail;
-  }
 }
 
 }   // namespace
