@@ -13,12 +13,12 @@
 namespace program {
 
 struct Reproducer {
-  scenarios::Workload workload;
-  sim::Schedule schedule;
+  scenarios::Workload workload{};
+  sim::Schedule schedule{};
   std::uint64_t seed = 0;   // of the schedule it was found with
-  std::string strategy;     // that found it
-  std::string mutant;
-  std::string signature;   // of the finding; shrinking keeps it
+  std::string strategy{};   // that found it
+  std::string mutant{};
+  std::string signature{};   // of the finding; shrinking keeps it
   std::uint64_t preemptions = 0;
   // The process dies of it, so there is no schedule: the seed and the strategy stand for it.
   bool crashes = false;

@@ -95,7 +95,7 @@ tl::expected<fs::path, std::string> keep(const SearchOptions& options, Source& s
   if (talk) limits.say = [](const std::string& line) { fmt::print("  shrunk {}\n", line); };
   const Reproducer small = shrink(*std::move(reproducer), limits);
   const auto trace = record(small);
-  if (!trace) return tl::unexpected("the shrunk run does not fail again");
+  if (!trace) return tl::unexpected(std::string{"the shrunk run does not fail again"});
   const fs::path folder = options.out / folder_name(*trace);
   const auto written = write_finding(folder, *trace);
   if (!written) return tl::unexpected(written.error());

@@ -11,6 +11,7 @@
 #include "sim/program/child.h"
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
+#include "sim/shrink.h"
 #include "sim/strategy_replay.h"
 
 namespace program {
@@ -41,7 +42,7 @@ class Shrinker {
     while (smaller_workload())
       say("workload");
     if (!best_.crashes) {
-      fewer_decisions();
+      smaller_schedule();
       say("schedule");
     }
     return std::move(best_);
@@ -111,46 +112,28 @@ class Shrinker {
     return {};
   }
 
-  // Drops runs of decisions, long ones first, then single ones, until none can go.
-  void fewer_decisions() {
-    std::size_t chunk = std::max<std::size_t>(best_.schedule.decisions.size() / 2, 1);
-    while (time_left()) {
-      bool dropped = false;
-      for (std::size_t at = 0; at < best_.schedule.decisions.size() && time_left();) {
-        if (try_without(at, chunk)) {
-          dropped = true;
-        } else {
-          at += chunk;
-        }
-      }
-      if (chunk == 1 && !dropped) return;
-      if (!dropped || chunk > best_.schedule.decisions.size())
-        chunk = std::max<std::size_t>(chunk / 2, 1);
-    }
+  void smaller_schedule() {
+    const auto attempt = [&](const sim::Schedule& schedule) -> std::optional<sim::ShrinkTrial> {
+      const ChildResult child = run_in_child([&] { return replay_here(schedule); }, 20);
+      if (!child.ended || child.bytes.empty()) return std::nullopt;
+      auto found = with_schedule(best_, child.bytes);
+      if (!found) return std::nullopt;
+      return sim::ShrinkTrial{std::move(found->schedule), found->preemptions};
+    };
+    const auto small =
+        sim::shrink(best_.schedule, attempt, {.out_of_time = [&] { return !time_left(); }});
+    if (!small) return;
+    best_.schedule = small->best.schedule;
+    best_.preemptions = small->best.preemptions;
   }
 
-  bool try_without(std::size_t at, std::size_t count) {
-    sim::Schedule fewer = best_.schedule;
-    const auto first = fewer.decisions.begin() + static_cast<std::ptrdiff_t>(at);
-    const auto last = fewer.decisions.begin() +
-                      static_cast<std::ptrdiff_t>(std::min(at + count, fewer.decisions.size()));
-    fewer.decisions.erase(first, last);
-    const ChildResult child = run_in_child(
-        [&]() -> std::string {
-          sim::Execution execution;
-          sim::Replay replay{fewer};
-          const sim::Outcome& outcome =
-              ::program::run(execution, best_.workload, {.seed = best_.seed, .strategy = &replay});
-          if (!outcome.finding || outcome.finding->signature() != best_.signature) return {};
-          // What was really decided: decisions that found nothing to decide are gone as well.
-          return fmt::format("{}\n{}", outcome.preemptions, outcome.schedule.to_text());
-        },
-        20);
-    if (!child.ended || child.bytes.empty()) return false;
-    auto found = with_schedule(best_, child.bytes);
-    if (!found || found->schedule.decisions.size() >= best_.schedule.decisions.size()) return false;
-    best_ = *std::move(found);
-    return true;
+  std::string replay_here(const sim::Schedule& schedule) {
+    sim::Execution execution;
+    sim::Replay replay{schedule};
+    const sim::Outcome& outcome =
+        ::program::run(execution, best_.workload, {.seed = best_.seed, .strategy = &replay});
+    if (!outcome.finding || outcome.finding->signature() != best_.signature) return {};
+    return fmt::format("{}\n{}", outcome.preemptions, outcome.schedule.to_text());
   }
 
   Reproducer best_;

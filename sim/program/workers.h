@@ -25,8 +25,8 @@ struct Verdict {
   std::uint64_t points = 0;
   std::uint64_t digest = 0;
   bool found = false;
-  std::string signature;   // of the finding
-  std::string message;
+  std::string signature{};   // of the finding
+  std::string message{};
 };
 
 struct Catch {
