@@ -147,10 +147,12 @@ int search(const SearchOptions& options) {
   const SearchEnd end = run_workers(plan);
   if (live) fmt::print(stderr, "\r\033[K");
   const bool talk = !options.json;
-  if (talk)
+  if (talk) {
     fmt::print("{} of {}{}: {}\n", options.strategy, source.name(),
                options.mutant.empty() ? "" : " with " + options.mutant,
                progress_line(end.progress, options.schedules));
+    if (end.catches.empty()) fmt::print("digest: {:016x}\n", end.progress.digest);
+  }
   Json report{{"scenario", source.name()},
               {"mutant", options.mutant},
               {"strategy", options.strategy},
@@ -158,6 +160,7 @@ int search(const SearchOptions& options) {
               {"schedules", end.progress.schedules},
               {"points", end.progress.points},
               {"distinct", end.progress.distinct},
+              {"digest", fmt::format("{:016x}", end.progress.digest)},
               {"seconds", end.progress.seconds},
               {"findings", Json::array()}};
   int status = end.catches.empty() ? 0 : 1;

@@ -17,6 +17,8 @@ struct Progress {
   std::uint64_t points = 0;
   std::uint64_t distinct = 0;   // executions that differ, estimated
   std::uint64_t findings = 0;
+  // Of all executions together, whatever order they ran in: equal searches have equal ones.
+  std::uint64_t digest = 0;
   double seconds = 0;
 };
 
