@@ -1,8 +1,9 @@
-// Trace-event JSON for standard viewers (Perfetto, chrome://tracing): a track a fiber, a slice for
-// each stretch that a fiber ran, instants for events, flows for wake-ups and I/O.
+// Trace-event JSON for standard viewers (Perfetto, chrome://tracing): a track a fiber and a disk, a
+// slice for each stretch that a fiber ran, instants for events, flows for wake-ups, async slices
+// for I/Os, a counter of I/Os under way.
 //
-// The tank's clock stands still while fibers run, so one scheduling point counts as 1 us, and the
-// simulated time is an argument of every event.
+// The tank's clock stands still while fibers run, so an event counts as 2 us; scheduling point and
+// simulated time are arguments of every event.
 #pragma once
 
 #include <string>

@@ -27,6 +27,7 @@ Colours colours_of(BoxStyle style) {
       return {"#f3e8fd", "#7b3fb5"};
     case BoxStyle::decision:
       return {"#fff1dc", "#e67700"};
+    case BoxStyle::culprit:
     case BoxStyle::failure:
       return {"#ffe3e3", "#c62828"};
   }
@@ -69,7 +70,8 @@ class Dot {
 
   std::string draw() {
     std::string title;
-    for (const auto* const lines : {&picture_.title, &picture_.facts, &picture_.decisions}) {
+    for (const auto* const lines :
+         {&picture_.title, &picture_.explanation, &picture_.facts, &picture_.decisions}) {
       for (const std::string& line : *lines)
         title += escape_dot(line) + "\\l";
     }

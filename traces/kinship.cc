@@ -111,6 +111,7 @@ void Kinship::find_inversion() {
   if (best_first == nullptr) return;
   explanation_ = fmt::format("The {} was submitted first and took effect last, over the {}.",
                              io_words(run_, *best_first), io_words(run_, *best_second));
+  culprit_ = best_first->effect;
   if (data_.size() < kBlocksMax) data_.insert(best_first->sector / run_.block_sectors());
 }
 

@@ -22,6 +22,8 @@ class Kinship {
   [[nodiscard]] std::uint32_t failing_fiber() const noexcept { return failing_fiber_; }
   // "The discard of data block 0 was submitted first and took effect last ..."
   [[nodiscard]] const std::string& explanation() const noexcept { return explanation_; }
+  // The event that the explanation is about, the late effect; kNone without one.
+  [[nodiscard]] std::size_t culprit() const noexcept { return culprit_; }
 
  private:
   using VirtualBlock = std::pair<std::uint64_t, std::uint64_t>;   // thin, block
@@ -38,6 +40,7 @@ class Kinship {
   std::set<std::uint64_t> data_;
   std::set<std::uint32_t> objects_;
   std::string explanation_;
+  std::size_t culprit_ = kNone;
 };
 
 }   // namespace traces

@@ -14,20 +14,36 @@
 namespace traces {
 namespace {
 
-constexpr double kGutter = 74;           // left of the lanes: what is left out
-constexpr double kCharWidth = 6.2;       // of the boxes' font, on the wide side
+constexpr double kGutter = 74;       // left of the lanes: what is left out
+constexpr double kCharWidth = 6.2;   // of the boxes' font, on the wide side
+constexpr double kBoldCharWidth = 7.1;
 constexpr double kTextCharWidth = 6.9;   // of the columns above
 constexpr double kTitleCharWidth = 10.5;
 constexpr double kBoxWidth = 196;
 constexpr double kBarPitch = 14;
 constexpr double kRowSpace = 9;
 constexpr double kGapSpace = 20;
-constexpr double kMinWidth = 980;
+constexpr double kMinWidth = 1080;
 constexpr std::size_t kFailureLinesMax = 7;
 constexpr std::size_t kBarColumnsMax = 5;
 constexpr std::size_t kWakeRowsMax = 7;
 constexpr double kWakeFromDiskMax = 160;
 constexpr std::uint64_t kStepsWorthAGap = 3;
+
+// "block 0" is not torn apart.
+std::string keep_numbers(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool number =
+        text[i] == ' ' && i + 1 < text.size() && text[i + 1] >= '0' && text[i + 1] <= '9';
+    if (number) {
+      out += "\xC2\xA0";   // no-break space
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
 
 class Layout {
  public:
@@ -116,7 +132,7 @@ class Layout {
     out_.title = wrapped(title, fitting(inner, kTitleCharWidth));
     if (out_.title.size() > 4) out_.title.resize(4);
     if (!selection_.explanation.empty())
-      out_.facts = wrapped(selection_.explanation, fitting(inner, kTextCharWidth));
+      out_.explanation = wrapped(selection_.explanation, fitting(inner, kTextCharWidth));
     write_facts(outline);
     const std::size_t half = fitting(inner / 2 - 16, kTextCharWidth);
     for (const OutlineActor& actor : outline.actors) {
@@ -169,7 +185,10 @@ class Layout {
         box.place = place(e.file, e.line);
         const IoLife* const io = run_.io_of_event(row.index);
         const bool effect = io != nullptr && row.index == io->effect;
-        if (effect && io->op == engine::BioOp::discard) {
+        if (row.index == selection_.culprit) {
+          box.style = BoxStyle::culprit;
+          box.place.clear();
+        } else if (effect && io->op == engine::BioOp::discard) {
           box.style = BoxStyle::discard;
           box.place.clear();
         } else if (effect) {
@@ -192,7 +211,10 @@ class Layout {
         text += fmt::format("✗ {}: {}", defect_title(trace().defect), trace().defect.message);
         break;
     }
-    box.lines = wrapped(text, static_cast<std::size_t>((kBoxWidth - 14) / kCharWidth));
+    const bool bold = box.style >= BoxStyle::decision;
+    const double char_width = bold ? kBoldCharWidth : kCharWidth;
+    box.lines =
+        wrapped(keep_numbers(text), static_cast<std::size_t>((kBoxWidth - 14) / char_width));
     if (box.lines.size() > kFailureLinesMax) {
       box.lines.resize(kFailureLinesMax);
       box.lines.back() += " …";
@@ -204,8 +226,9 @@ class Layout {
 
   void place_rows() {
     const std::size_t columns = std::max(out_.workload.size(), out_.decisions.size());
-    double y = kMargin + kTitleHeight * static_cast<double>(out_.title.size()) +
-               (kLineHeight + 2) * static_cast<double>(out_.facts.size()) + 12;
+    double y =
+        kMargin + kTitleHeight * static_cast<double>(out_.title.size()) +
+        (kLineHeight + 2) * static_cast<double>(out_.facts.size() + out_.explanation.size()) + 12;
     y += 18 + (kLineHeight + 2) * static_cast<double>(columns) + 14;
     out_.lanes_top = y;
     y += kHeadHeight + 10;
@@ -338,9 +361,14 @@ class Layout {
     return kNone;
   }
 
+  // Where an arrow that comes from `x` meets a row: the lane's line, or the box's far side.
+  [[nodiscard]] double landing(const Box& box, double x) const {
+    return x > box.x ? box.x + box.width : out_.heads[box.lane].line_x;
+  }
+
   void arrow_to_row(const Box& from, std::size_t row, ArrowStyle style) {
     const Box& to = out_.boxes[row];
-    arrow_from(from, out_.heads[to.lane].line_x, to.middle(), style);
+    arrow_from(from, landing(to, from.x), to.middle(), style);
   }
 
   void draw_decisions() {
@@ -356,14 +384,16 @@ class Layout {
   }
 
   // The end of an I/O wakes somebody.
-  void wake_from_disk(std::uint32_t actor, std::size_t row) {
+  void wake_from_disk(std::uint32_t actor, std::size_t lane) {
     for (const IoBar& bar : bars_) {
       if (bar.io->actor != actor) continue;
       const double y = y_at(bar.end);
+      const std::size_t row = next_row(lane, bar.end);
+      if (row == kNone) return;
       const Box& to = out_.boxes[row];
       if (to.middle() - y < kWakeFromDiskMax)
         out_.arrows.push_back(
-            {bar_x(bar), y, out_.heads[to.lane].line_x, to.middle(), ArrowStyle::wake});
+            {bar_x(bar), y, landing(to, bar_x(bar)), to.middle(), ArrowStyle::wake});
       return;
     }
   }
@@ -378,7 +408,7 @@ class Layout {
       const std::size_t to = next_row(to_lane, 2 * i + 1);
       if (to == kNone) continue;
       if (run_.is_io_fiber(e.fiber)) {
-        wake_from_disk(e.fiber, to);
+        wake_from_disk(e.fiber, to_lane);
         continue;
       }
       const std::size_t from_lane = lane_of(e.fiber);

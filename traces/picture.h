@@ -14,7 +14,7 @@
 
 namespace traces {
 
-enum class BoxStyle : std::uint8_t { plain, related, effect, discard, decision, failure };
+enum class BoxStyle : std::uint8_t { plain, related, effect, discard, decision, culprit, failure };
 
 struct Box {
   std::size_t lane = 0;
@@ -73,6 +73,7 @@ struct Picture {
   double lanes_bottom = 0;
   bool failed = false;
   std::vector<std::string> title;
+  std::vector<std::string> explanation;
   std::vector<std::string> facts;       // small lines under the title
   std::vector<std::string> workload;    // left column
   std::vector<std::string> decisions;   // right column

@@ -21,7 +21,7 @@ constexpr Weight kWeights[] = {
     {"mapping_insert", 50}, {"data_block_alloc", 50}, {"discard_done", 50},
     {"note", 40},           {"control", 30},          {"data_block_ref", 30},
     {"commit_end", 28},     {"rcu_synchronize", 20},  {"commit_begin", 8},
-    {"control_done", 12},   {"cell_detain", 12},      {"cell_release", 9},
+    {"control_done", 12},   {"cell_detain", 4},       {"cell_release", 4},
     {"timer_fire", 10},     {"fiber_exit", 5},        {"fiber_spawn", 4},
     {"completion_wait", 3}, {"rcu_read_lock", 3},     {"rcu_read_unlock", 3},
     {"ref_get", 3},         {"ref_put", 3},           {"mutex_lock", 2},
@@ -48,6 +48,7 @@ class Selector {
     add_failure();
     keep_lanes();
     out_.explanation = kin_.explanation();
+    out_.culprit = kin_.culprit();
     return std::move(out_);
   }
 

@@ -49,6 +49,7 @@ struct Selection {
   std::size_t decisions_left_out = 0;
   // One sentence on the I/Os that passed each other; empty when none did.
   std::string explanation;
+  std::size_t culprit = kNone;   // the event that it is about
 };
 
 struct SelectionLimits {

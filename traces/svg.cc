@@ -25,6 +25,7 @@ Colours colours_of(BoxStyle style) {
       return {"#f3e8fd", "#7b3fb5"};
     case BoxStyle::decision:
       return {"#fff1dc", "#e67700"};
+    case BoxStyle::culprit:
     case BoxStyle::failure:
       return {"#ffe3e3", "#c62828"};
   }
@@ -111,6 +112,10 @@ class Svg {
            picture_.failed ? R"(font-size="18" font-weight="bold" fill="#c62828")"
                            : R"(font-size="18" font-weight="bold" fill="#22324a")");
       y += kTitleHeight;
+    }
+    for (const std::string& line : picture_.explanation) {
+      text(kMargin, y, line, R"(font-size="13" font-weight="bold" fill="#22324a")");
+      y += kLineHeight + 2;
     }
     for (const std::string& line : picture_.facts) {
       text(kMargin, y, line, R"(font-size="12" fill="#44525f")");
@@ -213,15 +218,15 @@ class Svg {
 
   void draw(const Box& box) {
     const Colours colours = colours_of(box.style);
-    const bool strong =
-        box.style == BoxStyle::decision || box.style == BoxStyle::failure || box.number != 0;
+    const bool strong = box.style == BoxStyle::decision || box.style == BoxStyle::failure ||
+                        box.style == BoxStyle::culprit || box.number != 0;
     add(R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" rx="4" fill="{}" stroke="{}" stroke-width="{}"/>)",
         box.x, box.y, box.width, box.height, colours.fill,
         box.number != 0 ? "#e67700" : colours.edge, strong ? "2.2" : "1");
     double y = box.y + 15;
     for (const std::string& each : box.lines) {
       text(box.x + 7, y, each,
-           box.style == BoxStyle::failure    ? R"(font-weight="bold" fill="#8e1c1c")"
+           box.style >= BoxStyle::culprit    ? R"(font-weight="bold" fill="#8e1c1c")"
            : box.style == BoxStyle::decision ? R"(font-weight="bold" fill="#8a4600")"
                                              : R"(fill="#1c2833")");
       y += kLineHeight;
