@@ -76,6 +76,15 @@ def dependants(build, headers):
     return found
 
 
+def compilations(database):
+    """What makes up the program, each with its object file as "output"."""
+    entries = json.loads(database.read_text())
+    for entry in entries:
+        words = shlex.split(entry["command"])
+        entry["output"] = words[words.index("-o") + 1]
+    return [entry for entry in entries if PARTS.match(entry["output"])]
+
+
 def compile_one(entry, source, overlay, names, objects):
     relative = os.path.relpath(entry["file"], source)
     output = objects / entry["output"]
@@ -136,7 +145,7 @@ def build_mutant(build, patch, out, jobs):
     names = touched_files(text, patch)
     overlay, objects = out / "src", out / "obj"
     apply_patch(source, patch, names, overlay)
-    entries = [entry for entry in json.loads(database.read_text()) if PARTS.match(entry["output"])]
+    entries = compilations(database)
     stale = dependants(build, [name for name in names if name.endswith(".h")])
     changed = [entry for entry in entries
                if os.path.relpath(entry["file"], source) in names or entry["output"] in stale]

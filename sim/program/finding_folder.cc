@@ -23,7 +23,8 @@ std::string replay_command(const fs::path& folder) {
 }
 
 std::string folder_name(const traces::Trace& trace) {
-  std::string name = trace.mutant.empty() ? "" : trace.mutant + "-";
+  // A mutant may be anyone's patch, named by its path.
+  std::string name = trace.mutant.empty() ? "" : fs::path{trace.mutant}.stem().string() + "-";
   for (const char each : trace.defect.kind + " " + trace.defect.place) {
     const auto letter = static_cast<unsigned char>(each);
     if (std::isalnum(letter) != 0) {

@@ -35,13 +35,13 @@ class Shrinker {
   Shrinker(Reproducer reproducer, const ShrinkLimits& limits)
       : best_{std::move(reproducer)},
         limits_{limits},
-        until_{Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                  std::chrono::duration<double>{limits.seconds_max})} {}
+        until_{after(kWorkloadShare * limits.seconds_max)} {}
 
   Reproducer run() {
     while (smaller_workload())
       say("workload");
     if (!best_.crashes) {
+      until_ = after((1 - kWorkloadShare) * limits_.seconds_max);
       smaller_schedule();
       say("schedule");
     }
@@ -49,6 +49,12 @@ class Shrinker {
   }
 
  private:
+  // What a workload that will not get any smaller may take of the time; the schedule gets the rest.
+  static constexpr double kWorkloadShare = 0.6;
+  static Clock::time_point after(double seconds) {
+    return Clock::now() +
+           std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>{seconds});
+  }
   [[nodiscard]] bool time_left() const { return Clock::now() < until_; }
   void say(std::string_view what) const {
     if (limits_.say)
