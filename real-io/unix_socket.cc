@@ -24,7 +24,7 @@ bool somebody_listens(const sockaddr_un& address) {
 
 }   // namespace
 
-tl::expected<int, std::string> listen_on_unix_socket(const std::string& path) {
+tl::expected<int, std::string> bind_unix_socket(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path)
@@ -38,15 +38,20 @@ tl::expected<int, std::string> listen_on_unix_socket(const std::string& path) {
     unlink(path.c_str());
   }
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  constexpr int kBacklog = 64;
   const mode_t mask = umask(0077);
   const bool bound =
       fd >= 0 && bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   const int error = errno;
   umask(mask);
-  if (bound && listen(fd, kBacklog) == 0) return fd;
+  if (bound) return fd;
   if (fd >= 0) close(fd);
   return tl::unexpected{fmt::format("{}: cannot listen: {}", path, std::strerror(error))};
+}
+
+tl::expected<void, std::string> start_listening(int fd, const std::string& path) {
+  constexpr int kBacklog = 64;
+  if (listen(fd, kBacklog) == 0) return {};
+  return tl::unexpected{fmt::format("{}: cannot listen: {}", path, std::strerror(errno))};
 }
 
 }   // namespace real_io

@@ -1,6 +1,7 @@
 #include "real-io/uring_device.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -77,7 +78,8 @@ class UringDevice::Core {
   Core(FileHandle file, std::uint32_t reactors) : file_{std::move(file)}, shares_(reactors) {}
 
   [[nodiscard]] const FileHandle& file() const noexcept { return file_; }
-  [[nodiscard]] FileHandle::Facts& facts() noexcept { return facts_; }
+  [[nodiscard]] const FileHandle::Facts& facts() const noexcept { return file_.facts(); }
+  [[nodiscard]] std::atomic<std::uint64_t>& sectors() noexcept { return sectors_; }
   [[nodiscard]] Share& share(std::uint32_t reactor) noexcept { return shares_[reactor]; }
   [[nodiscard]] BlockingHelper& helper() noexcept { return helper_; }
   [[nodiscard]] std::size_t reactors() const noexcept { return shares_.size(); }
@@ -92,7 +94,7 @@ class UringDevice::Core {
   static void again(Transfer& transfer) { Reactor::current()->start(transfer); }
 
   const FileHandle file_;
-  FileHandle::Facts facts_ = file_.facts();
+  std::atomic<std::uint64_t> sectors_{file_.facts().size_bytes >> kSectorShift};
   std::vector<Share> shares_;
   BlockingHelper helper_;
 };
@@ -180,7 +182,7 @@ void UringDevice::Core::advance(Operation& self, std::int32_t result, std::uint3
       transfer.done_bytes += static_cast<std::uint64_t>(result);
       if (transfer.done_bytes < transfer.size) {
         // Nothing moved: the file has become shorter. An odd length cannot be gone on from.
-        const std::uint32_t block = transfer.device->core_->facts_.logical_block_bytes;
+        const std::uint32_t block = transfer.device->core_->facts().logical_block_bytes;
         if (result == 0 || transfer.done_bytes % block != 0)
           return finish(transfer, Errc::io_error);
         return again(transfer);
@@ -249,11 +251,15 @@ UringDevice::~UringDevice() {
 
 engine::DeviceLimits UringDevice::limits() const noexcept {
   const FileHandle::Facts& facts = core_->facts();
-  return {.sectors = facts.size_bytes >> kSectorShift,
+  return {.sectors = core_->sectors().load(std::memory_order_relaxed),
           .logical_block_sectors = facts.logical_block_bytes >> kSectorShift,
           .discard_sectors_max = facts.discards ? kDiscardBytesMax >> kSectorShift : 0,
           .discard_granularity_sectors = facts.discard_granularity_bytes >> kSectorShift,
           .transfer_sectors_max = kTransferBytesMax >> kSectorShift};
+}
+
+void UringDevice::use_only(std::uint64_t sectors) noexcept {
+  core_->sectors().store(std::min(sectors, core_->file().facts().size_bytes >> kSectorShift));
 }
 
 const FileHandle::Facts& UringDevice::facts() const noexcept {

@@ -30,6 +30,8 @@ class UringDevice final : public engine::BlockDevice {
   ~UringDevice() override;
 
   [[nodiscard]] engine::DeviceLimits limits() const noexcept override;
+  // The device ends there from now on, and no later than its file; for tests of growing devices.
+  void use_only(std::uint64_t sectors) noexcept;
   [[nodiscard]] const FileHandle::Facts& facts() const noexcept;
   [[nodiscard]] const std::string& path() const noexcept;
 

@@ -50,11 +50,17 @@ Server::Exports Server::exports() const {
   return exports_.load();
 }
 
-tl::expected<void, std::string> Server::listen(const std::string& path) {
-  auto socket = listen_on_unix_socket(path);
+tl::expected<void, std::string> Server::bind(const std::string& path) {
+  auto socket = bind_unix_socket(path);
   if (!socket) return tl::unexpected{std::move(socket.error())};
   path_ = path;
   listen_fd_ = *socket;
+  return {};
+}
+
+tl::expected<void, std::string> Server::listen() {
+  if (auto listening = start_listening(listen_fd_, path_); !listening) return listening;
+  accepting_ = true;
   connections_alive_ = 1;
   executor_.spawn_on(0, "nbd.accept", [this] { Reactor::current()->start(accept_); });
   return {};
@@ -124,7 +130,7 @@ void Server::stop() {
     });
   }
   told.wait();
-  over_.wait();
+  if (accepting_) over_.wait();
   close(listen_fd_);
   unlink(path_.c_str());
   listen_fd_ = -1;

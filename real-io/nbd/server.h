@@ -40,10 +40,13 @@ class Server {
   void set_exports(std::vector<std::shared_ptr<const Export>> exports);
   [[nodiscard]] Exports exports() const;
 
-  // Any thread. Binds `path`, replacing a socket that nobody listens on any more, and accepts from
-  // then on. The error is one line for the user.
-  [[nodiscard]] tl::expected<void, std::string> listen(const std::string& path);
+  // Any thread. Binds `path`, replacing a socket that nobody listens on any more; clients are
+  // refused until listen(). The error is one line for the user.
+  [[nodiscard]] tl::expected<void, std::string> bind(const std::string& path);
+  // Any thread, after bind(). Accepts clients from now on.
+  [[nodiscard]] tl::expected<void, std::string> listen();
   // Suspends. Accepts no more, answers what is under way, returns when the last connection is gone.
+  // Also after bind() alone.
   void stop();
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -68,6 +71,7 @@ class Server {
   std::vector<std::unique_ptr<Share>> shares_;   // by reactor
   std::string path_;
   int listen_fd_ = -1;
+  bool accepting_ = false;
   Accept accept_;
   std::uint64_t connections_seen_ = 0;              // reactor 0's
   std::atomic<std::size_t> connections_alive_{0};   // and one for the acceptor

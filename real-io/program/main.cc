@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "real-io/program/run_scenario.h"
 #include "real-io/program/serve.h"
 #include "real-io/program/serve_options.h"
 
@@ -13,6 +14,9 @@ int main(int argc, char** argv) {
   CLI::App& serve_command = *program.add_subcommand("serve", "export volumes over NBD");
   wavetankd::ServeFlags serve_flags;
   wavetankd::add_serve_flags(serve_command, serve_flags);
+  CLI::App& run_command = *program.add_subcommand("run", "run workloads on real files and threads");
+  wavetankd::RunOptions run_options;
+  wavetankd::add_run_flags(run_command, run_options);
 
   constexpr int kUsage = 2;
   try {
@@ -31,5 +35,5 @@ int main(int argc, char** argv) {
     }
     return wavetankd::serve(*options);
   }
-  return kUsage;
+  return wavetankd::run_scenario(run_options);
 }

@@ -2,7 +2,9 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <signal.h>
@@ -11,14 +13,17 @@
 #include <spdlog/spdlog.h>
 
 #include "real-io/nbd/server.h"
+#include "real-io/program/control_server.h"
+#include "real-io/program/devices.h"
+#include "real-io/program/volumes.h"
 #include "real-io/uring_device.h"
 #include "real-io/uring_executor.h"
 
 namespace wavetankd {
 namespace {
 
-using real_io::UringDevice;
 using real_io::UringExecutor;
+using Outcome = Volumes::Outcome;
 
 // The signals that end the server, taken by sigwait() and by nothing else.
 sigset_t ending_signals() {
@@ -29,52 +34,97 @@ sigset_t ending_signals() {
   return signals;
 }
 
+// Everything that is served, in the order in which it is made; taken down in the other.
+class Service {
+ public:
+  explicit Service(const ServeOptions& options)
+      : options_{options},
+        executor_{{.reactors = options.reactors,
+                   .reactor = {.spin = std::chrono::microseconds{options.spin_us}}}},
+        devices_{executor_},
+        server_{executor_, {}, [](std::string_view line) { spdlog::warn("nbd: {}", line); }},
+        control_{executor_, [this](std::string_view line) { return volumes_->control(line); }} {}
+
+  // On reactor 0, as finish(). Sockets are bound before any device is opened, so that a bad path
+  // changes nothing, and listened on when everything is there.
+  Outcome begin() {
+    if (auto bound = server_.bind(options_.listen); !bound) return tl::unexpected{bound.error()};
+    if (!options_.control.empty())
+      if (auto bound = control_.bind(options_.control); !bound)
+        return tl::unexpected{bound.error()};
+    std::vector<real_io::UringDevice*> raws;
+    for (const RawSpec& raw : options_.raws) {
+      auto device = devices_.open("raw:" + raw.name, raw.path);
+      if (!device) return tl::unexpected{device.error()};
+      raws.push_back(*device);
+    }
+    volumes_.emplace(executor_, devices_, server_);
+    if (!options_.metadata.empty()) {
+      const auto metadata = devices_.open("metadata", options_.metadata);
+      if (!metadata) return tl::unexpected{metadata.error()};
+      const auto data = devices_.open("data", options_.data);
+      if (!data) return tl::unexpected{data.error()};
+      if (auto opened = volumes_->open_pool(options_, **data); !opened) return opened;
+    }
+    for (std::size_t i = 0; i < raws.size(); ++i)
+      volumes_->add_raw(options_.raws[i], *raws[i]);
+    if (!options_.control.empty())
+      if (auto listening = control_.listen(); !listening) return tl::unexpected{listening.error()};
+    if (auto listening = server_.listen(); !listening) return tl::unexpected{listening.error()};
+    return std::string{};
+  }
+
+  Outcome finish() {
+    control_.stop();
+    server_.stop();
+    if (!volumes_) return std::string{};
+    auto closed = volumes_->close();
+    if (closed) volumes_.reset();
+    return closed;
+  }
+
+  UringExecutor& executor() noexcept { return executor_; }
+
+ private:
+  const ServeOptions& options_;
+  UringExecutor executor_;
+  Devices devices_;
+  real_io::nbd::Server server_;
+  std::optional<Volumes> volumes_;
+  ControlServer control_;
+};
+
 }   // namespace
 
 int serve(const ServeOptions& options) {
-  const auto log = spdlog::stderr_logger_mt("wavetankd");
-  log->set_pattern("wavetankd: %v");
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("wavetankd"));
+  spdlog::set_pattern("wavetankd: %v");
   // Before any thread starts: they inherit it.
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-
   if (const int error = real_io::Ring::available(); error != 0) {
-    log->error("io_uring is not to be had: {}", std::strerror(error));
+    spdlog::error("io_uring is not to be had: {}", std::strerror(error));
     return 1;
   }
-  UringExecutor executor{{.reactors = options.reactors,
-                          .reactor = {.spin = std::chrono::microseconds{options.spin_us}}}};
-
-  std::vector<std::unique_ptr<UringDevice>> raws;
-  std::vector<std::shared_ptr<const real_io::nbd::Export>> exports;
-  for (const RawSpec& raw : options.raws) {
-    auto device = UringDevice::open(executor, raw.path);
-    if (!device) {
-      log->error("{}", device.error());
-      return 1;
-    }
-    if ((*device)->facts().caching == real_io::Caching::buffered)
-      log->warn("{}: no direct I/O on this file system; going on through the page cache", raw.path);
-    exports.push_back(std::make_shared<real_io::nbd::Export>(
-        real_io::nbd::Export{.name = raw.name, .description = raw.path, .device = device->get()}));
-    raws.push_back(*std::move(device));
+  const auto service = std::make_unique<Service>(options);
+  Outcome begun;
+  service->executor().run([&] { begun = service->begin(); });
+  if (begun) {
+    spdlog::info("serving on unix:{}", options.listen);
+    int got = 0;
+    sigwait(&signals, &got);
+    spdlog::info("{}: finishing", strsignal(got));
+  } else {
+    spdlog::error("{}", begun.error());
   }
-
-  real_io::nbd::Server server{
-      executor, {}, [&log](std::string_view line) { log->warn("nbd: {}", line); }};
-  server.set_exports(exports);
-  if (auto listening = server.listen(options.listen); !listening) {
-    log->error("{}", listening.error());
-    return 1;
+  Outcome finished;
+  service->executor().run([&] { finished = service->finish(); });
+  if (!finished) {
+    if (begun) spdlog::error("{}", finished.error());
+    std::_Exit(1);   // what is left cannot be taken down in good order
   }
-  log->info("serving {} exports on unix:{}", exports.size(), options.listen);
-
-  int got = 0;
-  sigwait(&signals, &got);
-  log->info("{}: finishing", strsignal(got));
-  executor.run([&] { server.stop(); });
-  return 0;
+  return begun ? 0 : 1;
 }
 
 }   // namespace wavetankd

@@ -96,7 +96,8 @@ class NbdServerTest : public RealIoTest {
     device_ = *UringDevice::open(executor_, file_.path());
     server_.set_exports({std::make_shared<Export>(
         Export{.name = "x", .description = "", .device = device_.get()})});
-    ASSERT_TRUE(server_.listen(socket_));
+    ASSERT_TRUE(server_.bind(socket_));
+    ASSERT_TRUE(server_.listen());
   }
   void TearDown() override {
     if (device_ == nullptr) return;
@@ -213,10 +214,10 @@ TEST_F(NbdServerTest, StopsWithClientsConnectedAndRequestsUnderWay) {
 
 TEST_F(NbdServerTest, RefusesASocketThatIsTakenOrNoSocket) {
   Server other{executor_, {}, [](std::string_view) {}};
-  const auto taken = other.listen(socket_);
+  const auto taken = other.bind(socket_);
   ASSERT_FALSE(taken);
   EXPECT_NE(taken.error().find("another process listens"), std::string::npos);
-  const auto file = other.listen(file_.path());
+  const auto file = other.bind(file_.path());
   ASSERT_FALSE(file);
   EXPECT_NE(file.error().find("no socket"), std::string::npos);
 }

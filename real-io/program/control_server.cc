@@ -1,0 +1,102 @@
+#include "real-io/program/control_server.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "real-io/stream.h"
+#include "real-io/unix_socket.h"
+
+namespace wavetankd {
+
+ControlServer::ControlServer(real_io::UringExecutor& executor, Handler handler)
+    : executor_{executor}, handler_{std::move(handler)} {}
+
+tl::expected<void, std::string> ControlServer::bind(const std::string& path) {
+  auto socket = real_io::bind_unix_socket(path);
+  if (!socket) return tl::unexpected{std::move(socket.error())};
+  path_ = path;
+  listen_fd_ = *socket;
+  return {};
+}
+
+tl::expected<void, std::string> ControlServer::listen() {
+  if (auto listening = real_io::start_listening(listen_fd_, path_); !listening) return listening;
+  fibers_ = 1;
+  executor_.spawn_on(0, "control.accept", [this] { accept_loop(); });
+  return {};
+}
+
+void ControlServer::accept_loop() {
+  while (!stopping_) {
+    const std::int32_t fd = real_io::accept_one(listen_fd_);
+    if (fd < 0) {
+      if (fd == -EINTR || fd == -ECONNABORTED || fd == -EAGAIN) continue;
+      break;
+    }
+    if (stopping_ || clients_.size() >= kClientsMax) {
+      close(fd);
+      continue;
+    }
+    clients_.push_back(fd);
+    ++fibers_;
+    executor_.spawn("control.client", [this, fd] { serve(fd); });
+  }
+  const engine::MutexLock lock{mutex_};
+  --fibers_;
+  less_.notify_all();
+}
+
+void ControlServer::serve(int fd) {
+  std::string pending;
+  std::vector<std::byte> bytes(4096);
+  while (!stopping_ && pending.size() < kLineMax) {
+    const std::int32_t got = real_io::receive_some(fd, bytes);
+    if (got <= 0) break;
+    pending.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(got));
+    std::string answers;
+    std::size_t begin = 0;
+    for (std::size_t end = 0; (end = pending.find('\n', begin)) != std::string::npos;
+         begin = end + 1) {
+      const auto outcome = handler_(std::string_view{pending}.substr(begin, end - begin));
+      answers +=
+          outcome ? (outcome->empty() ? "ok" : "ok " + *outcome) : "error " + outcome.error();
+      answers += '\n';
+    }
+    pending.erase(0, begin);
+    auto rest = std::as_bytes(std::span{answers});
+    while (!rest.empty()) {
+      const std::int32_t sent = real_io::send_some(fd, rest);
+      if (sent <= 0) break;
+      rest = rest.subspan(static_cast<std::size_t>(sent));
+    }
+  }
+  std::erase(clients_, fd);
+  close(fd);
+  const engine::MutexLock lock{mutex_};
+  --fibers_;
+  less_.notify_all();
+}
+
+void ControlServer::stop() {
+  if (listen_fd_ < 0) return;
+  stopping_ = true;
+  shutdown(listen_fd_, SHUT_RDWR);
+  for (const int fd : clients_)
+    shutdown(fd, SHUT_RD);
+  {
+    const engine::MutexLock lock{mutex_};
+    while (fibers_ != 0)
+      less_.wait(mutex_);
+  }
+  close(listen_fd_);
+  unlink(path_.c_str());
+  listen_fd_ = -1;
+}
+
+}   // namespace wavetankd

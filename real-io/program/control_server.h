@@ -1,0 +1,50 @@
+// The control socket: a client sends lines, each is answered by one: "ok", "ok TEXT" or "error
+// TEXT".
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+#include "engine/fiber/condition.h"
+#include "engine/fiber/mutex.h"
+#include "real-io/uring_executor.h"
+
+namespace wavetankd {
+
+class ControlServer {
+ public:
+  // Suspends. The answer, or the trouble, each without a newline.
+  using Handler = std::function<tl::expected<std::string, std::string>(std::string_view line)>;
+
+  ControlServer(real_io::UringExecutor& executor, Handler handler);
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+  [[nodiscard]] tl::expected<void, std::string> bind(const std::string& path);
+  [[nodiscard]] tl::expected<void, std::string> listen();
+  // Suspends. Ends the connections, after the line that each is at.
+  void stop();
+
+ private:
+  static constexpr std::size_t kLineMax = 64 << 10;
+  static constexpr std::size_t kClientsMax = 64;
+  void accept_loop();
+  void serve(int fd);
+
+  real_io::UringExecutor& executor_;
+  const Handler handler_;
+  std::string path_;
+  int listen_fd_ = -1;
+  // All of it lives on reactor 0, which is what guards it.
+  std::vector<int> clients_;
+  std::size_t fibers_ = 0;
+  bool stopping_ = false;
+  engine::Mutex mutex_{"control.mutex"};
+  engine::Condition less_{"control.less"};
+};
+
+}   // namespace wavetankd

@@ -1,0 +1,93 @@
+#include "real-io/program/run_scenario.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <vector>
+
+#include <sys/stat.h>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "real-io/program/real_world.h"
+#include "real-io/ring.h"
+#include "scenarios/lab.h"
+#include "scenarios/scenario.h"
+
+namespace wavetankd {
+namespace {
+
+constexpr int kFound = 1;
+constexpr int kUsage = 2;
+
+int complain(const std::string& line) {
+  fmt::print(stderr, "wavetankd: {}\n", line);
+  return kUsage;
+}
+
+// The files are made blank, so somebody's image must not be named by mistake.
+bool holds_something(const std::string& path) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0) return false;
+  if (!S_ISREG(status.st_mode)) return true;
+  std::ifstream file{path, std::ios::binary};
+  std::vector<char> bytes(1 << 20);
+  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  for (std::streamsize i = 0; i < file.gcount(); ++i)
+    if (bytes[static_cast<std::size_t>(i)] != 0) return true;
+  return false;
+}
+
+}   // namespace
+
+void add_run_flags(CLI::App& command, RunOptions& options) {
+  command.add_option("--scenario", options.scenario, "family of workloads (thin-general)");
+  command.add_option("--data", options.data, "file to use for data; made blank")->required();
+  command.add_option("--metadata", options.metadata, "file to use for metadata; made blank")
+      ->required();
+  command.add_option("--seed", options.seed, "of the first workload (1)");
+  command.add_option("--runs", options.runs, "how many workloads (100)");
+  command.add_option("--time", options.seconds, "seconds to go on for, instead of --runs");
+  command.add_option("--reactors", options.reactors, "threads (2)");
+  command.add_flag("--overwrite", options.overwrite, "also when the files hold something");
+}
+
+int run_scenario(const RunOptions& options) {
+  const scenarios::Scenario* const scenario = scenarios::find_scenario(options.scenario);
+  if (scenario == nullptr) return complain(fmt::format("no scenario '{}'", options.scenario));
+  if (options.reactors == 0 || options.reactors > 64) return complain("--reactors: 1 to 64");
+  for (const std::string& path : {options.data, options.metadata})
+    if (!options.overwrite && holds_something(path))
+      return complain(fmt::format("{}: holds something; --overwrite makes it blank", path));
+  if (const int error = real_io::Ring::available(); error != 0)
+    return complain(fmt::format("io_uring is not to be had: {}", std::strerror(error)));
+
+  real_io::UringExecutor executor{{.reactors = options.reactors, .reactor = {}}};
+  const auto began = std::chrono::steady_clock::now();
+  const auto seconds = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  };
+  std::uint64_t runs = 0;
+  std::uint64_t found = 0;
+  for (std::uint64_t seed = options.seed;
+       options.seconds > 0 ? seconds() < options.seconds : runs < options.runs; ++seed, ++runs) {
+    scenarios::Workload workload = scenarios::workload_of(*scenario, seed).value();
+    workload.faults = {};
+    auto world = RealWorld::make(executor, options.metadata, options.data, workload.system);
+    if (!world) return complain(world.error());
+    executor.run([&] { scenarios::Lab{**world, workload}.run(); });
+    for (const checkers::Finding& finding : (*world)->findings()) {
+      ++found;
+      fmt::print("seed {}: {}: {}: {}\n", seed, finding.checker, finding.kind, finding.message);
+    }
+    std::fflush(stdout);
+  }
+  fmt::print("{}: {} workloads on {} threads in {:.1f} s, {} findings\n", options.scenario, runs,
+             options.reactors, seconds(), found);
+  return found == 0 ? 0 : kFound;
+}
+
+}   // namespace wavetankd

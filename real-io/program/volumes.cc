@@ -1,0 +1,228 @@
+#include "real-io/program/volumes.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "real-io/program/words.h"
+
+namespace wavetankd {
+
+using engine::Errc;
+using engine::io::SuspendKind;
+using Trouble = tl::unexpected<std::string>;
+
+namespace {
+
+// Table and status texts have a line per target; a control answer has one line.
+std::string on_one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ';');
+  return text;
+}
+
+std::string_view take_word(std::string_view& text) {
+  const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
+  const std::size_t end = std::min(text.find_first_of(" \t", begin), text.size());
+  const std::string_view word = text.substr(begin, end - begin);
+  text.remove_prefix(end);
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  return word;
+}
+
+template <typename T>
+Volumes::Outcome outcome(std::string_view what, const engine::Result<T>& result) {
+  if (!result) return Trouble{in_words(what, result.error())};
+  if constexpr (std::is_same_v<T, std::string>) return on_one_line(*result);
+  return std::string{};
+}
+
+}   // namespace
+
+// Keeps the mapped device open while it is offered, or a client is connected to it.
+struct Volumes::MappedExport : real_io::nbd::Export {
+  engine::io::DeviceRef ref;
+};
+
+Volumes::Volumes(real_io::UringExecutor& executor, Devices& devices, real_io::nbd::Server& server)
+    : executor_{executor},
+      devices_{devices},
+      server_{server},
+      system_{std::in_place, engine::Env{executor, devices}} {
+  targets_.add_to(system_->registry());
+}
+
+Volumes::~Volumes() = default;
+
+void Volumes::publish() {
+  server_.set_exports(exports_);
+}
+
+void Volumes::add_raw(const RawSpec& raw, real_io::UringDevice& device) {
+  exports_.push_back(std::make_shared<real_io::nbd::Export>(
+      real_io::nbd::Export{.name = raw.name, .description = raw.path, .device = &device}));
+  publish();
+}
+
+Volumes::Outcome Volumes::open_pool(const ServeOptions& options, const real_io::UringDevice& data) {
+  const std::uint64_t block_sectors = options.block_size_bytes / engine::kSectorSize;
+  const std::uint64_t blocks = data.limits().sectors / block_sectors;
+  if (blocks == 0)
+    return Trouble{fmt::format("{}: too small for one block of {} bytes", options.data,
+                               options.block_size_bytes)};
+  block_bytes_ = static_cast<std::uint32_t>(options.block_size_bytes);
+  std::string features;
+  for (const std::string& feature : options.features)
+    features += " " + feature;
+  const std::string table =
+      fmt::format("0 {} thin-pool metadata data {} {} {}{}", blocks * block_sectors, block_sectors,
+                  options.low_water_blocks, options.features.size(), features);
+  if (const auto made = system_->create_with_table(kPool, table); !made)
+    return Trouble{fmt::format("{}: {}", options.metadata,
+                               engine::dm::describe_table_error(table, made.error()))};
+  watch_events();
+  for (const std::string& message : options.messages) {
+    const auto sent = system_->message(kPool, engine::Sector{0}, message);
+    if (sent) continue;
+    if (sent.error().code != Errc::exists) return Trouble{in_words(message, sent.error())};
+    spdlog::info("{}: there already", message);
+  }
+  for (const ThinSpec& thin : options.thins) {
+    const std::string make = fmt::format("create_thin {}", thin.id);
+    const auto made = system_->message(kPool, engine::Sector{0}, make);
+    if (!made && made.error().code != Errc::exists) return Trouble{in_words(make, made.error())};
+    const std::string line =
+        fmt::format("0 {} thin {} {}", thin.size_bytes / engine::kSectorSize, kPool, thin.id);
+    if (const auto active = system_->create_with_table(thin.name, line); !active)
+      return Trouble{fmt::format("thin {}: {}", thin.id,
+                                 engine::dm::describe_table_error(line, active.error()))};
+    if (auto offered = export_device(thin.name, thin.name); !offered) return offered;
+  }
+  return std::string{};
+}
+
+void Volumes::watch_events() {
+  watcher_over_.emplace("wavetankd.watcher");
+  executor_.spawn("wavetankd.watcher", [this] {
+    std::uint64_t seen = 0;
+    for (;;) {
+      const auto event = system_->wait_event(kPool, seen);
+      if (!event) break;
+      seen = *event;
+      const auto status = system_->status(kPool, engine::io::StatusCommit::no);
+      spdlog::info("pool: event {}: {}", seen, status ? on_one_line(*status) : "gone");
+    }
+    watcher_over_->signal();
+  });
+}
+
+Volumes::Outcome Volumes::export_device(std::string_view device, const std::string& as) {
+  const auto same = [&](const auto& exported) { return exported->name == as; };
+  if (std::any_of(exports_.begin(), exports_.end(), same))
+    return Trouble{fmt::format("an export is called '{}' already", as)};
+  auto ref = system_->open(device);
+  if (!ref) return Trouble{in_words(device, ref.error())};
+  auto exported = std::make_shared<MappedExport>();
+  exported->name = as;
+  exported->description = std::string{device};
+  exported->device = &ref->device();
+  exported->block_bytes_preferred = block_bytes_;
+  exported->ref = *std::move(ref);
+  exports_.push_back(std::move(exported));
+  publish();
+  return std::string{};
+}
+
+Volumes::Outcome Volumes::unexport(std::string_view name) {
+  const auto count =
+      std::erase_if(exports_, [&](const auto& exported) { return exported->name == name; });
+  if (count == 0) return Trouble{fmt::format("no export is called '{}'", name)};
+  publish();
+  return std::string{};
+}
+
+std::string Volumes::list() {
+  std::string text;
+  for (const engine::dm::DeviceInfo& info : system_->list())
+    text += fmt::format("{}{} {} sectors, open {}{}", text.empty() ? "" : "; ", info.name,
+                        info.sectors, info.open_count, info.suspended ? ", suspended" : "");
+  return text;
+}
+
+Volumes::Outcome Volumes::load(std::string_view name, std::string_view table) {
+  std::string text{table};
+  std::replace(text.begin(), text.end(), ';', '\n');
+  const auto loaded = system_->load(name, text);
+  if (loaded) return std::string{};
+  return Trouble{
+      fmt::format("{}: {}", name, engine::dm::describe_table_error(text, loaded.error()))};
+}
+
+Volumes::Outcome Volumes::pool_message(std::string_view text) {
+  return outcome(text, system_->message(kPool, engine::Sector{0}, text));
+}
+
+Volumes::Outcome Volumes::control(std::string_view line) {
+  const engine::MutexLock lock{mutex_};
+  std::string_view rest = line;
+  const std::string_view word = take_word(rest);
+  if (word.empty()) return Trouble{"an empty line"};
+  static constexpr std::array<std::string_view, 13> kVerbs = {
+      "create", "load",   "clear", "suspend", "resume", "message", "status",
+      "table",  "remove", "list",  "info",    "export", "unexport"};
+  if (std::find(kVerbs.begin(), kVerbs.end(), word) == kVerbs.end()) return pool_message(line);
+  return verb(word, rest);
+}
+
+Volumes::Outcome Volumes::verb(std::string_view verb, std::string_view rest) {
+  if (verb == "list") return list();
+  const std::string_view name = take_word(rest);
+  if (name.empty()) return Trouble{fmt::format("{}: which device?", verb)};
+  const std::string what = fmt::format("{} {}", verb, name);
+  if (verb == "create") return outcome(what, system_->create(name));
+  if (verb == "load") return load(name, rest);
+  if (verb == "clear") return outcome(what, system_->clear(name));
+  if (verb == "suspend" || verb == "resume") {
+    if (!rest.empty() && rest != "noflush")
+      return Trouble{fmt::format("{}: '{}'? only noflush can follow", what, rest)};
+    const SuspendKind kind = rest.empty() ? SuspendKind::flush : SuspendKind::noflush;
+    return outcome(what,
+                   verb == "suspend" ? system_->suspend(name, kind) : system_->resume(name, kind));
+  }
+  if (verb == "message") {
+    const std::string_view sector = take_word(rest);
+    if (sector.empty() || sector.find_first_not_of("0123456789") != sector.npos ||
+        sector.size() > 18)
+      return Trouble{fmt::format("{}: '{}' is no sector", what, sector)};
+    const engine::Sector at{std::stoull(std::string{sector})};
+    return outcome(what, system_->message(name, at, rest));
+  }
+  if (verb == "status") return outcome(what, system_->status(name));
+  if (verb == "table") return outcome(what, system_->table(name));
+  if (verb == "remove") return outcome(what, system_->remove(name));
+  if (verb == "export") return export_device(name, std::string{rest.empty() ? name : rest});
+  if (verb == "unexport") return unexport(name);
+  const auto info = system_->info(name);
+  if (!info) return Trouble{in_words(what, info.error())};
+  return fmt::format("{} sectors, open {}, events {}, {}, live table {}, inactive table {}",
+                     info->sectors, info->open_count, info->events,
+                     info->suspended ? "suspended" : "active", info->has_live_table ? "yes" : "no",
+                     info->has_inactive_table ? "yes" : "no");
+}
+
+Volumes::Outcome Volumes::close() {
+  const engine::MutexLock lock{mutex_};
+  exports_.clear();
+  publish();
+  const auto removed = system_->remove_all();
+  if (!removed) return Trouble{in_words("closing the volumes", removed.error())};
+  if (watcher_over_) watcher_over_->wait();
+  system_.reset();
+  return std::string{};
+}
+
+}   // namespace wavetankd

@@ -1,0 +1,65 @@
+// What the server serves: the engine's mapped devices, the pool and its thins among them, and the
+// list of exports made of them.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "engine/dm/system.h"
+#include "engine/thin/targets.h"
+#include "real-io/nbd/server.h"
+#include "real-io/program/devices.h"
+#include "real-io/program/serve_options.h"
+
+namespace wavetankd {
+
+class Volumes {
+ public:
+  Volumes(real_io::UringExecutor& executor, Devices& devices, real_io::nbd::Server& server);
+  // After close().
+  ~Volumes();
+  Volumes(const Volumes&) = delete;
+  Volumes& operator=(const Volumes&) = delete;
+
+  static constexpr std::string_view kPool = "pool";
+  using Outcome = tl::expected<std::string, std::string>;   // an answer; one line of trouble
+
+  // All suspend; fibers of any reactor, one control action at a time.
+
+  // Opens the pool (formatting blank metadata), sends the messages, makes and exports the thins.
+  // After a failure close() is still owed.
+  [[nodiscard]] Outcome open_pool(const ServeOptions& options, const real_io::UringDevice& data);
+  void add_raw(const RawSpec& raw, real_io::UringDevice& device);
+  // One line of the control protocol (docs/operating.md).
+  [[nodiscard]] Outcome control(std::string_view line);
+  // Ends every device: the pool commits. Nothing may be connected any more.
+  [[nodiscard]] Outcome close();
+
+ private:
+  struct MappedExport;
+  [[nodiscard]] Outcome verb(std::string_view verb, std::string_view rest);
+  [[nodiscard]] Outcome load(std::string_view name, std::string_view table);
+  [[nodiscard]] Outcome pool_message(std::string_view text);
+  [[nodiscard]] Outcome export_device(std::string_view device, const std::string& as);
+  [[nodiscard]] Outcome unexport(std::string_view name);
+  [[nodiscard]] std::string list();
+  void publish();
+  void watch_events();
+
+  real_io::UringExecutor& executor_;
+  Devices& devices_;
+  real_io::nbd::Server& server_;
+  engine::thin::ThinTargets targets_;
+  std::optional<engine::dm::System> system_;
+  engine::Mutex mutex_{"wavetankd.control"};
+  std::vector<std::shared_ptr<const real_io::nbd::Export>> exports_;
+  std::uint32_t block_bytes_ = 4096;
+  std::optional<engine::Completion> watcher_over_;
+};
+
+}   // namespace wavetankd

@@ -1,0 +1,88 @@
+// The baseline: a load on one file through one io_uring, with nothing in between. The ring is set
+// up as well as we know how: one issuer, completions taken when asked for, the file registered.
+#pragma once
+
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/falloc.h>
+#include <unistd.h>
+
+#include "engine/env/buffer.h"
+#include "tests/bench/load.h"
+
+namespace bench {
+
+inline Measured run_raw(const std::string& path, const Load& load) {
+  const int fd = open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
+  io_uring ring{};
+  io_uring_params params{};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+  if (fd < 0 || io_uring_queue_init_params(256, &ring, &params) != 0) {
+    std::perror(path.c_str());
+    std::exit(2);
+  }
+  io_uring_register_files(&ring, &fd, 1);
+  io_uring_register_ring_fd(&ring);
+  struct Slot {
+    engine::AlignedBuffer buffer;
+    double since = 0;
+  };
+  std::vector<Slot> slots(load.depth);
+  Meter meter{load};
+  std::uint32_t in_flight = 0;
+  const auto issue = [&](Slot& slot) {
+    std::uint64_t offset = 0;
+    if (!meter.next(offset)) return;
+    io_uring_sqe* const entry = io_uring_get_sqe(&ring);
+    switch (load.op) {
+      case Op::read:
+        io_uring_prep_read(entry, 0, slot.buffer.data(), load.bytes, offset);
+        break;
+      case Op::write:
+        io_uring_prep_write(entry, 0, slot.buffer.data(), load.bytes, offset);
+        break;
+      case Op::discard:
+        io_uring_prep_fallocate(entry, 0, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                static_cast<off_t>(offset), load.bytes);
+        break;
+    }
+    entry->flags |= IOSQE_FIXED_FILE;
+    io_uring_sqe_set_data(entry, &slot);
+    slot.since = wall_seconds();
+    ++in_flight;
+  };
+  for (Slot& slot : slots) {
+    slot.buffer = engine::AlignedBuffer{load.bytes};
+    std::memset(slot.buffer.data(), 0x5a, load.bytes);
+    issue(slot);
+  }
+  while (in_flight != 0) {
+    io_uring_submit_and_wait(&ring, 1);
+    io_uring_cqe* entry = nullptr;
+    unsigned head = 0;
+    unsigned count = 0;
+    io_uring_for_each_cqe(&ring, head, entry) {
+      ++count;
+      if (entry->res < 0) {
+        std::fprintf(stderr, "%s: %s\n", path.c_str(), std::strerror(-entry->res));
+        std::exit(1);
+      }
+      Slot& slot = *static_cast<Slot*>(io_uring_cqe_get_data(entry));
+      meter.ended(slot.since);
+      --in_flight;
+      issue(slot);
+    }
+    io_uring_cq_advance(&ring, count);
+  }
+  const Measured measured = meter.result();
+  io_uring_queue_exit(&ring);
+  close(fd);
+  return measured;
+}
+
+}   // namespace bench
