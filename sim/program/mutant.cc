@@ -58,6 +58,7 @@ Mutant read_mutant(const fs::path& patch) {
   Mutant mutant;
   mutant.name = patch.stem().string();
   mutant.id = header["Id"].empty() ? mutant.name : header["Id"];
+  mutant.alias = header["Alias"];
   mutant.title = header["Title"];
   mutant.undoes = header["Undoes"];
   mutant.consequence = header["Consequence"];
@@ -105,7 +106,7 @@ tl::expected<Mutant, std::string> find_mutant(std::string_view wanted) {
   }
   std::vector<Mutant> begins;
   for (Mutant& mutant : list_mutants()) {
-    if (mutant.id == wanted || mutant.name == wanted) return mutant;
+    if (mutant.id == wanted || mutant.name == wanted || mutant.alias == wanted) return mutant;
     if (mutant.name.starts_with(wanted)) begins.push_back(std::move(mutant));
   }
   if (begins.size() == 1) return begins.front();

@@ -3,9 +3,13 @@
 //
 // A header is the text before the first diff, of lines "Key: value" (a line that begins with blanks
 // continues the one before):
-//   Id:           S3                    the name that --mutant takes, also the file name's first
-//   part Title:        one line Undoes:       the fix, by title and hash Consequence:  what a user
-//   loses Noticed-by:   checkers, comma-separated Scenario:     the aimed scenario, if there is one
+//   Id:           what --mutant takes, and how the file's name begins
+//   Alias:        another name that --mutant takes
+//   Title:        what is wrong
+//   Undoes:       the fix, by title and hash
+//   Consequence:  what a user loses
+//   Noticed-by:   checkers
+//   Scenario:     the aimed one
 #pragma once
 
 #include <filesystem>
@@ -20,6 +24,7 @@ namespace program {
 struct Mutant {
   std::string name;   // file name without .patch: S3-passdown-race
   std::string id;
+  std::string alias;
   std::string title;
   std::string undoes;
   std::string consequence;
