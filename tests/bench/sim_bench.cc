@@ -10,6 +10,7 @@
 #include "engine/env/buffer.h"
 #include "engine/fiber/mutex.h"
 #include "sim/execution.h"
+#include "sim/process.h"
 #include "sim/sim_device.h"
 #include "sim/strategy_random.h"
 
@@ -48,6 +49,7 @@ void row(const char* name, const Rate& rate) {
 }   // namespace
 
 int main() {
+  sim::keep_freed_memory();
   fmt::print("{:<52} {:>12} {:>14}\n", "", "executions/s", "points/s");
   sim::RandomWalk walk{sim::RandomWalk::Temper::plain};
   sim::Execution execution;
