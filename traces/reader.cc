@@ -99,7 +99,8 @@ class FileReader {
       if (words.starts_with(' ') && reader.number(count) && reader.finished()) {
         section_ = name;
         // A line has two bytes at least.
-        if (count > rest_.size()) wrong("the heading promises more lines than the file has");
+        if (count > rest_.size())
+          wrong("the heading promises more lines than follow: truncated, or damaged here");
         return error_.empty() ? count : 0;
       }
     }

@@ -89,7 +89,7 @@ class Selector {
     const bool flush = io.op == engine::BioOp::flush;
     if (!io.disk) return event == io.submit ? 45 : 32;
     if (io.device == "metadata") return flush && event == io.effect ? 10 : 2;
-    if (event == io.complete) return io.status != 0 ? 40 : 6;   // the bar's end shows it
+    if (event == io.complete) return io.status != 0 ? 40 : 4;   // the bar's end shows it
     return flush ? 10 : 42;
   }
 

@@ -79,10 +79,10 @@ class Story {
     add("\nRun");
     std::string facts = outline.scenario.empty() ? "a workload" : outline.scenario;
     if (!trace_.mutant.empty()) facts += fmt::format(" on mutant {}", trace_.mutant);
-    facts +=
-        fmt::format(" in the {}: seed {}{}{}, {} operations, {} steps, {} preemptions",
-                    trace_.world, trace_.seed, trace_.strategy.empty() ? "" : ", ", trace_.strategy,
-                    outline.operation_count(), trace_.points, trace_.preemptions);
+    facts += fmt::format(" in the {}: seed {}{}{}, {} operations, {} steps, {} preemption{}",
+                         trace_.world, trace_.seed, trace_.strategy.empty() ? "" : ", ",
+                         trace_.strategy, outline.operation_count(), trace_.points,
+                         trace_.preemptions, trace_.preemptions == 1 ? "" : "s");
     paragraph(facts);
     if (!outline.system.empty()) paragraph(fmt::format("{}", fmt::join(outline.system, ", ")));
     if (!outline.faults.empty()) paragraph(fmt::format("{}", fmt::join(outline.faults, ", ")));

@@ -239,6 +239,20 @@ std::string overtaken(const RunModel& run, const IoLife& io) {
 
 }   // namespace
 
+namespace {
+
+// What `from` was at when the environment acted.
+std::string meanwhile(const RunModel& run, const Decision& d, std::string_view where) {
+  if (d.from == 0) return {};
+  if (d.stopped_at.starts_with("work_run"))
+    return fmt::format(", while {} has nothing to do", who(run, d.from));
+  if (d.stopped_at.starts_with("fiber_exit")) return fmt::format(", after {}", who(run, d.from));
+  return fmt::format(", while {} is about to {}{}", who(run, d.from), about_to_words(d.stopped_at),
+                     where);
+}
+
+}   // namespace
+
 std::string decision_words(const RunModel& run, const Decision& d) {
   const std::string from = who(run, d.from);
   const std::string at = place(d.file, d.line);
@@ -250,20 +264,14 @@ std::string decision_words(const RunModel& run, const Decision& d) {
     return fmt::format("{} goes on, {} having stopped{}", who(run, d.to), from, where);
   }
   if (d.kind == "value") return fmt::format("{}: {}", from, d.what);
+  const std::string rest = meanwhile(run, d, where);
   const IoLife* const io = run.io_of_decision(d);
-  if (d.kind == "effect" && io != nullptr) {
-    std::string words =
-        fmt::format("the {} takes effect{}", io_words(run, *io), overtaken(run, *io));
-    return words + fmt::format(", while {} is about to {}", from, about_to_words(d.stopped_at));
-  }
+  if (d.kind == "effect" && io != nullptr)
+    return fmt::format("the {} takes effect{}{}", io_words(run, *io), overtaken(run, *io), rest);
   if (d.kind == "complete" && io != nullptr)
-    return fmt::format("the {} ends, while {} is about to {}{}", io_words(run, *io), from,
-                       about_to_words(d.stopped_at), where);
-  if (d.kind == "fire")
-    return fmt::format("timer {} fires, while {} is about to {}{}", d.what, from,
-                       about_to_words(d.stopped_at), where);
-  return fmt::format("{}, while {} is about to {}{}", d.what.empty() ? d.kind : d.what, from,
-                     about_to_words(d.stopped_at), where);
+    return fmt::format("the {} ends{}", io_words(run, *io), rest);
+  if (d.kind == "fire") return fmt::format("timer {} fires{}", d.what, rest);
+  return (d.what.empty() ? d.kind : d.what) + rest;
 }
 
 std::string decision_mark(const RunModel& run, const Decision& d) {

@@ -1,0 +1,244 @@
+// Pictures and stories: they show what matters, are well formed, the same each time, and take
+// whatever a trace file may hold.
+#include <cstdio>
+#include <functional>
+#include <random>
+
+#include <graphviz/cgraph.h>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/unit/traces/late_discard.h"
+#include "traces/chrome_json.h"
+#include "traces/escape.h"
+#include "traces/graphviz.h"
+#include "traces/html.h"
+#include "traces/outline.h"
+#include "traces/run_model.h"
+#include "traces/selection.h"
+#include "traces/story.h"
+
+namespace traces {
+namespace {
+
+std::size_t count_of(std::string_view text, std::string_view what) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(what); at != std::string_view::npos; at = text.find(what, at + 1))
+    ++count;
+  return count;
+}
+
+// Elements closed in order, attributes quoted: what a browser's XML parser insists on.
+void expect_well_formed_xml(std::string_view xml) {
+  std::vector<std::string> open;
+  for (std::size_t at = xml.find('<'); at != std::string_view::npos; at = xml.find('<', at + 1)) {
+    const std::size_t end = xml.find('>', at);
+    ASSERT_NE(end, std::string_view::npos);
+    const std::string_view tag = xml.substr(at + 1, end - at - 1);
+    ASSERT_EQ(tag.find('<'), std::string_view::npos) << tag;
+    EXPECT_EQ(count_of(tag, "\"") % 2, 0U) << tag;
+    if (tag.starts_with('/')) {
+      ASSERT_FALSE(open.empty());
+      EXPECT_EQ(tag.substr(1), open.back());
+      open.pop_back();
+    } else if (!tag.ends_with('/')) {
+      open.emplace_back(tag.substr(0, tag.find(' ')));
+    }
+  }
+  EXPECT_TRUE(open.empty());
+}
+
+void expect_dot_reads(const std::string& dot) {
+  Agraph_t* const graph = agmemread(dot.c_str());
+  ASSERT_NE(graph, nullptr);
+  EXPECT_GT(agnnodes(graph), 0);
+  agclose(graph);
+}
+
+TEST(RunModel, FollowsEachIoFromSubmissionToEnd) {
+  const Trace trace = late_discard();
+  const RunModel run{trace};
+  const IoLife* discard = nullptr;
+  for (const IoLife& io : run.ios()) {
+    if (!io.disk) continue;
+    EXPECT_NE(io.effect, kNone);
+    ASSERT_NE(io.complete, kNone);
+    EXPECT_LT(io.submit, io.effect);
+    EXPECT_LT(io.effect, io.complete);
+    if (io.op == engine::BioOp::discard) discard = &io;
+  }
+  ASSERT_NE(discard, nullptr);
+  EXPECT_EQ(discard->device, "data");
+  EXPECT_EQ(trace.events[discard->submit].file, "engine/thin/discard.cc");
+}
+
+TEST(Selection, ShowsTheDecisionsTheConflictAndTheFailure) {
+  const Trace trace = late_discard();
+  const RunModel run{trace};
+  const Selection selection = select_rows(run);
+  EXPECT_EQ(selection.explanation,
+            "The discard of data block 0 was submitted first and took effect last, over the write "
+            "to data block 0.");
+  EXPECT_EQ(selection.decisions.size(), 2U);
+  EXPECT_LT(selection.rows.size(), 40U);
+  bool culprit = false;
+  bool second_mapping = false;
+  for (const Row& row : selection.rows) {
+    if (row.kind != RowKind::event) continue;
+    culprit |= row.index == selection.culprit;
+    const Event& e = trace.events[row.index];
+    second_mapping |= e.op == "mapping_insert" && e.b == 1;
+    EXPECT_EQ(e.object.find("metadata"), e.object == "rw_lock metadata" ? 8 : std::string::npos);
+  }
+  EXPECT_TRUE(culprit);
+  EXPECT_TRUE(second_mapping);
+  EXPECT_EQ(selection.rows.back().kind, RowKind::failure);
+  EXPECT_EQ(selection.lanes[selection.rows.back().lane].name, "actor b");
+  EXPECT_EQ(selection.lanes.back().name, "disk data");
+}
+
+TEST(Selection, IsInOrder) {
+  const Trace trace = late_discard();
+  const RunModel run{trace};
+  std::size_t position = 0;
+  for (const Row& row : select_rows(run).rows) {
+    EXPECT_GE(row.position, position);
+    position = row.position;
+  }
+}
+
+TEST(Render, EveryFormIsTheSameEachTimeAndWellFormed) {
+  for (const auto& make : {late_discard, deadlocked}) {
+    const Trace trace = make();
+    const std::string svg = render_svg(trace);
+    EXPECT_EQ(svg, render_svg(trace));
+    expect_well_formed_xml(svg);
+    EXPECT_EQ(svg.find("NaN"), std::string::npos);
+    EXPECT_EQ(render_dot(trace), render_dot(trace));
+    expect_dot_reads(render_dot(trace));
+    EXPECT_EQ(render_html(trace), render_html(trace));
+    EXPECT_EQ(render_story(trace, "again"), render_story(trace, "again"));
+    const auto json = nlohmann::json::parse(render_chrome_json(trace));
+    EXPECT_GT(json["traceEvents"].size(), trace.events.size());
+  }
+}
+
+TEST(Render, HtmlNeedsNobodyElse) {
+  const std::string html = render_html(late_discard());
+  EXPECT_EQ(html.find("src="), std::string::npos);
+  EXPECT_EQ(html.find("http"), std::string::npos);
+  EXPECT_EQ(html.find("<link"), std::string::npos);
+}
+
+TEST(Render, ChromeSlicesAndFlowsComeInPairs) {
+  const auto json = nlohmann::json::parse(render_chrome_json(late_discard()));
+  std::map<std::string, int> phases;
+  for (const auto& event : json["traceEvents"])
+    ++phases[event["ph"].get<std::string>()];
+  EXPECT_EQ(phases["s"], phases["f"]);
+  EXPECT_EQ(phases["b"], phases["e"]);
+  EXPECT_GT(phases["X"], 5);
+}
+
+TEST(Story, NamesPlacesDecisionsAndTheCommand) {
+  const std::string story = render_story(late_discard(), "wavetank replay out/1");
+  for (const std::string_view part :
+       {"Wrong data: thin 0 sector 128", "took effect last",
+        "① pool.worker is put aside at "
+        "engine/thin/pool_worker.cc:88",
+        "② the write to data block 0 takes effect, before the "
+        "older discard",
+        "discard thin=0 sector=0 sectors=128", "wavetank replay out/1"})
+    EXPECT_NE(story.find(part), std::string::npos) << part << "\n" << story;
+  EXPECT_LT(count_of(story, "\n"), 80U);
+}
+
+TEST(Render, HostileTextStaysText) {
+  Trace trace = late_discard();
+  const std::string bad = "</script><b>\"&'\\\xFF\x01]]>\n%s{}";
+  trace.defect.message = trace.workload = trace.mutant = bad;
+  for (Fiber& fiber : trace.fibers)
+    fiber.name += bad;
+  for (Event& event : trace.events)
+    event.name = event.file = bad;
+  expect_well_formed_xml(render_svg(trace));
+  expect_dot_reads(render_dot(trace));
+  EXPECT_EQ(count_of(render_html(trace), "</script>"), 1U);
+  EXPECT_FALSE(nlohmann::json::parse(render_chrome_json(trace)).empty());
+  EXPECT_FALSE(render_story(trace, bad).empty());
+}
+
+TEST(Render, TakesAnyTrace) {
+  std::mt19937_64 random{7};
+  for (int round = 0; round < 60; ++round) {
+    Trace trace = round % 2 == 0 ? late_discard() : deadlocked();
+    for (int k = 0; k < 30; ++k) {
+      Event& event = trace.events[random() % trace.events.size()];
+      const std::uint64_t value = random() % 3 == 0 ? ~std::uint64_t{0} : random() % 300;
+      switch (random() % 8) {
+        case 0:
+          event.a = value;
+          break;
+        case 1:
+          event.b = value;
+          break;
+        case 2:
+          event.c = value;
+          break;
+        case 3:
+          event.fiber = static_cast<std::uint32_t>(value);
+          break;
+        case 4:
+          event.op = trace.events[random() % trace.events.size()].op;
+          break;
+        case 5:
+          event.object_id = static_cast<std::uint32_t>(value);
+          break;
+        case 6:
+          trace.decisions[random() % trace.decisions.size()].events_before = value;
+          break;
+        default:
+          trace.decisions[random() % trace.decisions.size()].to = static_cast<std::uint32_t>(value);
+      }
+    }
+    if (round % 7 == 0) trace.fibers.clear();
+    if (round % 11 == 0) trace.decisions.clear();
+    if (round % 13 == 0) trace.events.resize(1);
+    expect_well_formed_xml(render_svg(trace));
+    EXPECT_FALSE(render_dot(trace).empty());
+    EXPECT_FALSE(render_html(trace).empty());
+    EXPECT_FALSE(nlohmann::json::parse(render_chrome_json(trace)).empty());
+    EXPECT_FALSE(render_story(trace, "").empty());
+  }
+  const Trace empty;
+  expect_well_formed_xml(render_svg(empty));
+  EXPECT_FALSE(render_story(empty, "").empty());
+  EXPECT_FALSE(render_html(empty).empty());
+  EXPECT_FALSE(nlohmann::json::parse(render_chrome_json(empty)).empty());
+  EXPECT_FALSE(render_dot(empty).empty());
+}
+
+TEST(Outline, ReadsTheWorkloadsOwnToml) {
+  const WorkloadOutline outline = outline_of(late_discard().workload);
+  EXPECT_EQ(outline.scenario, "thin-discard-passdown");
+  ASSERT_EQ(outline.actors.size(), 3U);
+  EXPECT_EQ(outline.actors[0].name, "setup");
+  EXPECT_EQ(outline.actors[2].name, "writer");
+  EXPECT_EQ(outline.operation_count(), 4U);
+}
+
+TEST(Outline, WrapsAtBlanksAndNeverInsideACharacter) {
+  EXPECT_EQ(wrapped("aa bb cc", 5), (std::vector<std::string>{"aa bb", "cc"}));
+  EXPECT_EQ(wrapped("①②③", 2), (std::vector<std::string>{"①②", "③"}));
+  EXPECT_EQ(wrapped("", 5), (std::vector<std::string>{""}));
+}
+
+TEST(Escape, ReplacesWhatIsNoText) {
+  EXPECT_EQ(escape_xml("<\xC3\x28>"), "&lt;\xEF\xBF\xBD(&gt;");
+  EXPECT_EQ(escape_json("\"\x01</\n"), "\\\"\\u0001\\u003c/\\u000a");
+  EXPECT_EQ(well_formed("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
+}   // namespace
+}   // namespace traces
