@@ -64,6 +64,34 @@ Failure no_such_device() {
   return fail(Errc::not_found, 0, "no such device");
 }
 
+// Tells whoever watches of a control action on a device: when it begins, and how it has ended.
+class Action {
+ public:
+  Action(const MappedDevice& device, const char* name,
+         std::source_location where = std::source_location::current()) noexcept
+      : object_{device.object()}, name_{name}, where_{where} {
+    trace_event(OpKind::control, &object_, where_, 0, 0, 0, name_);
+  }
+  ~Action() {
+    trace_event(OpKind::control_done, &object_, where_, static_cast<std::uint64_t>(status_), 0, 0,
+                name_);
+  }
+  Action(const Action&) = delete;
+  Action& operator=(const Action&) = delete;
+
+  template <typename T>
+  Result<T> ended(Result<T> result) noexcept {
+    status_ = result ? Errc::ok : result.error().code;
+    return result;
+  }
+
+ private:
+  const SyncObject object_;   // a copy: the device may be gone in the end
+  const char* name_;
+  std::source_location where_;
+  Errc status_ = Errc::ok;
+};
+
 bool valid_name(std::string_view name) noexcept {
   return !name.empty() && name.size() < 128 && name.find_first_of(" \t\r\n/") == name.npos;
 }
@@ -161,6 +189,7 @@ Result<void> System::remove(std::string_view name) {
     }
     node->removed = true;
   }
+  const Action action{last->device, "remove"};
   destroy(std::move(last));
   return {};
 }
@@ -209,10 +238,12 @@ Result<void> System::load(std::string_view name, std::string_view text) {
   const MutexLock control{node->control_lock};
   if (node->removed) return no_such_device();
   const io::TargetContext context{.env = env_, .devices = *node, .owner = node->device};
-  ENGINE_TRY_ASSIGN(std::unique_ptr<Table> table, Table::parse(registry_, context, text));
-  if (!node->device.may_follow(table->immutable_type()))
+  Action action{node->device, "load"};
+  auto table = action.ended(Table::parse(registry_, context, text));
+  if (!table) return Failure{table.error()};
+  if (!node->device.may_follow((*table)->immutable_type()))
     return fail(Errc::invalid, 0, "the target type of the device cannot be replaced");
-  replaced = std::exchange(node->inactive, std::move(table));
+  replaced = std::exchange(node->inactive, *std::move(table));
   node->has_inactive.store(true);
   return {};
 }
@@ -231,6 +262,7 @@ Result<void> System::suspend(std::string_view name, io::SuspendKind kind) {
   if (!node) return no_such_device();
   const MutexLock control{node->control_lock};
   if (node->removed) return no_such_device();
+  const Action action{node->device, "suspend"};
   node->device.suspend(kind);
   return {};
 }
@@ -242,7 +274,8 @@ Result<void> System::resume(std::string_view name, io::SuspendKind kind) {
   if (node->removed) return no_such_device();
   node->has_inactive.store(false);
   std::unique_ptr<Table> table = std::move(node->inactive);
-  return node->device.resume(table, kind);   // `table` is then the one that was replaced
+  Action action{node->device, "resume"};
+  return action.ended(node->device.resume(table, kind));   // `table`: now the one it replaced
 }
 
 Result<void> System::create_with_table(std::string_view name, std::string_view table) {
@@ -259,7 +292,8 @@ Result<std::string> System::message(std::string_view name, Sector sector, std::s
   const NodeRef node = find(name);
   if (!node) return no_such_device();
   const std::vector<std::string_view> words = split_words(text);
-  return node->device.message(sector, words);
+  Action action{node->device, "message"};
+  return action.ended(node->device.message(sector, words));
 }
 
 Result<std::string> System::status(std::string_view name, io::StatusCommit commit) {

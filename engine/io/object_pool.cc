@@ -3,7 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
+#if __has_include(<sanitizer/asan_interface.h>)
 #include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) static_cast<void>(address)
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) static_cast<void>(address)
+#endif
 
 namespace engine::io {
 namespace {
@@ -92,6 +97,8 @@ void SlotPool::grow() {
 }
 
 void SlotPool::give(void* slot, std::source_location where) {
+  // Whoever gives back too late, to a pool that is gone by then, must be seen to do so.
+  schedule_point(OpKind::atomic_rmw, Access::write, &object_, where);
   Shard& shard = shards_[my_shard()];
   std::memset(slot, std::to_integer<int>(kPoisonByte), slot_bytes_);
   {

@@ -75,6 +75,48 @@ TEST(Suspend, SwapsTablesUnderLoadWithoutLosingAcknowledgedWrites) {
   });
 }
 
+// A suspend waits for the submitters to have been told, not only for the disk.
+TEST(Suspend, ReturnsWhenEveryBioHasEnded) {
+  unit::for_seeds(1000, [](sim::Execution& execution, std::uint64_t seed) {
+    Rig rig{execution, {.sectors = 1024, .transfer_sectors_max = 4}};
+    const auto device = rig.make("d", "0 100 linear a 0");
+    struct State {
+      Completion ended{"ended"};
+      bool quiet = false;
+    } state;
+    std::vector<std::unique_ptr<Request>> requests;
+    unit::Together fibers{execution};
+    fibers.run("submitter", [&] {
+      for (std::uint64_t i = 0; i < 6; ++i) {
+        requests.push_back(std::make_unique<Request>(BioOp::write, i * 8, 1 + (seed + i) % 8));
+        Bio& bio = requests.back()->bio;
+        bio.owner = &state;
+        bio.end_io = [](Bio& ended) {
+          auto& own = *static_cast<State*>(ended.owner);
+          EXPECT_FALSE(own.quiet) << "a bio of a suspended device ends";
+          own.ended.signal();
+        };
+        state.ended.expect_more();
+        device.device().submit(bio);
+      }
+    });
+    for (int round = 0; round < 3; ++round) {
+      yield_now();
+      ASSERT_TRUE(rig.system.suspend("d", io::SuspendKind::flush));
+      state.quiet = true;
+      for (int i = 0; i < 3; ++i)
+        yield_now();
+      state.quiet = false;
+      // Another table each time: the one before goes, with its pools.
+      ASSERT_TRUE(rig.system.load("d", "0 100 linear a 0"));
+      ASSERT_TRUE(rig.system.resume("d"));
+    }
+    fibers.wait();
+    state.ended.signal();
+    state.ended.wait();
+  });
+}
+
 // Keeps the bios it is given and lets them go one by one; hands them back when asked to.
 class Keeper final : public io::Target {
  public:
@@ -219,6 +261,138 @@ TEST(Suspend, TakesBackWhatTargetsKeepAndSubmitsItAgainAfterResume) {
     fibers.wait();
     EXPECT_EQ(done, 9);
     EXPECT_EQ(keeper.type.last->presuspends, keeper.type.last->postsuspends);
+  });
+}
+
+// A target that something else (a pool) suspends through its device as long as it lives.
+class Leashed final : public io::Target {
+ public:
+  Leashed(const io::TargetContext& context, const io::TargetArgs& args)
+      : Target{args.begin, args.sectors}, owner_{context.owner} {
+    context.env.executor.spawn("pool", [this] {
+      while (!stop_) {
+        owner_.internal_suspend_noflush();
+        yield_now();
+        owner_.internal_resume();
+        yield_now();
+      }
+      stopped_.signal();
+    });
+  }
+  ~Leashed() override {
+    stop_ = true;
+    stopped_.wait();
+  }
+  io::MapResult map(io::MappedBio& bio) override {
+    bio.end(Errc::ok);
+    return io::MapResult::submitted;
+  }
+  void presuspend(io::SuspendKind) override {
+    EXPECT_FALSE(suspending_) << "two suspends of one device at once";
+    suspending_ = true;
+    yield_now();
+  }
+  void postsuspend() override {
+    EXPECT_TRUE(suspending_);
+    yield_now();
+    suspending_ = false;
+  }
+  [[nodiscard]] std::string table_line() const override { return {}; }
+  [[nodiscard]] io::TargetLimits limits() const noexcept override { return {}; }
+  [[nodiscard]] std::string_view type_name() const noexcept override { return "leashed"; }
+
+ private:
+  io::OwnerDevice& owner_;
+  bool suspending_ = false;
+  bool stop_ = false;
+  Completion stopped_{"leashed"};
+};
+
+class LeashedType final : public io::TargetType {
+ public:
+  [[nodiscard]] std::string_view name() const noexcept override { return "leashed"; }
+  Result<std::unique_ptr<io::Target>> create(const io::TargetContext& context,
+                                             const io::TargetArgs& args) override {
+    return std::make_unique<Leashed>(context, args);
+  }
+};
+
+TEST(Suspend, RemovingADeviceExcludesItsInternalSuspends) {
+  unit::for_seeds(500, [](sim::Execution& execution, std::uint64_t seed) {
+    LeashedType type;
+    Rig rig{execution};
+    rig.system.registry().add(type);
+    auto device = rig.make("d", "0 4 leashed");
+    EXPECT_EQ(unit::write(device.device(), 0, 4, 1), Errc::ok);
+    for (std::uint64_t i = 0; i < seed % 8; ++i)
+      yield_now();
+    device.reset();
+    EXPECT_TRUE(rig.system.remove("d"));
+  });
+}
+
+// While it is being suspended its first block is handed back and its second fails.
+class Halves final : public io::Target {
+ public:
+  using Target::Target;
+  io::MapResult map(io::MappedBio& bio) override {
+    if (suspending) {
+      if (bio.mapped_sector == Sector{0} ? requeue_first : !requeue_first)
+        return io::MapResult::requeue;
+      return io::MapResult::kill;
+    }
+    bio.end(Errc::ok);
+    return io::MapResult::submitted;
+  }
+  void presuspend(io::SuspendKind) override {
+    suspending = true;
+    begun.signal();
+    go_on.wait();
+  }
+  void postsuspend() override { suspending = false; }
+  [[nodiscard]] std::string table_line() const override { return {}; }
+  [[nodiscard]] io::TargetLimits limits() const noexcept override { return {.block_sectors = 2}; }
+  [[nodiscard]] std::string_view type_name() const noexcept override { return "halves"; }
+
+  bool suspending = false;
+  bool requeue_first = true;
+  Completion begun{"begun"};
+  Completion go_on{"go_on"};
+};
+
+class HalvesType final : public io::TargetType {
+ public:
+  [[nodiscard]] std::string_view name() const noexcept override { return "halves"; }
+  Result<std::unique_ptr<io::Target>> create(const io::TargetContext&,
+                                             const io::TargetArgs& args) override {
+    auto target = std::make_unique<Halves>(args.begin, args.sectors);
+    last = target.get();
+    return target;
+  }
+  Halves* last = nullptr;
+};
+
+TEST(Suspend, TakesABioBackWholeThoughAPieceOfItFailed) {
+  unit::for_seeds(20, [](sim::Execution& execution, std::uint64_t seed) {
+    HalvesType type;
+    Rig rig{execution};
+    rig.system.registry().add(type);
+    auto device = rig.make("d", "0 4 halves");
+    Halves& halves = *type.last;
+    halves.requeue_first = seed % 2 == 0;
+    unit::Together fibers{execution};
+    fibers.run("user", [&] {
+      ASSERT_TRUE(rig.system.suspend("d", io::SuspendKind::noflush));
+      ASSERT_TRUE(rig.system.resume("d"));
+    });
+    halves.begun.wait();
+    fibers.run("writer", [&] { EXPECT_EQ(unit::write(device.device(), 0, 4, 1), Errc::ok); });
+    for (int i = 0; i < 50; ++i)
+      yield_now();
+    halves.go_on.signal();
+    fibers.wait();
+    halves.begun.reset();
+    device.reset();
   });
 }
 
