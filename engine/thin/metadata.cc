@@ -151,12 +151,11 @@ Result<void> Metadata::create_snap(ThinId id, ThinId origin) {
   if (!source) return fail(Errc::not_found, origin.value(), "origin");
   // Linux lets the clock run on into the bits of the block number.
   if (core->time >= kTimeMax) return fail(Errc::invalid, core->time, "snapshot clock at its end");
-  return breaking(*core, create_snap_locked(*core, id, origin));
+  return breaking(*core, create_snap_locked(*core, id, origin, *source));
 }
 
-Result<void> Metadata::create_snap_locked(MetadataCore& core, ThinId id, ThinId origin) {
-  ENGINE_TRY_ASSIGN(const std::optional<DeviceRecord> found, core.find_device(origin));
-  DeviceRecord record = found.value_or(DeviceRecord{});
+Result<void> Metadata::create_snap_locked(MetadataCore& core, ThinId id, ThinId origin,
+                                          DeviceRecord record) {
   const auto open = open_.find(origin);
   if (open != open_.end()) record.mapped_blocks = open->second->mapped_blocks_;
 

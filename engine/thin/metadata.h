@@ -165,6 +165,7 @@ class Metadata {
   Result<std::optional<MappedRange>> find_mapped_range(const OpenThin& device, VirtBlock begin,
                                                        VirtBlock end);
   // Takes over the caller's reference on `data`; drops the one on the block mapped before, if any.
+  // Refusal: invalid, `data` is not allocated: an abort has taken the allocation back.
   Result<void> insert(OpenThin& device, VirtBlock block, DataBlock data);
   // Unmaps all of [begin, end), holes or not, dropping the references. Returns how many were
   // mapped.
@@ -233,7 +234,8 @@ class Metadata {
   Result<std::unique_ptr<MetadataCore>> load();
   Result<void> commit_locked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void> create_thin_locked(MetadataCore& core, ThinId id);
-  Result<void> create_snap_locked(MetadataCore& core, ThinId id, ThinId origin)
+  // `record` is the origin's, as the last commit knows it.
+  Result<void> create_snap_locked(MetadataCore& core, ThinId id, ThinId origin, DeviceRecord record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void> delete_locked(MetadataCore& core, ThinId id);
   Result<void> refresh(OpenThin& device);

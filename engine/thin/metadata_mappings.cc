@@ -11,6 +11,10 @@ Failure not_present(const OpenThin& device) {
   return fail(Errc::not_found, device.id().value(), "the device went with an abort");
 }
 
+Failure not_allocated(DataBlock block) {
+  return fail(Errc::invalid, block.value(), "the data block is not allocated");
+}
+
 }   // namespace
 
 Result<std::optional<Mapping>> Metadata::lookup_cached(const OpenThin& device, VirtBlock block) {
@@ -73,7 +77,9 @@ Result<void> Metadata::insert(OpenThin& device, VirtBlock block, DataBlock data)
   const WriteLock lock{lock_};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   if (!device.present_) return not_present(device);
-  ENGINE_CHECK(data.value() < core->data_map->nr_blocks(), "data block {}", data);
+  if (data.value() >= core->data_map->nr_blocks()) return not_allocated(data);
+  ENGINE_TRY_ASSIGN(const std::uint32_t count, core->data_map->ref_count(data));
+  if (count == 0) return not_allocated(data);
   ENGINE_TRY_ASSIGN(const MetadataCore::Changed changed,
                     breaking(*core, core->insert_mapping(device.id_, device.root_, block, data)));
   device.root_ = changed.root;

@@ -269,6 +269,20 @@ TEST(Metadata, AbortRollsMappedCountsBack) {
   });
 }
 
+TEST(Metadata, AnAllocationThatAnAbortTookBackCannotBeMapped) {
+  const auto image = with_metadata(example(), [](Metadata& metadata) {
+    OpenThin* const device = must(metadata.open_device(ThinId{7}));
+    must(metadata.resize_data(201));
+    const DataBlock block = must(metadata.alloc_data_block());
+    must(metadata.abort());
+    EXPECT_EQ(code_of(metadata.insert(*device, VirtBlock{1}, block)), Errc::invalid);
+    EXPECT_EQ(code_of(metadata.insert(*device, VirtBlock{1}, DataBlock{200})), Errc::invalid);
+    must(metadata.commit());
+    metadata.close_device(*device);
+  });
+  EXPECT_EQ(faults_of(*image), "");
+}
+
 TEST(Metadata, InFailModeEveryCallFailsAndNoneCrashes) {
   in_tank({.image = example()}, [](sim::SimDevice& device) {
     const auto metadata = must(Metadata::open(device, small_options()));
