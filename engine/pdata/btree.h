@@ -12,7 +12,7 @@
 // Values may be references, counted through ValueCounts when leaves come to be shared, values are
 // replaced or removed, trees deleted. A tree of trees is a tree whose values are roots.
 //
-// All functions suspend unless they say otherwise, hold at most five blocks at a time, and fail
+// All functions suspend unless they say otherwise, hold at most six blocks at a time, and fail
 // with what the transaction manager fails with, or with corrupt where a node breaks a rule. When a
 // change fails the tree may be half changed: the transaction must be aborted. Callers serialise:
 // one writer, or readers only.
