@@ -99,8 +99,9 @@ def compile_one(entry, source, overlay, names, objects):
         elif word not in ("-MD", "-MMD"):
             made.append(word)
     at = next(i for i, word in enumerate(made) if word.startswith(("-I", "-isystem", "-c")))
-    made[at:at] = [f"-I{overlay}", f"-ffile-prefix-map={overlay}/="]
-    made += ["-o", str(output)]
+    made[at:at] = [f"-I{overlay}"]
+    # The last mapping that fits wins: source locations are those of the tree.
+    made += [f"-ffile-prefix-map={overlay}/=", "-o", str(output)]
     done = subprocess.run(made, cwd=entry["directory"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error" in line]
