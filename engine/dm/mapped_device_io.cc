@@ -184,10 +184,12 @@ void MappedDevice::end_mapped(io::MappedBio& piece, Errc status) {
 // The last thing that happens to a bio inside the gate: leaving comes after everything else, since
 // a suspend may be waiting for it, and the table, or the device, may go at once.
 void MappedDevice::finish(Bio& bio, Errc status) {
-  if (status == Errc::requeue)
+  if (status == Errc::requeue) {
     hand_back(bio);
-  else
+  } else {
+    schedule_point(OpKind::bio_complete, Access::write, &object(), std::source_location::current());
     complete(object(), bio, status);
+  }
   gate_.leave();
 }
 
