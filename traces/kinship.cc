@@ -42,6 +42,8 @@ Kinship::Kinship(const RunModel& run) : run_{run} {
   find_failing_fiber();
   read_message();
   find_inversion();
+  if (culprit_ == kNone) find_overlap();
+  if (culprit_ == kNone) find_named_place();
   follow_mappings();
   find_objects();
 }
@@ -113,6 +115,45 @@ void Kinship::find_inversion() {
                              io_words(run_, *best_first), io_words(run_, *best_second));
   culprit_ = best_first->effect;
   if (data_.size() < kBlocksMax) data_.insert(best_first->sector / run_.block_sectors());
+}
+
+// The last change submitted over a range that another one, of another kind, still worked on.
+void Kinship::find_overlap() {
+  if (!run_.trace().failed) return;
+  const std::vector<IoLife>& ios = run_.ios();
+  for (std::size_t k = ios.size(); k-- > 0;) {
+    const IoLife& second = ios[k];
+    if (!second.disk || second.device == "metadata" || !changes_data(second)) continue;
+    for (std::size_t i = k; i-- > 0;) {
+      const IoLife& first = ios[i];
+      const bool discards =
+          (first.op == engine::BioOp::discard) != (second.op == engine::BioOp::discard);
+      if (!discards || !changes_data(first) || !first.overlaps(second) ||
+          first.complete < second.submit)
+        continue;
+      explanation_ = fmt::format("The {} was still under way when the {} was submitted.",
+                                 io_words(run_, first), io_words(run_, second));
+      culprit_ = second.submit;
+      if (data_.size() < kBlocksMax) data_.insert(second.sector / run_.block_sectors());
+      return;
+    }
+  }
+}
+
+// "... entered at engine/thin/pool_worker.cc:77": what the failing fiber did there.
+void Kinship::find_named_place() {
+  const Trace& trace = run_.trace();
+  for (std::size_t i = trace.events.size(); i-- > 0;) {
+    const Event& e = trace.events[i];
+    if (e.fiber != failing_fiber_ || e.file.empty()) continue;
+    const std::string at = place(e.file, e.line);
+    const std::size_t found = trace.defect.message.find(at);
+    if (found == std::string::npos) continue;
+    const std::string_view rest = std::string_view{trace.defect.message}.substr(found + at.size());
+    if (!rest.empty() && rest.front() >= '0' && rest.front() <= '9') continue;
+    culprit_ = i;
+    return;
+  }
 }
 
 // Where the blocks of the finding were mapped, and who else had them.

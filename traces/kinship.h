@@ -20,9 +20,11 @@ class Kinship {
   [[nodiscard]] bool has_blocks() const noexcept { return !data_.empty() || !virtual_.empty(); }
   // The fiber in which the run failed; 0 when unknown.
   [[nodiscard]] std::uint32_t failing_fiber() const noexcept { return failing_fiber_; }
-  // "The discard of data block 0 was submitted first and took effect last ..."
+  // On two I/Os that met: "The discard of data block 0 was submitted first and took effect last
+  // ..."
   [[nodiscard]] const std::string& explanation() const noexcept { return explanation_; }
-  // The event that the explanation is about, the late effect; kNone without one.
+  // The event to point at: the late effect, the I/O that came too early, what the message names by
+  // its place; kNone without one.
   [[nodiscard]] std::size_t culprit() const noexcept { return culprit_; }
 
  private:
@@ -31,6 +33,8 @@ class Kinship {
   void find_failing_fiber();
   void read_message();
   void find_inversion();
+  void find_overlap();
+  void find_named_place();
   void follow_mappings();
   void find_objects();
 

@@ -19,12 +19,13 @@ constexpr double kCharWidth = 6.2;   // of the boxes' font, on the wide side
 constexpr double kBoldCharWidth = 7.1;
 constexpr double kTextCharWidth = 6.9;   // of the columns above
 constexpr double kTitleCharWidth = 10.5;
-constexpr double kBoxWidth = 196;
+constexpr double kBoxWidth = 196;   // at least; few lanes have wider ones
+constexpr double kBoxWidthMax = 330;
 constexpr double kBarPitch = 14;
 constexpr double kRowSpace = 9;
 constexpr double kGapSpace = 20;
 constexpr double kMinWidth = 1080;
-constexpr std::size_t kFailureLinesMax = 7;
+constexpr std::size_t kFailureLinesMax = 9;
 constexpr std::size_t kBarColumnsMax = 5;
 constexpr std::size_t kWakeRowsMax = 7;
 constexpr double kWakeFromDiskMax = 160;
@@ -105,12 +106,14 @@ class Layout {
 
   void place_lanes() {
     double x = kMargin + kGutter;
+    const double lanes = static_cast<double>(std::max<std::size_t>(selection_.lanes.size(), 1));
+    box_width_ = std::clamp((kMinWidth - x - kMargin) / lanes - 46, kBoxWidth, kBoxWidthMax);
     for (std::size_t i = 0; i < selection_.lanes.size(); ++i) {
       const Lane& lane = selection_.lanes[i];
       const double bars = static_cast<double>(bar_columns_[i]) * kBarPitch;
       const double left = lane.kind == LaneKind::disk ? 10 + bars : 20;
       out_.heads.push_back({.x = x,
-                            .width = left + kBoxWidth + 12,
+                            .width = left + box_width_ + 12,
                             .line_x = x + (lane.kind == LaneKind::disk ? 12 : 10),
                             .name = lane.name,
                             .role = lane.role});
@@ -148,7 +151,8 @@ class Layout {
     }
     if (selection_.decisions_left_out != 0)
       out_.decisions.push_back(fmt::format("… and {} more", selection_.decisions_left_out));
-    if (out_.decisions.empty()) out_.decisions.emplace_back("none: it happens by itself");
+    if (out_.decisions.empty())
+      out_.decisions.emplace_back("nothing: it happens in the order of the default rule");
   }
 
   void write_facts(const WorkloadOutline& outline) {
@@ -174,9 +178,9 @@ class Layout {
     Box box;
     box.lane = row.lane;
     box.number = row.number;
-    box.width = kBoxWidth;
+    box.width = box_width_;
     const LaneHead& head = out_.heads[row.lane];
-    box.x = head.x + head.width - kBoxWidth - 6;
+    box.x = head.x + head.width - box_width_ - 6;
     std::string text = row.number != 0 ? circled(row.number) + " " : "";
     switch (row.kind) {
       case RowKind::event: {
@@ -187,7 +191,7 @@ class Layout {
         const bool effect = io != nullptr && row.index == io->effect;
         if (row.index == selection_.culprit) {
           box.style = BoxStyle::culprit;
-          box.place.clear();
+          if (effect) box.place.clear();
         } else if (effect && io->op == engine::BioOp::discard) {
           box.style = BoxStyle::discard;
           box.place.clear();
@@ -214,10 +218,10 @@ class Layout {
     const bool bold = box.style >= BoxStyle::decision;
     const double char_width = bold ? kBoldCharWidth : kCharWidth;
     box.lines =
-        wrapped(keep_numbers(text), static_cast<std::size_t>((kBoxWidth - 14) / char_width));
+        wrapped(keep_numbers(text), static_cast<std::size_t>((box_width_ - 14) / char_width));
     if (box.lines.size() > kFailureLinesMax) {
       box.lines.resize(kFailureLinesMax);
-      box.lines.back() += " …";
+      box.lines.back() += "…";
     }
     box.height = 9 + kLineHeight * static_cast<double>(box.lines.size()) +
                  (box.place.empty() ? 0 : kLineHeight - 2);
@@ -425,6 +429,7 @@ class Layout {
 
   const RunModel& run_;
   Selection selection_;
+  double box_width_ = kBoxWidth;
   std::vector<IoBar> bars_;
   std::map<std::size_t, std::size_t> bar_columns_;
   Picture out_;

@@ -30,8 +30,9 @@ constexpr Weight kWeights[] = {
 constexpr int kUnrelatedShare = 3;   // one in so many, once it is known which blocks matter
 constexpr int kBlockBonus = 60;
 constexpr int kObjectBonus = 45;
+constexpr std::size_t kObjectEvents = 10;
 constexpr int kLastStepsBonus = 30;
-constexpr std::size_t kLastSteps = 6;   // of the failing fiber
+constexpr std::size_t kLastSteps = 8;   // of the failing fiber
 constexpr int kRecency = 15;
 constexpr int kLeast = 12;   // what weighs less is never shown
 
@@ -133,12 +134,15 @@ class Selector {
   void weigh_events() {
     const std::size_t count = trace_.events.size();
     std::size_t last_steps = 0;
+    std::size_t object_events = 0;
     for (std::size_t i = count; i-- > 0;) {
       if (run_.is_echo(i)) continue;
       const Event& e = trace_.events[i];
       int weight = base_weight(i);
       const bool block = kin_.touches_block(i);
-      const bool object = kin_.touches_object(i);
+      // Of what happened to a lock, only the last counts.
+      const bool object = kin_.touches_object(i) && object_events < kObjectEvents;
+      object_events += object ? 1 : 0;
       if (kin_.has_blocks() && !block) weight /= kUnrelatedShare;
       if (block && weight > 5) weight += kBlockBonus;
       if (object) weight += kObjectBonus;
@@ -169,9 +173,12 @@ class Selector {
   void take_heaviest() {
     std::stable_sort(candidates_.begin(), candidates_.end(),
                      [](const Candidate& a, const Candidate& b) { return a.weight > b.weight; });
-    if (candidates_.size() > limits_.rows_max) candidates_.resize(limits_.rows_max);
+    // Without blocks to follow, what came before the last steps is hardly more than scenery.
+    const std::size_t most = kin_.has_blocks() ? limits_.rows_max : limits_.rows_max * 2 / 3;
+    if (candidates_.size() > most) candidates_.resize(most);
     for (const Candidate& candidate : candidates_)
       add_event(candidate.event, candidate.related);
+    if (kin_.culprit() != kNone) add_event(kin_.culprit(), true);
   }
 
   void add_decisions() {

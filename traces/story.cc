@@ -93,7 +93,7 @@ class Story {
 
   void what_was_decided() {
     add("\nDecided by the schedule");
-    if (selection_.decisions.empty()) add("  nothing: it happens by itself");
+    if (selection_.decisions.empty()) add("  nothing: it happens in the order of the default rule");
     for (const auto& [number, index] : selection_.decisions)
       paragraph(
           fmt::format("{} {}", circled(number), decision_words(run_, trace_.decisions[index])),
