@@ -269,6 +269,7 @@ void Execution::set_aside(SimFiber& self, SimFiber::State state, const Point& wh
     const Hush hush;
     self.state = state;
     self.waiting = why;
+    self.pending = nullptr;   // the point it stood at is gone
     stop_running(self);
     if (state == SimFiber::State::spinning) {
       ++spinning_;

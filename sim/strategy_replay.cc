@@ -16,7 +16,7 @@ bool earlier(const Decision& a, const Decision& b) noexcept {
 }   // namespace
 
 Replay::Replay(Schedule schedule) : schedule_{std::move(schedule)} {
-  std::stable_sort(schedule_.decisions.begin(), schedule_.decisions.end(), earlier);
+  std::sort(schedule_.decisions.begin(), schedule_.decisions.end(), earlier);
 }
 
 void Replay::begin(std::uint64_t /*seed*/) {

@@ -1,7 +1,9 @@
 // Shrinking leaves what is needed and nothing else.
 #include "sim/shrink.h"
 
+#include <algorithm>
 #include <functional>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -125,6 +127,23 @@ TEST(Shrink, ValuesBecomeFewAndSmall) {
   ASSERT_EQ(small->best.schedule.decisions.size(), 2U);
   EXPECT_EQ(small->best.schedule.decisions[0].value, 1U);
   EXPECT_EQ(small->best.schedule.decisions[1].value, 3U);
+}
+
+TEST(Shrink, NeighboursThatOnlyGoTogetherGo) {
+  const auto decision = [](std::uint32_t step) {
+    return Decision{ActorId::fiber(2), step, ChoiceKind::run, 1};
+  };
+  const auto has = [](const Schedule& s, const Decision& d) {
+    return std::find(s.decisions.begin(), s.decisions.end(), d) != s.decisions.end();
+  };
+  const Schedule all{{decision(1), decision(2), decision(3)}, {}};
+  const auto small = shrink(all, [&](const Schedule& s) -> std::optional<ShrinkTrial> {
+    const bool fails = has(s, decision(1)) && has(s, decision(2)) == has(s, decision(3));
+    if (!fails) return std::nullopt;
+    return ShrinkTrial{s, s.decisions.size()};
+  });
+  ASSERT_TRUE(small);
+  EXPECT_EQ(small->best.schedule.decisions, std::vector{decision(1)});
 }
 
 TEST(Shrink, StopsWhenItMayTryNoMore) {
