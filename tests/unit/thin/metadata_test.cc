@@ -358,6 +358,30 @@ TEST(Metadata, AnAbortThatFailsEndsInFailMode) {
   });
 }
 
+TEST(Metadata, HalfAChangeIsNeverCommitted) {
+  const sim::DiskImageRef image = example();
+  const auto after = in_tank({.image = image}, [](sim::SimDevice& device) {
+    const auto metadata = must(Metadata::open(device, small_options()));
+    OpenThin* const thin = must(metadata->open_device(ThinId{7}));
+    const DataBlock block = must(metadata->alloc_data_block());
+    device.faults().rules.push_back({.ops = sim::kReads, .one_in = 1});   // one: the leaf's
+    EXPECT_EQ(code_of(metadata->insert(*thin, VirtBlock{1}, block)), Errc::io_error);
+    const std::uint32_t before = device.submissions();
+    EXPECT_EQ(code_of(metadata->commit()), Errc::io_error);
+    EXPECT_EQ(code_of(metadata->create_thin(ThinId{1})), Errc::io_error);
+    EXPECT_EQ(code_of(metadata->reserve_metadata_snapshot()), Errc::io_error);
+    EXPECT_EQ(device.submissions(), before);
+    must(metadata->abort());
+    EXPECT_EQ(must(metadata->lookup(*thin, VirtBlock{5})), (Mapping{DataBlock{2}, false}));
+    must(metadata->create_thin(ThinId{1}));
+    must(metadata->commit());
+    metadata->close_device(*thin);
+    must(metadata->close());
+  });
+  EXPECT_EQ(faults_of(*after), "");
+  EXPECT_EQ(dump_of(*after).devices.size(), 3U);
+}
+
 TEST(Metadata, GrowsWithItsDevices) {
   auto image = example();
   auto grown = std::make_shared<sim::DiskImage>(*image);
