@@ -227,7 +227,7 @@ void Metadata::close_device(OpenThin& device) {
 }
 
 // Reads the device's record and root anew.
-Result<void> Metadata::refresh(OpenThin& device) {
+Result<void> Metadata::refresh(OpenThin& device) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
   ENGINE_TRY_ASSIGN(const auto record, core_->find_device(device.id_));
   device.present_ = record.has_value();
   if (!record) return {};
@@ -284,7 +284,8 @@ Result<std::optional<MetaBlock>> Metadata::held_root() {
 
 // --- Transactions and modes.
 
-Result<void> Metadata::write_changed_records(MetadataCore& core) {
+Result<void> Metadata::write_changed_records(MetadataCore& core)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
   for (auto& [id, device] : open_) {
     if (!device->changed_) continue;
     ENGINE_TRY(core.put_device(id, DeviceRecord{.mapped_blocks = device->mapped_blocks_,
@@ -305,7 +306,7 @@ Result<void> Metadata::commit_locked() {
   if (read_only_) return fail(Errc::read_only, 0, "metadata is read-only");
   trace_event(OpKind::commit_begin, &lock_.object(), std::source_location::current(),
               core->transaction_id);
-  const auto write = [&]() -> Result<void> {
+  const auto write = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) -> Result<void> {
     ENGINE_TRY(write_changed_records(*core));
     return core->commit();
   };

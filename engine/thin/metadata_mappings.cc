@@ -20,7 +20,7 @@ Failure not_allocated(DataBlock block) {
 Result<std::optional<Mapping>> Metadata::lookup_cached(const OpenThin& device, VirtBlock block) {
   // The error of a writer's presence and of a block not in memory alike: let a worker wait for it.
   if (!lock_.try_lock_shared()) return fail(Errc::would_block, device.id_.value(), "metadata lock");
-  const auto look = [&]() -> Result<std::optional<Mapping>> {
+  const auto look = [&]() ABSL_SHARED_LOCKS_REQUIRED(lock_) -> Result<std::optional<Mapping>> {
     ENGINE_TRY_ASSIGN(const MetadataCore* const core, this->core());
     if (!device.present_) [[unlikely]]
       return not_present(device);
