@@ -175,7 +175,8 @@ void Kinship::find_objects() {
   each_number(trace.defect.detail, "@", [&](std::uint64_t id, std::string_view) {
     objects_.insert(static_cast<std::uint32_t>(id));
   });
-  if (!objects_.empty() || has_blocks()) return;
+  // A checker speaks up afterwards: who runs then has no part in it.
+  if (!objects_.empty() || has_blocks() || trace.defect.kind == "checker") return;
   for (auto e = trace.events.rbegin(); e != trace.events.rend(); ++e) {
     if (objects_.size() >= kLastObjects) return;
     if (e->fiber == failing_fiber_ && e->object_id != 0 && !e->object.starts_with("device"))

@@ -66,7 +66,7 @@ class RunModel {
   [[nodiscard]] std::uint64_t block_sectors() const noexcept { return block_sectors_; }
   // Which thin a mapped device is, as far as events show.
   [[nodiscard]] std::optional<std::uint64_t> thin_of_device(std::uint32_t object_id) const noexcept;
-  // Where a run has it: equal to an event just before it, by the same fiber, told by another layer.
+  // Told before: equal to an event just before it, by the same fiber, told by another layer.
   [[nodiscard]] bool is_echo(std::size_t event) const noexcept { return echo_[event]; }
 
  private:

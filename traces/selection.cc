@@ -135,6 +135,7 @@ class Selector {
     const std::size_t count = trace_.events.size();
     std::size_t last_steps = 0;
     std::size_t object_events = 0;
+    const bool told_afterwards = trace_.defect.kind == "checker";
     for (std::size_t i = count; i-- > 0;) {
       if (run_.is_echo(i)) continue;
       const Event& e = trace_.events[i];
@@ -146,7 +147,8 @@ class Selector {
       if (kin_.has_blocks() && !block) weight /= kUnrelatedShare;
       if (block && weight > 5) weight += kBlockBonus;
       if (object) weight += kObjectBonus;
-      if (!kin_.has_blocks() && e.fiber == kin_.failing_fiber() && last_steps < kLastSteps) {
+      if (!kin_.has_blocks() && !told_afterwards && e.fiber == kin_.failing_fiber() &&
+          last_steps < kLastSteps) {
         ++last_steps;
         weight += kLastStepsBonus;
       }

@@ -32,6 +32,8 @@ std::size_t count_of(std::string_view text, std::string_view what) {
 // Elements closed in order, attributes quoted: what a browser's XML parser insists on.
 void expect_well_formed_xml(std::string_view xml) {
   std::vector<std::string> open;
+  EXPECT_EQ(count_of(xml, "&"), count_of(xml, "&amp;") + count_of(xml, "&lt;") +
+                                    count_of(xml, "&gt;") + count_of(xml, "&quot;"));
   for (std::size_t at = xml.find('<'); at != std::string_view::npos; at = xml.find('<', at + 1)) {
     const std::size_t end = xml.find('>', at);
     ASSERT_NE(end, std::string_view::npos);
@@ -71,6 +73,38 @@ TEST(RunModel, FollowsEachIoFromSubmissionToEnd) {
   ASSERT_NE(discard, nullptr);
   EXPECT_EQ(discard->device, "data");
   EXPECT_EQ(trace.events[discard->submit].file, "engine/thin/discard.cc");
+}
+
+TEST(RunModel, TellsAlikeIosApartByWhoEndsThem) {
+  constexpr std::uint32_t kFirst = 1U << 30U | 1U << 22U | 1;
+  const auto event = [](std::string op, std::uint32_t fiber, std::uint64_t c) {
+    return Event{.fiber = fiber,
+                 .op = std::move(op),
+                 .object = "device data",
+                 .object_id = 2,
+                 .file = {},
+                 .a = 0,
+                 .b = 8,
+                 .c = c,
+                 .name = {}};
+  };
+  Trace trace;
+  trace.fibers = {{1, 0, "main"}, {kFirst, 1, "data #2"}, {kFirst + 1, 1, "data"}};
+  trace.events = {event("bio_submit", 1, 1), event("bio_submit", 1, 1),
+                  event("bio_effect", 1, 1), event("bio_complete", kFirst + 1, 0),
+                  event("bio_effect", 1, 1), event("bio_complete", kFirst, 5)};
+  Decision decision;
+  decision.events_before = 2;
+  decision.kind = "effect";
+  decision.to = kFirst + 1;
+  trace.decisions = {decision};
+  const RunModel run{trace};
+  ASSERT_EQ(run.ios().size(), 2U);
+  EXPECT_EQ(run.ios()[1].effect, 2U);
+  EXPECT_EQ(run.ios()[1].complete, 3U);
+  EXPECT_EQ(run.ios()[0].effect, 4U);
+  EXPECT_EQ(run.ios()[0].status, 5U);
+  EXPECT_EQ(run.io_of_decision(decision), &run.ios()[1]);
 }
 
 TEST(Selection, ShowsTheDecisionsTheConflictAndTheFailure) {
