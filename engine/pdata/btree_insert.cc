@@ -1,7 +1,7 @@
 // Insertion: one pass from the root down, every node on the way shadowed, and room made in a full
 // node before stepping into it, so that a parent always has a free entry when a child splits. The
-// choice of which siblings to touch is Linux's (thin metadata of the two compares node by node):
-// even out with a neighbour that has room and is not shared, else split.
+// choice of which siblings to touch is Linux's: even out with a neighbour that has room and is not
+// shared, else split.
 #include <algorithm>
 
 #include "engine/pdata/btree.h"
