@@ -1,7 +1,9 @@
 # Compiler settings that hold for every target.
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  # Two checkouts of the same sources share what is compiled.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
+      CCACHE_NOHASHDIR=true ${CCACHE_PROGRAM})
 endif()
 find_program(MOLD_PROGRAM mold)
 if(MOLD_PROGRAM)
@@ -18,6 +20,10 @@ add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 # 16 bytes: _Unwind and fcontext both need frame records that a debugger can follow.
 add_compile_options(-fno-plt)
 
+if(WAVETANK_SANITIZE MATCHES "address")
+  # The optimiser spends more time on the checks than the tests gain by it.
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O0 -g1 -fno-omit-frame-pointer")
+endif()
 if(WAVETANK_SANITIZE)
   add_compile_options(-fsanitize=${WAVETANK_SANITIZE} -fno-sanitize-recover=undefined)
   add_link_options(-fsanitize=${WAVETANK_SANITIZE})
