@@ -1,5 +1,6 @@
 #include "real-io/program/run_scenario.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -41,6 +42,23 @@ bool holds_something(const std::string& path) {
   return false;
 }
 
+// Nothing is made to fail, and time is real: a pool that waits for space gives up soon, and whoever
+// sleeps until it has sleeps no longer than that needs.
+void fit_to_reality(scenarios::Workload& workload) {
+  constexpr std::uint32_t kNoSpaceMs = 200;
+  workload.faults = {};
+  workload.system.no_space_timeout_ms = std::min(workload.system.no_space_timeout_ms, kNoSpaceMs);
+  const auto shorten = [](scenarios::Operation& operation) {
+    if (operation.verb == scenarios::Verb::sleep)
+      operation.sectors = std::min<decltype(operation.sectors)>(operation.sectors, 2 * kNoSpaceMs);
+  };
+  for (scenarios::Operation& operation : workload.setup)
+    shorten(operation);
+  for (scenarios::Actor& actor : workload.actors)
+    for (scenarios::Operation& operation : actor.operations)
+      shorten(operation);
+}
+
 }   // namespace
 
 void add_run_flags(CLI::App& command, RunOptions& options) {
@@ -75,7 +93,7 @@ int run_scenario(const RunOptions& options) {
   for (std::uint64_t seed = options.seed;
        options.seconds > 0 ? seconds() < options.seconds : runs < options.runs; ++seed, ++runs) {
     scenarios::Workload workload = scenarios::workload_of(*scenario, seed).value();
-    workload.faults = {};
+    fit_to_reality(workload);
     auto world = RealWorld::make(executor, options.metadata, options.data, workload.system);
     if (!world) return complain(world.error());
     executor.run([&] { scenarios::Lab{**world, workload}.run(); });
