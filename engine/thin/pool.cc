@@ -194,9 +194,19 @@ void Pool::start_requeueing(ThinDevice& thin) {
   });
 }
 
+void Pool::start_draining(ThinDevice& thin) {
+  if (options_.no_space_timeout != Nanos{0}) return;
+  on_worker("thin.drain", [&] {
+    thin.set_draining(true);
+    fail_queued_bios(thin, Errc::no_data_space);
+    return true;
+  });
+}
+
 void Pool::stop_requeueing(ThinDevice& thin) {
   on_worker("thin.requeue_stop", [&] {
     thin.set_requeueing(false);
+    thin.set_draining(false);
     return true;
   });
 }

@@ -77,6 +77,8 @@ class Pool final : private PreCommitHook {
   void close_thin(OpenThin& thin) { metadata_->close_device(thin); }
   // Hands queued bios back to the core, now and until stop_requeueing().
   void start_requeueing(ThinDevice& thin);
+  // Ends what waits for space, now and until stop_requeueing(), unless a timeout will.
+  void start_draining(ThinDevice& thin);
   void stop_requeueing(ThinDevice& thin);
 
   // --- The fast path. Any context.
@@ -140,6 +142,7 @@ class Pool final : private PreCommitHook {
   Result<void> commit_if_changed();
   // To be asked before each change. False: the mode has come to forbid it.
   [[nodiscard]] bool ready_to_change();
+  [[nodiscard]] bool metadata_is_tight();
   void check_data_space();
   void check_metadata_space();
   void check_low_water(std::uint64_t free_blocks);
@@ -168,6 +171,7 @@ class Pool final : private PreCommitHook {
   void requeue_queued(ThinDevice& thin);
   void retry_queued_bios();
   void fail_queued_bios(Errc status);
+  void fail_queued_bios(ThinDevice& thin, Errc status);
   // Sends a bio that has been remapped below, after a commit if it asks for one.
   void issue(io::MappedBio& bio);
   // Counts and sends the holder and those of the inmates that the mapping lets through at once.

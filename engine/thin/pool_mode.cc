@@ -129,11 +129,13 @@ Result<void> Pool::commit_if_changed() {
 // Where metadata may run out in the middle of a change, what came before is committed first: the
 // abort that follows then takes back nothing that anybody was told of.
 bool Pool::ready_to_change() {
-  if (changed_ && changes_metadata(mode())) {
-    const auto free = metadata_->free_metadata_blocks_raw();
-    if (free && *free < kTightMetadataBlocks) static_cast<void>(commit());
-  }
+  if (changed_ && changes_metadata(mode()) && metadata_is_tight()) static_cast<void>(commit());
   return changes_metadata(mode());
+}
+
+bool Pool::metadata_is_tight() {
+  const auto free = metadata_->free_metadata_blocks_raw();
+  return free && *free < kTightMetadataBlocks;
 }
 
 // What was freed becomes usable by a commit, so this comes after it.

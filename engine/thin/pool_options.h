@@ -25,7 +25,7 @@ struct PoolOptions {
   // The longest virtual range one cell covers; longer discards are done piece by piece. A power of
   // two.
   std::uint64_t cell_blocks_max = 1024;
-  io::CopierOptions copier;
+  io::CopierOptions copier{};
 
   // See MetadataOptions.
   std::uint32_t metadata_fan_out = 0;

@@ -207,12 +207,15 @@ void Pool::retry_queued_bios() {
 }
 
 void Pool::fail_queued_bios(Errc status) {
-  for (ThinPin thin = active_.first(); thin; thin = active_.next(thin)) {
-    io::BioList bios;
-    thin->take_retries(bios);
-    while (!bios.empty())
-      finish(pop(bios), status);
-  }
+  for (ThinPin thin = active_.first(); thin; thin = active_.next(thin))
+    fail_queued_bios(*thin, status);
+}
+
+void Pool::fail_queued_bios(ThinDevice& thin, Errc status) {
+  io::BioList bios;
+  thin.take_retries(bios);
+  while (!bios.empty())
+    finish(pop(bios), status);
 }
 
 void Pool::issue(io::MappedBio& bio) {

@@ -57,6 +57,8 @@ void Pool::process_cell_read_only(ThinDevice& thin, PoolCell& cell) {
 void Pool::refuse_cell(ThinDevice& thin, PoolCell& cell) {
   if (const auto status = unserviceable_status()) {
     fail_cell(thin, cell, *status);
+  } else if (thin.draining()) {
+    fail_cell(thin, cell, Errc::no_data_space);
   } else {
     retry_cell(thin, cell);
   }
@@ -218,6 +220,12 @@ void Pool::insert_mapping(NewMapping& mapping) {
     return;
   }
   changed_ = true;
+  // Where the commit may fail for want of space nothing is acknowledged before it.
+  if (metadata_is_tight() && !commit()) {
+    fail_cell(thin, *mapping.cell, Errc::io_error);
+    free_mapping(mapping);
+    return;
+  }
   trace_event(OpKind::mapping_insert, &object_, std::source_location::current(), thin.id().value(),
               mapping.virt.value(), mapping.data.value());
   issue_inmates(thin, *mapping.cell, Mapping{mapping.data, false});

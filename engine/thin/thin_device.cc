@@ -170,7 +170,11 @@ std::size_t ThinDevice::queued() const {
 
 void ThinDevice::presuspend(io::SuspendKind kind) {
   // Before postsuspend, or the core would wait for bios that nobody hands back.
-  if (kind == io::SuspendKind::noflush) pool_->start_requeueing(*this);
+  if (kind == io::SuspendKind::noflush) {
+    pool_->start_requeueing(*this);
+  } else {
+    pool_->start_draining(*this);
+  }
 }
 
 void ThinDevice::presuspend_undo() {

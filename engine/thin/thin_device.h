@@ -100,6 +100,9 @@ class ThinDevice final : public io::Target {
   // In requeue mode whatever reaches the worker is handed back to the core.
   [[nodiscard]] bool requeueing() const { return requeueing_.load(); }
   void set_requeueing(bool on) { requeueing_.store(on); }
+  // The core waits for every bio, and no timeout will end the wait for space.
+  [[nodiscard]] bool draining() const noexcept { return draining_; }
+  void set_draining(bool on) noexcept { draining_ = on; }
   [[nodiscard]] std::size_t queued() const;
 
   // --- Lifetime.
@@ -130,6 +133,8 @@ class ThinDevice final : public io::Target {
   CellList deferred_cells_ ABSL_GUARDED_BY(lock_);
   io::BioList retry_bios_ ABSL_GUARDED_BY(lock_);
   Atomic<bool> requeueing_{"thin.requeueing", false};
+
+  bool draining_ = false;   // the worker's
 
   RefCount refs_{"thin.refs"};
   Completion unpinned_{"thin.unpinned"};

@@ -1,0 +1,250 @@
+// Tables, messages, status lines, suspending, removing.
+#include "tests/unit/thin/pool_tank.h"
+
+namespace engine::thin {
+namespace {
+
+struct BadTable {
+  const char* table;
+  const char* text;
+  Errc code;
+};
+
+TEST(ThinTables, PoolTablesAreRefusedInTheKernelsWords) {
+  const std::vector<BadTable> tables{
+      {"0 2048 thin-pool metadata data 128", "Invalid argument count", Errc::invalid},
+      {"0 2048 thin-pool data data 128 0", "Error setting metadata or data device", Errc::invalid},
+      {"0 2048 thin-pool metadata data 128 0 9 a", "Invalid number of pool feature arguments",
+       Errc::invalid},
+      {"0 2048 thin-pool metadata data 128 0 1 fast", "Unrecognised pool feature requested",
+       Errc::invalid},
+      {"0 2048 thin-pool nowhere data 128 0", "Error opening metadata block device",
+       Errc::not_found},
+      {"0 2048 thin-pool metadata nowhere 128 0", "Error getting data device", Errc::not_found},
+      {"0 2048 thin-pool metadata data 64 0", "Invalid block size", Errc::invalid},
+      {"0 2048 thin-pool metadata data 200 0", "Invalid block size", Errc::invalid},
+      {"0 2048 thin-pool metadata data 128 much", "Invalid low water mark", Errc::invalid},
+      {"0 2048 thin-pool metadata data 128 0 1 read_only", "Error creating metadata object",
+       Errc::not_permitted},
+  };
+  for_seeds(1, [&](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    for (const BadTable& bad : tables) {
+      const auto made = tank.system.create_with_table("pool", bad.table);
+      ASSERT_FALSE(made) << bad.table;
+      EXPECT_STREQ(made.error().what, bad.text) << bad.table;
+      EXPECT_EQ(made.error().code, bad.code) << bad.table;
+      EXPECT_EQ(tank.targets.pools().open_pools(), 0U);
+    }
+    tank.make_pool();
+    const auto again = tank.system.create_with_table("other", tank.pool_table(16, ""));
+    ASSERT_FALSE(again);
+    EXPECT_STREQ(again.error().what, "metadata device already in use by a pool");
+    EXPECT_EQ(again.error().code, Errc::busy);
+    const auto size = tank.system.load("pool", "0 2048 thin-pool metadata data 256 0");
+    ASSERT_FALSE(size);
+    EXPECT_STREQ(size.error().what, "Error creating metadata object");
+    const auto other = tank.system.load("pool", "0 2048 thin-pool origin data 128 0");
+    ASSERT_FALSE(other);
+    EXPECT_STREQ(other.error().what, "different pool cannot replace a pool");
+    const auto swapped = tank.system.load("pool", "0 2048 thin-pool metadata origin 128 0");
+    ASSERT_FALSE(swapped);
+    EXPECT_STREQ(swapped.error().what, "data device already in use by a pool");
+    const auto ignoring = tank.system.load("pool", tank.pool_table(16, "1 ignore_discard"));
+    ASSERT_FALSE(ignoring);
+    EXPECT_STREQ(ignoring.error().what, "Discard support cannot be disabled once enabled");
+    EXPECT_FALSE(tank.reload_pool(8));   // smaller than recorded
+    EXPECT_TRUE(tank.reload_pool(16));
+  });
+}
+
+TEST(ThinTables, ThinTablesAreRefusedInTheKernelsWords) {
+  const std::vector<BadTable> tables{
+      {"0 1024 thin pool", "Invalid argument count", Errc::invalid},
+      {"0 1024 thin pool 0 pool", "Error setting origin device", Errc::invalid},
+      {"0 1024 thin pool 0 nowhere", "Error opening origin device", Errc::not_found},
+      {"0 1024 thin nowhere 0", "Error opening pool device", Errc::not_found},
+      {"0 1024 thin pool 16777216", "Invalid device id", Errc::invalid},
+      {"0 1024 thin pool x", "Invalid device id", Errc::invalid},
+      {"0 1024 thin origin 0", "Couldn't get pool mapped device", Errc::invalid},
+      {"0 1024 thin zeroes 0", "Couldn't find pool object", Errc::invalid},
+      {"0 1024 thin pool 1", "Couldn't open thin internal device", Errc::not_found},
+  };
+  for_seeds(1, [&](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    tank.make_pool();
+    EXPECT_EQ(tank.message("create_thin 0"), Errc::ok);
+    pdata::must(tank.system.create_with_table("zeroes", "0 8 zero"));
+    for (const BadTable& bad : tables) {
+      const auto made = tank.system.create_with_table("t", bad.table);
+      ASSERT_FALSE(made) << bad.table;
+      EXPECT_STREQ(made.error().what, bad.text) << bad.table;
+      EXPECT_EQ(made.error().code, bad.code) << bad.table;
+    }
+    EXPECT_EQ(tank.message("delete 0"), Errc::ok);   // nobody holds it open
+  });
+}
+
+TEST(ThinTables, AThinIsNotActivatedWhileThePoolIsSuspended) {
+  for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    tank.make_pool();
+    EXPECT_EQ(tank.message("create_thin 0"), Errc::ok);
+    EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
+    const auto made = tank.activate(0);
+    ASSERT_FALSE(made);
+    EXPECT_STREQ(made.error().what, "Unable to activate thin device while pool is suspended");
+    EXPECT_TRUE(tank.system.resume("pool"));
+    EXPECT_TRUE(tank.activate(0));
+  });
+}
+
+TEST(ThinMessages, DoAndRefuseWhatTheyShould) {
+  for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    tank.make_pool();
+    EXPECT_EQ(tank.message("create_thin 0"), Errc::ok);
+    EXPECT_EQ(tank.message("Create_Thin 1"), Errc::ok);
+    EXPECT_EQ(tank.message("create_thin 0"), Errc::exists);
+    EXPECT_EQ(tank.message("create_thin"), Errc::invalid);
+    EXPECT_EQ(tank.message("create_thin 16777216"), Errc::invalid);
+    EXPECT_EQ(tank.message("create_thin -1"), Errc::invalid);
+    EXPECT_EQ(tank.message("create_snap 2 9"), Errc::not_found);
+    EXPECT_EQ(tank.message("create_snap 1 0"), Errc::exists);
+    EXPECT_EQ(tank.message("create_snap 2"), Errc::invalid);
+    EXPECT_EQ(tank.message("create_snap 2 0"), Errc::ok);
+    EXPECT_EQ(tank.message("delete 9"), Errc::not_found);
+    EXPECT_EQ(tank.message("delete 2"), Errc::ok);
+    pdata::must(tank.activate(0));
+    EXPECT_EQ(tank.message("delete 0"), Errc::busy);
+    EXPECT_EQ(tank.message("set_transaction_id 1 2"), Errc::invalid);
+    EXPECT_EQ(tank.message("set_transaction_id 0 x"), Errc::invalid);
+    EXPECT_EQ(tank.message("set_transaction_id 0 7"), Errc::ok);
+    EXPECT_EQ(tank.message("release_metadata_snap"), Errc::invalid);
+    EXPECT_EQ(tank.message("reserve_metadata_snap"), Errc::ok);
+    EXPECT_EQ(tank.message("reserve_metadata_snap"), Errc::busy);
+    EXPECT_FALSE(tank.status_has(" - rw "));
+    EXPECT_EQ(tank.message("release_metadata_snap"), Errc::ok);
+    EXPECT_TRUE(tank.status_has(" - rw "));
+    EXPECT_EQ(tank.message("explode"), Errc::invalid);
+    EXPECT_EQ(tank.status().substr(0, 19), "0 2048 thin-pool 7 ");
+  });
+}
+
+TEST(ThinStatus, LinesAreTheKernels) {
+  for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.metadata_blocks = 4096}};
+    tank.make_pool("2 skip_block_zeroing no_discard_passdown");
+    tank.make_thin(3, 4);
+    EXPECT_EQ(pdata::must(tank.system.table("pool")),
+              "0 2048 thin-pool metadata data 128 2 2 skip_block_zeroing no_discard_passdown \n");
+    EXPECT_EQ(pdata::must(tank.system.table("t3")), "0 512 thin pool 3\n");
+    EXPECT_EQ(pdata::must(tank.system.status("t3")), "0 512 thin 0 -\n");
+    EXPECT_EQ(tank.write(3, 2 * kBlock, 1, 1), Errc::ok);
+    EXPECT_EQ(tank.write(3, 0, 1, 1), Errc::ok);
+    EXPECT_EQ(pdata::must(tank.system.status("t3")), "0 512 thin 256 383\n");
+    const std::string line = tank.status();
+    EXPECT_EQ(line.substr(0, 19), "0 2048 thin-pool 0 ");
+    EXPECT_NE(line.find("/4096 2/16 - rw no_discard_passdown queue_if_no_space - 1024 "),
+              std::string::npos)
+        << line;
+    EXPECT_TRUE(line.ends_with(" \n"));
+  });
+}
+
+TEST(ThinStatus, AReadOnlyPoolServesAndAllocatesNothing) {
+  for_seeds(2, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    tank.make_pool();
+    tank.make_thin(0);
+    EXPECT_EQ(tank.write(0, 0, 1, 1), Errc::ok);
+    EXPECT_TRUE(tank.reload_pool(16, "1 read_only"));
+    EXPECT_TRUE(tank.status_has(" ro "));
+    EXPECT_EQ(tank.read(0, 0), 1U);
+    EXPECT_EQ(tank.write(0, 0, 1, 2), Errc::ok);
+    EXPECT_EQ(tank.write(0, kBlock, 1, 2), Errc::io_error);
+    EXPECT_EQ(tank.message("create_thin 1"), Errc::not_supported);
+    EXPECT_TRUE(tank.reload_pool(16));
+    EXPECT_TRUE(tank.status_has(" rw "));
+    EXPECT_EQ(tank.write(0, kBlock, 1, 2), Errc::ok);
+  });
+}
+
+TEST(ThinStatus, DevicesGrowOnReload) {
+  for_seeds(2, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    tank.make_pool("", 4);
+    EXPECT_TRUE(tank.status_has("/128 0/4 "));
+    EXPECT_TRUE(tank.reload_pool(9));
+    EXPECT_TRUE(tank.status_has("/128 0/9 "));
+    tank.metadata.resize(256 * kMetaBlockSectors);
+    EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
+    EXPECT_TRUE(tank.system.resume("pool"));
+    EXPECT_TRUE(tank.status_has("/256 0/9 "));
+  });
+}
+
+// Thins come and go while others work and the pool is suspended and resumed.
+TEST(ThinLife, RemovingUnderLoadLosesNobodysBios) {
+  for_seeds(200, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.options = {.mappings_max = 1, .caller_cells_max = 1}}};
+    tank.make_pool();
+    for (std::uint32_t id = 0; id < 4; ++id)
+      tank.make_thin(id, 4);
+    Together all{execution};
+    for (std::uint32_t id = 0; id < 4; ++id) {
+      all.run("worker", [&tank, id] {
+        EXPECT_EQ(tank.write(id, 0, 1, 10 + id), Errc::ok);
+        EXPECT_EQ(tank.flush(id), Errc::ok);
+        EXPECT_EQ(tank.read(id, 0), 10U + id);
+        if (id == 3) return;
+        EXPECT_TRUE(tank.system.remove(fmt::format("t{}", id)));
+      });
+    }
+    all.run("bouncer", [&] {
+      EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
+      EXPECT_TRUE(tank.system.resume("pool"));
+      EXPECT_TRUE(tank.system.suspend("t3", io::SuspendKind::noflush));
+      EXPECT_TRUE(tank.system.resume("t3"));
+    });
+    all.wait();
+    EXPECT_EQ(tank.read(3, 0), 13U);
+    tank.expect_idle();
+  });
+}
+
+TEST(ThinLife, AThinMayGoWhileItsPoolIsSuspended) {
+  for_seeds(20, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    tank.make_pool();
+    tank.make_thin(0);
+    tank.make_thin(1);
+    EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
+    EXPECT_TRUE(tank.system.remove("t0"));
+    // A device that stands on the pool no longer wakes up all the same.
+    pdata::must(tank.system.load("t1", "0 8 zero"));
+    EXPECT_TRUE(tank.system.suspend("t1", io::SuspendKind::flush));
+    EXPECT_TRUE(tank.system.resume("t1"));
+    EXPECT_TRUE(tank.system.resume("pool"));
+    EXPECT_EQ(tank.read(1, 0), 0U);
+  });
+}
+
+TEST(ThinLife, AnIdlePoolDoesNotWakeUp) {
+  for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    tank.make_pool();
+    tank.make_thin(0);
+    EXPECT_EQ(tank.write(0, 0, 1, 1), Errc::ok);
+    sleep_for(std::chrono::seconds{2});
+    const std::uint32_t before = tank.metadata.submissions();
+    sleep_for(std::chrono::seconds{100});
+    EXPECT_EQ(tank.metadata.submissions(), before);
+    // What was written has been committed by the tick.
+    EXPECT_FALSE(tank.status_has("x"));
+    EXPECT_EQ(tank.metadata.submissions(), before);
+  });
+}
+
+}   // namespace
+}   // namespace engine::thin

@@ -1,0 +1,198 @@
+// Running out of data space, and getting it back.
+#include "tests/unit/thin/pool_tank.h"
+
+namespace engine::thin {
+namespace {
+
+void fill(PoolTank& tank, std::uint64_t blocks) {
+  for (std::uint64_t block = 0; block < blocks; ++block)
+    ASSERT_EQ(tank.write(0, block * kBlock, 1, 1 + block), Errc::ok);
+}
+
+TEST(ThinSpace, WritesWaitUntilTheTimeoutAndThenFail) {
+  for_seeds(20, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.data_blocks = 2}};
+    tank.make_pool();
+    tank.make_thin(0);
+    fill(tank, 2);
+    EXPECT_TRUE(tank.status_has(" rw "));
+    EXPECT_EQ(tank.write(0, 2 * kBlock, 1, 3), Errc::no_data_space);
+    EXPECT_GE(execution.now(), std::chrono::seconds{60});
+    EXPECT_LT(execution.now(), std::chrono::seconds{62});
+    EXPECT_TRUE(tank.status_has(" out_of_data_space discard_passdown error_if_no_space - "));
+    // What is mapped works as ever, and what is not reads as zeroes.
+    EXPECT_EQ(tank.write(0, 0, 1, 8), Errc::ok);
+    EXPECT_EQ(tank.read(0, 0), 8U);
+    EXPECT_EQ(tank.read(0, 5 * kBlock), 0U);
+    EXPECT_EQ(tank.flush(0), Errc::ok);
+    // A discard makes room, and the table's choice is back.
+    EXPECT_EQ(tank.discard(0, 0, kBlock), Errc::ok);
+    EXPECT_TRUE(tank.status_has(" rw discard_passdown queue_if_no_space - "));
+    EXPECT_EQ(tank.write(0, 2 * kBlock, 1, 3), Errc::ok);
+    EXPECT_EQ(tank.read(0, 2 * kBlock), 3U);
+    tank.expect_idle();
+  });
+}
+
+TEST(ThinSpace, ErrorIfNoSpaceFailsAtOnce) {
+  for_seeds(10, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.data_blocks = 1}};
+    tank.make_pool("1 error_if_no_space");
+    tank.make_thin(0);
+    fill(tank, 1);
+    EXPECT_EQ(tank.write(0, kBlock, 1, 3), Errc::no_data_space);
+    EXPECT_LT(execution.now(), std::chrono::seconds{2});
+    EXPECT_EQ(tank.read(0, 0), 1U);
+  });
+}
+
+TEST(ThinSpace, AGrownPoolServesWhatWaits) {
+  for_seeds(60, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.data_blocks = 4, .options = {.no_space_timeout = Nanos{0}}}};
+    tank.make_pool("", 2);
+    tank.make_thin(0);
+    fill(tank, 2);
+    Together both{execution};
+    both.run("writer", [&] { EXPECT_EQ(tank.write(0, 2 * kBlock, 1, 3), Errc::ok); });
+    both.run("grower", [&] {
+      sleep_for(std::chrono::seconds{100});
+      EXPECT_TRUE(tank.status_has(" out_of_data_space "));
+      EXPECT_TRUE(tank.reload_pool(4));
+    });
+    both.wait();
+    EXPECT_EQ(tank.read(0, 2 * kBlock), 3U);
+    EXPECT_TRUE(tank.status_has(" rw "));
+    EXPECT_TRUE(tank.status_has(" 3/4 "));
+    tank.expect_idle();
+  });
+}
+
+// No tick: nothing but the discard itself can lead to the commit that the writer needs.
+TEST(ThinSpace, ADiscardServesWhatWaitsAlsoWithoutATick) {
+  for_seeds(100, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{
+        execution,
+        {.data_blocks = 2, .options = {.commit_interval = Nanos{0}, .no_space_timeout = Nanos{0}}}};
+    tank.make_pool();
+    tank.make_thin(0);
+    fill(tank, 2);
+    Together both{execution};
+    both.run("writer", [&] { EXPECT_EQ(tank.write(0, 2 * kBlock, 1, 3), Errc::ok); });
+    both.run("discarder", [&] { EXPECT_EQ(tank.discard(0, 0, kBlock), Errc::ok); });
+    both.wait();
+    EXPECT_EQ(tank.read(0, 2 * kBlock), 3U);
+    EXPECT_EQ(tank.read(0, kBlock), 2U);
+    tank.expect_idle();
+  });
+}
+
+TEST(ThinSpace, DeletingAThinServesWhatWaits) {
+  for_seeds(20, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.data_blocks = 2}};
+    tank.make_pool();
+    tank.make_thin(0);
+    tank.make_thin(1);
+    EXPECT_EQ(tank.write(1, 0, 1, 7), Errc::ok);
+    fill(tank, 1);
+    pdata::must(tank.system.remove("t1"));
+    Together both{execution};
+    both.run("writer", [&] { EXPECT_EQ(tank.write(0, kBlock, 1, 3), Errc::ok); });
+    both.run("deleter", [&] {
+      sleep_for(std::chrono::seconds{3});
+      EXPECT_EQ(tank.message("delete 1"), Errc::ok);
+    });
+    both.wait();
+    EXPECT_LT(execution.now(), std::chrono::seconds{10});
+  });
+}
+
+// Nothing was aborted: what was acknowledged before is there, also after a commit.
+TEST(ThinSpace, ExhaustionLosesNothing) {
+  for_seeds(20, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.data_blocks = 4, .options = {.commit_interval = Nanos{0}}}};
+    tank.make_pool("1 error_if_no_space");
+    tank.make_thin(0);
+    for (std::uint64_t block = 0; block < 8; ++block)
+      EXPECT_EQ(tank.write(0, block * kBlock, 1, 1 + block),
+                block < 4 ? Errc::ok : Errc::no_data_space);
+    EXPECT_EQ(tank.flush(0), Errc::ok);
+    for (std::uint64_t block = 0; block < 8; ++block)
+      EXPECT_EQ(tank.read(0, block * kBlock), block < 4 ? 1 + block : 0);
+    EXPECT_TRUE(tank.status_has(" out_of_data_space discard_passdown error_if_no_space - "));
+  });
+}
+
+TEST(ThinSpace, ANoFlushSuspendHandsBackWhatWaits) {
+  for_seeds(60, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.data_blocks = 1, .options = {.no_space_timeout = Nanos{0}}}};
+    tank.make_pool();
+    tank.make_thin(0);
+    fill(tank, 1);
+    Together both{execution};
+    both.run("writer", [&] { EXPECT_EQ(tank.write(0, kBlock, 1, 3), Errc::ok); });
+    both.run("operator", [&] {
+      EXPECT_TRUE(tank.system.suspend("t0", io::SuspendKind::noflush));
+      EXPECT_EQ(tank.view().counts().queued_bios, 0U);
+      EXPECT_TRUE(tank.system.resume("t0"));
+      EXPECT_EQ(tank.discard(0, 0, kBlock), Errc::ok);
+    });
+    both.wait();
+    EXPECT_EQ(tank.read(0, kBlock), 3U);
+  });
+}
+
+// With no timeout to end the wait a flushing suspend ends it itself.
+TEST(ThinSpace, AFlushingSuspendDoesNotHang) {
+  for_seeds(40, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.data_blocks = 1, .options = {.no_space_timeout = Nanos{0}}}};
+    tank.make_pool();
+    tank.make_thin(0);
+    fill(tank, 1);
+    Together both{execution};
+    both.run("writer", [&] { static_cast<void>(tank.write(0, kBlock, 1, 3)); });
+    both.run("operator", [&] {
+      EXPECT_TRUE(tank.system.suspend("t0", io::SuspendKind::flush));
+      EXPECT_TRUE(tank.system.resume("t0"));
+      EXPECT_EQ(tank.discard(0, 0, kBlock), Errc::ok);
+    });
+    both.wait();
+  });
+}
+
+TEST(ThinSpace, LowWaterIsSignalledOnceAtTheNextAllocation) {
+  for_seeds(5, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.data_blocks = 8}};   // the mark is 2
+    tank.make_pool();
+    tank.make_thin(0);
+    const auto events = [&] { return pdata::must(tank.system.info("pool")).events; };
+    fill(tank, 6);
+    EXPECT_EQ(events(), 0U);
+    EXPECT_EQ(tank.write(0, 6 * kBlock, 1, 1), Errc::ok);
+    EXPECT_EQ(events(), 1U);
+    EXPECT_EQ(tank.write(0, 7 * kBlock, 1, 1), Errc::ok);
+    EXPECT_EQ(events(), 1U);
+  });
+}
+
+// Metadata that is nearly full: acknowledged writes stay, whatever the pool turns into.
+TEST(ThinSpace, FullMetadataTakesBackNothingThatWasAcknowledged) {
+  for_seeds(10, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution,
+                  {.metadata_blocks = 24,
+                   .data_blocks = 64,
+                   .options = {.commit_interval = Nanos{0}, .metadata_fan_out = 6}}};
+    tank.make_pool();
+    tank.make_thin(0, 64);
+    std::vector<bool> written(64);
+    for (std::uint64_t i = 0; i < 64; ++i) {
+      const std::uint64_t block = i * 29 % 64;
+      written[block] = tank.write(0, block * kBlock, 1, 1 + block) == Errc::ok;
+    }
+    EXPECT_FALSE(tank.status_has(" rw "));
+    for (std::uint64_t block = 0; block < 64; ++block)
+      EXPECT_EQ(tank.read(0, block * kBlock), written[block] ? 1 + block : 0);
+  });
+}
+
+}   // namespace
+}   // namespace engine::thin
