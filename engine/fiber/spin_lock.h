@@ -25,7 +25,11 @@ class ABSL_LOCKABLE SpinLock {
     while (held_.exchange(true, std::memory_order_acquire)) [[unlikely]]
       wait(where);
     Context& context = current_context();
-    if (context.spin_depth++ == 0 && context.kind == ContextKind::worker) context.entered = where;
+    // The outermost of what forbids blocking is what reports name.
+    if (context.spin_depth++ == 0 && context.read_depth == 0 &&
+        context.kind == ContextKind::worker) {
+      context.entered = where;
+    }
     trace_event(OpKind::spin_lock, &object_, where);
   }
 

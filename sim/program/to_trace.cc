@@ -56,6 +56,12 @@ traces::Event to_event(const sim::LoggedEvent& logged) {
           .name = logged.name != nullptr ? logged.name : ""};
 }
 
+// A value says what was asked and what the answer was.
+std::string what_of(const sim::LoggedDecision& logged) {
+  const std::string what = logged.what != nullptr ? logged.what : "";
+  return logged.kind == sim::ChoiceKind::value ? fmt::format("{} = {}", what, logged.value) : what;
+}
+
 traces::Decision to_decision(const sim::LoggedDecision& logged) {
   std::string stopped_at{traces::name_of(logged.op)};
   if (logged.object_name != nullptr) stopped_at += fmt::format(" {}", logged.object_name);
@@ -65,7 +71,7 @@ traces::Decision to_decision(const sim::LoggedDecision& logged) {
           .from = logged.from.value(),
           .to = logged.to.value(),
           .kind = std::string{kind_name(logged.kind)},
-          .what = logged.what != nullptr ? logged.what : "",
+          .what = what_of(logged),
           .preemption = logged.preemption,
           .deviation = logged.deviation,
           .stopped_at = std::move(stopped_at),
