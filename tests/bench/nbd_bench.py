@@ -7,6 +7,7 @@ median ratio over the rounds and the server's own CPU time a request, from /proc
 
 import argparse
 import json
+import mmap
 import os
 import pathlib
 import shutil
@@ -54,7 +55,8 @@ class Job:
 class Served:
     """A server process with an export; `cpu()` is its time in user and kernel, in seconds."""
 
-    def __init__(self, folder, words, export):
+    def __init__(self, folder, words, export, file):
+        self.file = file   # the one that holds the data
         self.sock = folder / "nbd.sock"
         self.sock.unlink(missing_ok=True)
         self.log = open(folder / "server.log", "wb")
@@ -92,6 +94,19 @@ def write_through(path, size):
         os.fsync(file.fileno())
 
 
+def settle(path, seconds=10):
+    """Waits until the disk answers promptly again after what was written to it."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    buffer = mmap.mmap(-1, 4096)
+    end = time.monotonic() + seconds
+    prompt = 0
+    while prompt < 50 and time.monotonic() < end:
+        began = time.monotonic()
+        os.preadv(fd, [buffer], 0)
+        prompt = prompt + 1 if time.monotonic() - began < 0.005 else 0
+    os.close(fd)
+
+
 class Bench:
     def __init__(self, build, folder, size):
         self.build, self.folder, self.size = build, folder, size
@@ -115,13 +130,15 @@ class Bench:
         return Served(self.folder, [self.build / "wavetankd", "serve", "--metadata",
                                     self.folder / "meta.img", "--data", self.folder / "data.img",
                                     "--block-size", "64KiB", "--thin", f"0:{self.size}:vol",
-                                    "--listen", f"unix:{self.folder / 'nbd.sock'}", *more], "vol")
+                                    "--listen", f"unix:{self.folder / 'nbd.sock'}", *more], "vol",
+                      self.folder / "data.img")
 
     def raw(self, _job):
         write_through(self.folder / "plain.img", self.size)
         return Served(self.folder, [self.build / "wavetankd", "serve", "--raw",
                                     f"vol={self.folder / 'plain.img'}", "--listen",
-                                    f"unix:{self.folder / 'nbd.sock'}"], "vol")
+                                    f"unix:{self.folder / 'nbd.sock'}"], "vol",
+                      self.folder / "plain.img")
 
     def qemu_raw(self, _job):
         write_through(self.folder / "qemu.img", self.size)
@@ -146,7 +163,7 @@ class Bench:
             f"driver=file,node-name=f,filename={image},aio=io_uring,cache.direct=on,discard=unmap",
             "--blockdev", f"driver={kind},node-name=d,file=f,discard=unmap", "--nbd-server",
             f"addr.type=unix,addr.path={self.folder / 'nbd.sock'}", "--export",
-            "type=nbd,id=e,node-name=d,name=vol,writable=on"], "vol")
+            "type=nbd,id=e,node-name=d,name=vol,writable=on"], "vol", image)
 
     def row(self, job, kinds, rounds):
         ratios = {kind: [] for kind in kinds}
@@ -155,11 +172,15 @@ class Bench:
         for _ in range(rounds):
             plain = self.folder / "base.img"
             write_through(plain, self.size)
-            base = job.run([f"--filename={plain}", "--ioengine=io_uring", "--direct=1"])
+            settle(plain)
+            # fio's io_uring engine does not trim files; hole punching takes turns in any case.
+            engine = "falloc" if "trim" in job.rw else "io_uring"
+            base = job.run([f"--filename={plain}", f"--ioengine={engine}", "--direct=1"])
             raw_iops.append(base["iops"])
             plain.unlink()
             for kind in kinds:
                 served = getattr(self, kind)(job)
+                settle(served.file)
                 before = served.cpu()
                 got = job.run(["--ioengine=nbd", f"--uri={served.uri}"])
                 cpu[kind].append((served.cpu() - before) * 1e6 / max(got["count"], 1))
