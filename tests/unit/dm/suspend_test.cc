@@ -11,12 +11,12 @@ using unit::Rig;
 struct Silence final : sim::DeviceObserver {
   void submitted(const sim::SimDevice&, const sim::IoRecord&) override { check(); }
   void completed(const sim::SimDevice&, const sim::IoRecord&) override { check(); }
-  void check() const { EXPECT_FALSE(quiet) << "I/O below a suspended device"; }
-  bool quiet = false;
+  void check() const { EXPECT_FALSE(bool{quiet}) << "I/O below a suspended device"; }
+  unit::Note<bool> quiet{false};
 };
 
 // Writes and reads back sectors of its own, again and again.
-void write_and_check(BlockDevice& device, std::uint64_t sector, int rounds, int* done) {
+void write_and_check(BlockDevice& device, std::uint64_t sector, int rounds, unit::Note<int>* done) {
   for (int round = 1; round <= rounds; ++round) {
     ASSERT_EQ(unit::write(device, sector, 2, round), Errc::ok);
     ASSERT_EQ(unit::read(device, sector + 1), round);
@@ -30,7 +30,7 @@ TEST(Suspend, IsSilentAndLosesNothingUnderLoad) {
     Silence silence;
     rig.a.add_observer(silence);
     const auto device = rig.make("d", "0 100 linear a 0");
-    int done = 0;
+    unit::Note<int> done{0};
     unit::Together fibers{execution};
     for (std::uint64_t i = 0; i < 3; ++i)
       fibers.run("writer", [&, i] { write_and_check(device.device(), i * 4, 4, &done); });
@@ -45,7 +45,7 @@ TEST(Suspend, IsSilentAndLosesNothingUnderLoad) {
       ASSERT_TRUE(rig.system.resume("d"));
     }
     fibers.wait();
-    EXPECT_EQ(done, 12);
+    EXPECT_EQ(done + 0, 12);
   });
 }
 
@@ -54,7 +54,7 @@ TEST(Suspend, SwapsTablesUnderLoadWithoutLosingAcknowledgedWrites) {
     Rig rig{execution};
     const auto low = rig.make("low", "0 200 linear a 0");
     const auto device = rig.make("d", "0 100 linear a 0");
-    int done = 0;
+    unit::Note<int> done{0};
     unit::Together fibers{execution};
     for (std::uint64_t i = 0; i < 3; ++i)
       fibers.run("writer", [&, i] { write_and_check(device.device(), i * 4, 4, &done); });
@@ -71,7 +71,7 @@ TEST(Suspend, SwapsTablesUnderLoadWithoutLosingAcknowledgedWrites) {
           "d", round % 2 == 0 ? io::SuspendKind::flush : io::SuspendKind::noflush));
     }
     fibers.wait();
-    EXPECT_EQ(done, 12);
+    EXPECT_EQ(done + 0, 12);
   });
 }
 
@@ -82,7 +82,7 @@ TEST(Suspend, ReturnsWhenEveryBioHasEnded) {
     const auto device = rig.make("d", "0 100 linear a 0");
     struct State {
       Completion ended{"ended"};
-      bool quiet = false;
+      unit::Note<bool> quiet{false};
     } state;
     std::vector<std::unique_ptr<Request>> requests;
     unit::Together fibers{execution};
@@ -93,7 +93,7 @@ TEST(Suspend, ReturnsWhenEveryBioHasEnded) {
         bio.owner = &state;
         bio.end_io = [](Bio& ended) {
           auto& own = *static_cast<State*>(ended.owner);
-          EXPECT_FALSE(own.quiet) << "a bio of a suspended device ends";
+          EXPECT_FALSE(bool{own.quiet}) << "a bio of a suspended device ends";
           own.ended.signal();
         };
         state.ended.expect_more();
@@ -125,13 +125,14 @@ class Keeper final : public io::Target {
     context.env.executor.spawn("keeper", [this] { work(); });
   }
   ~Keeper() override {
-    EXPECT_FALSE(running_);
+    EXPECT_FALSE(bool{running_});
     stop_ = true;
     stopped_.wait();
     EXPECT_TRUE(kept_.empty());
   }
   io::MapResult map(io::MappedBio& bio) override {
-    EXPECT_TRUE(running_);
+    EXPECT_TRUE(bool{running_});
+    const SpinGuard guard{lock_};
     if (hand_back_) return io::MapResult::requeue;
     kept_.push_back(bio);
     return io::MapResult::submitted;
@@ -141,17 +142,19 @@ class Keeper final : public io::Target {
     if (bio.storage<bool>() || status != Errc::ok) return io::EndResult::done;
     bio.storage<bool>() = true;
     bio.rewind();
+    const SpinGuard guard{lock_};
     kept_twice_.push_back(bio);
     return io::EndResult::kept;
   }
   void presuspend(io::SuspendKind kind) override {
     ++presuspends;
     if (kind == io::SuspendKind::flush) return;
-    hand_back_ = true;
-    while (!kept_.empty()) {
-      io::MappedBio& bio = io::MappedBio::from(kept_.front());
-      kept_.pop_front();
-      bio.end(Errc::requeue);
+    {
+      const SpinGuard guard{lock_};
+      hand_back_ = true;
+    }
+    while (io::MappedBio* const bio = take(kept_)) {
+      bio->end(Errc::requeue);
       yield_now();
     }
   }
@@ -178,20 +181,26 @@ class Keeper final : public io::Target {
   [[nodiscard]] io::TargetLimits limits() const noexcept override { return {.block_sectors = 2}; }
   [[nodiscard]] std::string_view type_name() const noexcept override { return "keeper"; }
 
-  int presuspends = 0;
-  int postsuspends = 0;
-  bool refuse_resume = false;
+  unit::Note<int> presuspends{0};
+  unit::Note<int> postsuspends{0};
+  unit::Note<bool> refuse_resume{false};
 
  private:
+  io::MappedBio* take(io::BioList& list) {
+    const SpinGuard guard{lock_};
+    if (list.empty()) return nullptr;
+    io::MappedBio& bio = io::MappedBio::from(list.front());
+    list.pop_front();
+    return &bio;
+  }
   void work() {
     while (!stop_) {
       for (io::BioList* const list : {&kept_, &kept_twice_}) {
-        if (list->empty()) continue;
-        io::MappedBio& bio = io::MappedBio::from(list->front());
-        list->pop_front();
-        if (list == &kept_) bio.emplace<bool>(false);
-        bio.remap(device_.device(), bio.mapped_sector);
-        bio.issue();
+        io::MappedBio* const bio = take(*list);
+        if (bio == nullptr) continue;
+        if (list == &kept_) bio->emplace<bool>(false);
+        bio->remap(device_.device(), bio->mapped_sector);
+        bio->issue();
       }
       sleep_for(Nanos{1000});
     }
@@ -200,11 +209,12 @@ class Keeper final : public io::Target {
 
   io::OwnerDevice& owner_;
   io::DeviceRef device_;
+  SpinLock lock_{"keeper"};
   io::BioList kept_;
   io::BioList kept_twice_;
-  bool running_ = false;
-  bool hand_back_ = false;
-  bool stop_ = false;
+  unit::Note<bool> running_{false};
+  unit::Note<bool> hand_back_{false};
+  unit::Note<bool> stop_{false};
   Completion stopped_{"keeper"};
 };
 
@@ -245,7 +255,7 @@ TEST(Suspend, TakesBackWhatTargetsKeepAndSubmitsItAgainAfterResume) {
     KeeperRig keeper{execution};
     Silence silence;
     keeper.rig.a.add_observer(silence);
-    int done = 0;
+    unit::Note<int> done{0};
     unit::Together fibers{execution};
     for (std::uint64_t i = 0; i < 3; ++i)
       fibers.run("writer", [&, i] { write_and_check(keeper.device.device(), i * 5, 3, &done); });
@@ -259,8 +269,8 @@ TEST(Suspend, TakesBackWhatTargetsKeepAndSubmitsItAgainAfterResume) {
       ASSERT_TRUE(keeper.rig.system.resume("d"));
     }
     fibers.wait();
-    EXPECT_EQ(done, 9);
-    EXPECT_EQ(keeper.type.last->presuspends, keeper.type.last->postsuspends);
+    EXPECT_EQ(done + 0, 9);
+    EXPECT_EQ(keeper.type.last->presuspends + 0, keeper.type.last->postsuspends + 0);
   });
 }
 
@@ -288,12 +298,12 @@ class Leashed final : public io::Target {
     return io::MapResult::submitted;
   }
   void presuspend(io::SuspendKind) override {
-    EXPECT_FALSE(suspending_) << "two suspends of one device at once";
+    EXPECT_FALSE(bool{suspending_}) << "two suspends of one device at once";
     suspending_ = true;
     yield_now();
   }
   void postsuspend() override {
-    EXPECT_TRUE(suspending_);
+    EXPECT_TRUE(bool{suspending_});
     yield_now();
     suspending_ = false;
   }
@@ -303,8 +313,8 @@ class Leashed final : public io::Target {
 
  private:
   io::OwnerDevice& owner_;
-  bool suspending_ = false;
-  bool stop_ = false;
+  unit::Note<bool> suspending_{false};
+  unit::Note<bool> stop_{false};
   Completion stopped_{"leashed"};
 };
 
@@ -354,7 +364,7 @@ class Halves final : public io::Target {
   [[nodiscard]] io::TargetLimits limits() const noexcept override { return {.block_sectors = 2}; }
   [[nodiscard]] std::string_view type_name() const noexcept override { return "halves"; }
 
-  bool suspending = false;
+  unit::Note<bool> suspending{false};
   bool requeue_first = true;
   Completion begun{"begun"};
   Completion go_on{"go_on"};
@@ -428,8 +438,8 @@ TEST(Suspend, InternallyNestsAndMixesWithTheUsers) {
     Silence silence;
     keeper.rig.a.add_observer(silence);
     io::OwnerDevice& owner = *keeper.device.mapped();
-    int done = 0;
-    int holders = 0;
+    unit::Note<int> done{0};
+    unit::Note<int> holders{0};
     unit::Together fibers{execution};
     for (std::uint64_t i = 0; i < 2; ++i)
       fibers.run("writer", [&, i] { write_and_check(keeper.device.device(), i * 5, 3, &done); });
@@ -462,7 +472,7 @@ TEST(Suspend, InternallyNestsAndMixesWithTheUsers) {
       }
     });
     fibers.wait();
-    EXPECT_EQ(done, 6);
+    EXPECT_EQ(done + 0, 6);
   });
 }
 
@@ -472,7 +482,7 @@ TEST(Suspend, FailingToResumeLeavesItSuspended) {
     System& system = keeper.rig.system;
     ASSERT_TRUE(system.suspend("d", io::SuspendKind::flush));
     EXPECT_EQ(*system.message("d", Sector{0}, "refuse"), "refuse");
-    int done = 0;
+    unit::Note<int> done{0};
     unit::Together fibers{execution};
     fibers.run("writer", [&] { write_and_check(keeper.device.device(), 0, 1, &done); });
     const auto resumed = system.resume("d");
@@ -480,11 +490,11 @@ TEST(Suspend, FailingToResumeLeavesItSuspended) {
     EXPECT_STREQ(resumed.error().what, "refused");
     EXPECT_TRUE(system.info("d")->suspended);
     sleep_for(Nanos{10'000});
-    EXPECT_EQ(done, 0);
+    EXPECT_EQ(done + 0, 0);
     ASSERT_TRUE(system.message("d", Sector{0}, "accept"));
     ASSERT_TRUE(system.resume("d"));
     fibers.wait();
-    EXPECT_EQ(done, 1);
+    EXPECT_EQ(done + 0, 1);
   });
 }
 
@@ -503,8 +513,8 @@ TEST(Suspend, TwiceIsOnce) {
     ASSERT_TRUE(keeper.rig.system.resume("d"));
     ASSERT_TRUE(keeper.rig.system.suspend("d", io::SuspendKind::flush));
     ASSERT_TRUE(keeper.rig.system.suspend("d", io::SuspendKind::noflush));
-    EXPECT_EQ(keeper.type.last->presuspends, 1);
-    EXPECT_EQ(keeper.type.last->postsuspends, 1);
+    EXPECT_EQ(keeper.type.last->presuspends + 0, 1);
+    EXPECT_EQ(keeper.type.last->postsuspends + 0, 1);
     ASSERT_TRUE(keeper.rig.system.resume("d"));
     EXPECT_EQ(unit::write(keeper.device.device(), 0, 5, 3), Errc::ok);
     EXPECT_EQ(unit::read(keeper.device.device(), 4), 3);

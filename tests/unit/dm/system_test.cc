@@ -80,11 +80,11 @@ TEST(System, TellsOfEvents) {
 }
 
 // Submits a write that closes the device when it ends. `bios` counts those that have not.
-void leave_a_write(io::DeviceRef device, int& bios) {
+void leave_a_write(io::DeviceRef device, unit::Note<int>& bios) {
   struct Left {
     unit::Request request{BioOp::write, 0, 8};
     io::DeviceRef device;
-    int* bios = nullptr;
+    unit::Note<int>* bios = nullptr;
   };
   auto* const left = new Left;
   left->device = std::move(device);
@@ -92,7 +92,7 @@ void leave_a_write(io::DeviceRef device, int& bios) {
   left->request.bio.owner = left;
   left->request.bio.end_io = [](Bio& bio) {
     auto* const ended = static_cast<Left*>(bio.owner);
-    int& count = *ended->bios;
+    unit::Note<int>& count = *ended->bios;
     delete ended;
     --count;
   };
@@ -106,7 +106,7 @@ TEST(System, SurvivesAllVerbsAtOnce) {
     Rig rig{execution};
     System& system = rig.system;
     static constexpr std::array<const char*, 3> kNames{"x", "y", "z"};
-    int bios = 0;
+    unit::Note<int> bios{0};
     unit::Together fibers{execution};
     for (std::uint64_t f = 0; f < 4; ++f) {
       fibers.run("admin", [&, f] {

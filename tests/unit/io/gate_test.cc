@@ -23,8 +23,8 @@ TEST(Gate, DrainsToNobodyAndOpensAgainUnderAllSchedules) {
   unit::for_seeds(4000, [](sim::Execution& execution, std::uint64_t) {
     Gate gate{"gate"};
     gate.open();
-    std::uint32_t inside = 0;
-    bool drained = false;
+    unit::Note<std::uint32_t> inside{0};
+    unit::Note<bool> drained{false};
     unit::Together fibers{execution};
     for (int i = 0; i < 4; ++i) {
       fibers.run("visitor", [&] {
@@ -33,10 +33,10 @@ TEST(Gate, DrainsToNobodyAndOpensAgainUnderAllSchedules) {
             yield_now();
             continue;
           }
-          EXPECT_FALSE(drained);
+          EXPECT_FALSE(bool{drained});
           ++inside;
           yield_now();
-          EXPECT_FALSE(drained);
+          EXPECT_FALSE(bool{drained});
           --inside;
           gate.leave();
         }
@@ -47,7 +47,7 @@ TEST(Gate, DrainsToNobodyAndOpensAgainUnderAllSchedules) {
       gate.close();
       gate.drain();
       drained = true;
-      EXPECT_EQ(inside, 0U);
+      EXPECT_EQ(inside + 0U, 0U);
       yield_now();
       EXPECT_FALSE(gate.enter());
       drained = false;

@@ -89,14 +89,14 @@ TEST(BoundedPool, WakesEveryoneWhoWaitsUnderAllSchedules) {
   unit::for_seeds(3000, [](sim::Execution& execution, std::uint64_t seed) {
     const std::size_t capacity = 1 + seed % 3;
     BoundedPool<Item> pool{"items", capacity};
-    std::size_t holders = 0;
+    unit::Note<std::size_t> holders{0};
     unit::Together fibers{execution};
     for (int i = 0; i < 5; ++i) {
       fibers.run("taker", [&] {
         for (int round = 0; round < 4; ++round) {
           Item& item = pool.take();
           ++holders;
-          EXPECT_LE(holders, capacity);
+          EXPECT_LE(std::size_t{holders}, capacity);
           yield_now();
           --holders;
           pool.give(item);

@@ -192,10 +192,11 @@ TEST(Prison, ExcludesAndForgetsNobodyUnderAllSchedules) {
     constexpr std::uint32_t kBlocks = 8;
     Prison prison{"prison", kBlocks};
     CellPool cells{"cells", 4};
-    std::array<int, kBlocks> users{};
+    std::array<unit::Note<int>, kBlocks> users{};
     std::array<Bio, 12> bios;
     std::map<const Bio*, int> turns;
-    BioList todo;   // as a worker would keep it
+    BioList todo;            // as a worker would keep it
+    SpinLock lock{"todo"};   // for both
     sim::Rng rng{seed};
     for (Bio& bio : bios) {
       const std::uint32_t first = rng.below(kBlocks);
@@ -206,13 +207,21 @@ TEST(Prison, ExcludesAndForgetsNobodyUnderAllSchedules) {
     unit::Together fibers{execution};
     for (int i = 0; i < 3; ++i) {
       fibers.run("worker", [&] {
-        while (turns.size() < bios.size()) {
-          if (todo.empty()) {
+        for (;;) {
+          Bio* next = nullptr;
+          {
+            const SpinGuard guard{lock};
+            if (turns.size() == bios.size()) return;
+            if (!todo.empty()) {
+              next = &todo.front();
+              todo.pop_front();
+            }
+          }
+          if (next == nullptr) {
             yield_now();
             continue;
           }
-          Bio& bio = todo.front();
-          todo.pop_front();
+          Bio& bio = *next;
           Cell& cell = cells.take();
           const CellKey key = virt(bio.sector.value(), bio.sector_end().value());
           if (prison.detain(key, bio, cell) == Prison::Detained::inmate) {
@@ -220,14 +229,15 @@ TEST(Prison, ExcludesAndForgetsNobodyUnderAllSchedules) {
             continue;
           }
           for (std::uint64_t b = key.begin; b < key.end; ++b)
-            EXPECT_EQ(users[b]++, 0);
+            EXPECT_EQ(++users[b], 1);
           yield_now();
           for (std::uint64_t b = key.begin; b < key.end; ++b)
             --users[b];
-          ++turns[&bio];
           BioList inmates;
           prison.release(cell, inmates);
           cells.give(cell);
+          const SpinGuard guard{lock};
+          ++turns[&bio];
           todo.splice(todo.end(), inmates);
         }
       });

@@ -1,6 +1,7 @@
 // For tests of code written against the seam: a body run in the tank under many seeds.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,9 +18,34 @@
 
 namespace unit {
 
+#if defined(__SANITIZE_THREAD__)
+inline constexpr std::uint64_t kSeedsPart = 20;   // a sanitizer needs only a part, and is slow
+#else
+inline constexpr std::uint64_t kSeedsPart = 1;
+#endif
+
+// What a test notes down, from any fiber, without ordering anything: a sanitizer neither minds it
+// nor takes it for synchronisation between those it watches.
+template <typename T>
+class Note {
+ public:
+  Note(T value = T{}) noexcept : value_{value} {}   // NOLINT(google-explicit-constructor)
+  operator T() const noexcept { return value_.load(std::memory_order_relaxed); }   // NOLINT
+  T operator=(T value) noexcept {                                                  // NOLINT
+    value_.store(value, std::memory_order_relaxed);
+    return value;
+  }
+  T operator++() noexcept { return value_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  T operator--() noexcept { return value_.fetch_sub(1, std::memory_order_relaxed) - 1; }
+
+ private:
+  std::atomic<T> value_;
+};
+
 // Runs `body(execution, seed)` on a fiber under each seed; any finding fails the test.
 template <typename Body>
 void for_seeds(std::uint64_t seeds, Body&& body) {
+  seeds = engine::div_ceil(seeds, kSeedsPart);
   sim::Execution execution;
   std::uint64_t points = 0;
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {
