@@ -15,7 +15,11 @@ BlockManager::BlockManager(BlockDevice& device, BlockManagerOptions options)
 }
 
 BlockManager::~BlockManager() {
-  ENGINE_CHECK(impl_->loads == 0, "metadata reads under way");
+  {
+    // Also orders what the last completion did before what follows.
+    const RawGuard guard{impl_->loads_raw};
+    ENGINE_CHECK(impl_->loads == 0, "metadata reads under way");
+  }
   for (CacheStripe& stripe : impl_->stripes) {
     while (CachedBlock* const cached = stripe.any()) {
       ENGINE_CHECK(cached->holds.load() == 1, "block {} still held", cached->number);

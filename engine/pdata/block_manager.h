@@ -106,7 +106,8 @@ class BlockManager {
  public:
   // Does no I/O. Blocks beyond the last whole 4096 bytes of the device do not exist.
   explicit BlockManager(BlockDevice& device, BlockManagerOptions options = {});
-  // Nothing may be held, and no transfer may be under way: see quiesce().
+  // Nothing may be held, and no transfer may be under way. Where several threads read, quiesce()
+  // first: the completion that let a reader go on may not have returned yet.
   ~BlockManager();
   BlockManager(const BlockManager&) = delete;
   BlockManager& operator=(const BlockManager&) = delete;

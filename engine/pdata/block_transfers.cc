@@ -128,6 +128,7 @@ void BlockManager::Impl::finish_load(CachedBlock& cached, Errc status) {
   else
     result = cached.validator->check(cached.number, cached.buffer.bytes());
   CacheStripe& stripe = stripe_of(cached.number);
+  WaitQueue readers;
   bool unlinked = false;
   {
     const RawGuard guard{stripe.raw};
@@ -139,25 +140,19 @@ void BlockManager::Impl::finish_load(CachedBlock& cached, Errc status) {
       }
     }
     cached.state.store(result ? BlockState::valid : BlockState::failed, std::memory_order_release);
-  }
-  for (;;) {
-    Fiber* fiber = nullptr;
-    {
-      const RawGuard guard{stripe.raw};
-      fiber = cached.load_waiters.pop();
-    }
-    if (fiber == nullptr) break;
-    unpark(*fiber, kWhere);
+    std::swap(readers, cached.load_waiters);
   }
   if (unlinked) drop(cached);
   drop(cached);
-  // Last of all: whoever waits for it may destroy the block manager.
-  WaitQueue woken;
+  WaitQueue quiescing;
   {
     const RawGuard guard{loads_raw};
-    if (--loads == 0) std::swap(woken, loads_waiters);
+    if (--loads == 0) std::swap(quiescing, loads_waiters);
   }
-  while (Fiber* const fiber = woken.pop())
+  // Last of all: whoever goes on now may destroy the block manager.
+  while (Fiber* const fiber = readers.pop())
+    unpark(*fiber, kWhere);
+  while (Fiber* const fiber = quiescing.pop())
     unpark(*fiber, kWhere);
 }
 
