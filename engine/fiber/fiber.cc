@@ -32,6 +32,16 @@ namespace engine {
 
 namespace fcontext = boost::context::detail;
 
+#if defined(__SANITIZE_THREAD__)
+namespace {
+// In the tank a switch orders nothing: its fibers stand for threads. On a reactor they take turns
+// on one thread for good, and what one has done the next may see.
+unsigned switch_flags() noexcept {
+  return t_thread.points != nullptr ? __tsan_switch_to_fiber_no_sync : 0;
+}
+}   // namespace
+#endif
+
 Fiber::Fiber() noexcept {
   context.kind = ContextKind::outside;
 #if defined(__SANITIZE_THREAD__)
@@ -110,7 +120,7 @@ ENGINE_NO_TSAN void Fiber::switch_to(Fiber& to) {
   __sanitizer_start_switch_fiber(&asan_fake_stack_, to.stack_.bottom, to.stack_.size);
 #endif
 #if defined(__SANITIZE_THREAD__)
-  __tsan_switch_to_fiber(to.tsan_fiber_, __tsan_switch_to_fiber_no_sync);
+  __tsan_switch_to_fiber(to.tsan_fiber_, switch_flags());
 #endif
   const fcontext::transfer_t transfer = fcontext::jump_fcontext(to.machine_context_, this);
   Fiber& from = *static_cast<Fiber*>(transfer.data);
@@ -128,7 +138,7 @@ ENGINE_NO_TSAN void Fiber::exit_to(Fiber& to) {
   __sanitizer_start_switch_fiber(nullptr, to.stack_.bottom, to.stack_.size);
 #endif
 #if defined(__SANITIZE_THREAD__)
-  __tsan_switch_to_fiber(to.tsan_fiber_, __tsan_switch_to_fiber_no_sync);
+  __tsan_switch_to_fiber(to.tsan_fiber_, switch_flags());
 #endif
   fcontext::jump_fcontext(to.machine_context_, this);
   ENGINE_CHECK(false, "an ended fiber was resumed");
