@@ -10,8 +10,21 @@
 
 namespace engine::thin {
 
-void Pool::read_unmapped(ThinDevice& thin, PoolCell& cell) {
+// Zeroes are nothing where nothing is zeroes.
+bool Pool::needs_block(const ThinDevice& thin, const io::MappedBio& bio) noexcept {
+  if (bio.op == BioOp::write_zeroes) return bio.sector.value() < thin.origin_sectors();
+  return bio.op != BioOp::read;
+}
+
+void Pool::serve_unmapped(ThinDevice& thin, PoolCell& cell) {
   io::MappedBio& bio = cell.bio();
+  if (bio.op == BioOp::write_zeroes) {
+    release_cell(thin, cell);
+    // Durable together with the unmapping that made it nothing.
+    state_of(bio).fua = bio.fua && metadata_->changed_this_transaction(thin.metadata());
+    complete_overwrite(thin, bio);
+    return;
+  }
   const std::uint64_t first = bio.sector.value();
   const std::uint64_t from_origin =
       thin.origin_sectors() <= first ? 0 : std::min(bio.sectors, thin.origin_sectors() - first);

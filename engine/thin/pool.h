@@ -207,7 +207,8 @@ class Pool final : private PreCommitHook {
   void wait_for_shared_reads(NewMapping& mapping);
 
   // --- external_origin.cc
-  void read_unmapped(ThinDevice& thin, PoolCell& cell);
+  [[nodiscard]] static bool needs_block(const ThinDevice& thin, const io::MappedBio& bio) noexcept;
+  void serve_unmapped(ThinDevice& thin, PoolCell& cell);
   void fill_from_origin(NewMapping& mapping);
 
   // --- discard.cc

@@ -22,8 +22,8 @@ void Pool::process_cell(ThinDevice& thin, PoolCell& cell) {
   if (!found) {
     fail_cell(thin, cell, Errc::io_error);
   } else if (!found->has_value()) {
-    if (is_read) {
-      read_unmapped(thin, cell);
+    if (!needs_block(thin, bio)) {
+      serve_unmapped(thin, cell);
     } else {
       provision(thin, cell);
     }
@@ -42,8 +42,8 @@ void Pool::process_cell_read_only(ThinDevice& thin, PoolCell& cell) {
   if (!found) {
     fail_cell(thin, cell, Errc::io_error);
   } else if (!found->has_value()) {
-    if (is_read) {
-      read_unmapped(thin, cell);
+    if (!needs_block(thin, bio)) {
+      serve_unmapped(thin, cell);
     } else {
       refuse_cell(thin, cell);
     }

@@ -88,11 +88,12 @@ io::MapResult ThinDevice::map_claimed(io::MappedBio& bio, PoolCell& cell) {
   }
   const bool is_read = bio.op == BioOp::read;
   if (!found->has_value()) {
-    if (!is_read || origin() != nullptr) {
+    if (bio.op == BioOp::write || origin() != nullptr) {
       defer_cell(cell);
       return io::MapResult::submitted;
     }
-    std::memset(bio.data, 0, bio.size_bytes());
+    // Nothing reads as zeroes already.
+    if (is_read) std::memset(bio.data, 0, bio.size_bytes());
     pool_->release_cell(*this, cell);
     bio.end(Errc::ok);
     return io::MapResult::submitted;
@@ -212,6 +213,7 @@ io::TargetLimits ThinDevice::limits() const noexcept {
     mine.transfer_sectors_max = std::min(mine.transfer_sectors_max, lower.transfer_sectors_max);
     mine.logical_block_sectors = std::max(mine.logical_block_sectors, lower.logical_block_sectors);
   }
+  mine.write_zeroes = true;
   mine.io_min_sectors = pool_->block_sectors();
   mine.io_opt_sectors = pool_->block_sectors();
   if (pool_->features().discard != DiscardPolicy::ignore) {
