@@ -1,5 +1,6 @@
 // Mutual exclusion, wake-ups and misuse of the locks, under many seeds.
 #include <array>
+#include <atomic>
 
 #include "engine/fiber/atomic.h"
 #include "engine/fiber/condition.h"
@@ -131,10 +132,10 @@ TEST(SpinLock, AdmitsOneAndForgetsNobody) {
 }
 
 TEST(RwLock, AdmitsReadersTogetherAndWritersAlone) {
-  bool readers_met = false;
+  std::atomic<bool> readers_met{false};
   expect_clean([&](Execution& execution) {
     engine::RwLock lock{"rw"};
-    int readers = 0;
+    std::atomic<int> readers{0};   // readers are together
     bool writing = false;
     together(execution, 5, [&](int i) {
       for (int round = 0; round < 2; ++round) {
@@ -256,20 +257,22 @@ TEST(Condition, NotifyAllWakesAll) {
 
 TEST(Condition, AWakeUpThatIsLostIsADeadlock) {
   // Looking without the mutex: the flag may be set between the look and the wait.
-  const auto found = find_any([](Execution& execution) {
-    Mutex mutex{"m"};
-    engine::Condition changed{"changed"};
-    engine::Atomic<bool> flag{"flag"};
-    together(execution, 2, [&](int i) {
-      if (i == 0) {
-        flag.store(true);
-        changed.notify_one();
-      } else if (!flag.load()) {
-        const MutexLock lock{mutex};
-        changed.wait(mutex);
-      }
-    });
-  });
+  const auto found = find_any(
+      [](Execution& execution) {
+        Mutex mutex{"m"};
+        engine::Condition changed{"changed"};
+        engine::Atomic<bool> flag{"flag"};
+        together(execution, 2, [&](int i) {
+          if (i == 0) {
+            flag.store(true);
+            changed.notify_one();
+          } else if (!flag.load()) {
+            const MutexLock lock{mutex};
+            changed.wait(mutex);
+          }
+        });
+      },
+      300);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->kind, FindingKind::deadlock);
   EXPECT_NE(found->detail.find("waits for condition changed"), std::string::npos) << found->detail;
@@ -279,7 +282,7 @@ TEST(Condition, AWakeUpThatIsLostIsADeadlock) {
 TEST(Completion, OpensAfterTheLastSignal) {
   expect_clean([](Execution& execution) {
     Completion gate{"gate", 3};
-    int signals = 0;
+    std::atomic<int> signals{0};
     for (int i = 0; i < 3; ++i) {
       execution.spawn("signaller", [&] {
         ++signals;

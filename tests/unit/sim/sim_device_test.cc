@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/env/buffer.h"
+#include "engine/fiber/spin_lock.h"
 #include "sim/strategy_random.h"
 #include "sim/strategy_replay.h"
 
@@ -94,24 +95,31 @@ TEST(SimDevice, EndsOutOfOrder) {
   for_seeds(200, [&](Execution& execution) {
     SimDevice device{execution, "disk", {.sectors = 64}};
     struct Tagged : Request {
-      Tagged(int tag_value, std::vector<int>& list, engine::Completion& completion)
+      Tagged(int tag_value, engine::SpinLock& guard, std::vector<int>& list,
+             engine::Completion& completion)
           : Request{BioOp::write, static_cast<std::uint64_t>(tag_value) * 8, 8},
             tag{tag_value},
+            lock{guard},
             order{list},
             ended{completion} {}
       int tag;
-      std::vector<int>& order;
+      engine::SpinLock& lock;
+      std::vector<int>& order;   // guarded by lock
       engine::Completion& ended;
     };
+    engine::SpinLock lock{"order"};
     std::vector<int> order;
     engine::Completion ended{"ended", 3};
-    std::array<Tagged, 3> requests{Tagged{0, order, ended}, Tagged{1, order, ended},
-                                   Tagged{2, order, ended}};
+    std::array<Tagged, 3> requests{Tagged{0, lock, order, ended}, Tagged{1, lock, order, ended},
+                                   Tagged{2, lock, order, ended}};
     for (Tagged& request : requests) {
       request.bio.owner = &request;
       request.bio.end_io = [](Bio& bio) {
         auto& self = *static_cast<Tagged*>(bio.owner);
-        self.order.push_back(self.tag);
+        {
+          const engine::SpinGuard guard{self.lock};
+          self.order.push_back(self.tag);
+        }
         self.ended.signal();
       };
       device.submit(request.bio);
