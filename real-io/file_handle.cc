@@ -1,9 +1,11 @@
 #include "real-io/file_handle.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <thread>
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -58,6 +60,25 @@ std::uint32_t direct_alignment(int fd, Caching& caching) {
   return 512;
 }
 
+// Does `attempt` until it succeeds or fails for another reason than somebody's having the file. The
+// kernel lets go of a killed process's files a moment after the process is gone, when its rings
+// have wound up: a server that is restarted must not trip over its own remains.
+template <typename Attempt>
+int with_patience(Attempt&& attempt) {
+  using namespace std::chrono_literals;
+  const auto until = std::chrono::steady_clock::now() + 3s;
+  for (;;) {
+    const int result = attempt();
+    if (result >= 0 || (errno != EBUSY && errno != EWOULDBLOCK)) return result;
+    const int error = errno;
+    if (std::chrono::steady_clock::now() >= until) {
+      errno = error;
+      return result;
+    }
+    std::this_thread::sleep_for(10ms);
+  }
+}
+
 std::uint64_t queue_value(const struct stat& status, const char* name) {
   for (const char* const up : {"", "/.."}) {
     std::ifstream file{fmt::format("/sys/dev/block/{}:{}{}/queue/{}", major(status.st_rdev),
@@ -90,13 +111,13 @@ tl::expected<FileHandle, std::string> FileHandle::open(const std::string& path, 
   const int access = (mode == OpenMode::read_write ? O_RDWR : O_RDONLY) |
                      (S_ISBLK(status.st_mode) && mode == OpenMode::read_write ? O_EXCL : 0);
   Caching caching = Caching::direct;
-  FileHandle file{path, open_best(path, access, caching)};
+  FileHandle file{path, with_patience([&] { return open_best(path, access, caching); })};
   if (file.fd_ < 0) {
     const bool busy = errno == EBUSY;
     return tl::unexpected{failure(path, busy ? "in use" : "cannot open", errno)};
   }
   const int lock = mode == OpenMode::read_write ? LOCK_EX : LOCK_SH;
-  if (flock(file.fd_, lock | LOCK_NB) != 0)
+  if (with_patience([&] { return flock(file.fd_, lock | LOCK_NB); }) != 0)
     return tl::unexpected{errno == EWOULDBLOCK ? path + ": in use by another device or process"
                                                : failure(path, "cannot lock", errno)};
   Facts& facts = file.facts_;

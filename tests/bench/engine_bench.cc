@@ -32,6 +32,7 @@ struct Settings {
   double seconds = 2.0;
   int rounds = 3;
   double spin_us = 0;
+  std::string only;   // rows whose name holds it
 };
 
 class TwoFiles final : public engine::DeviceDirectory {
@@ -190,6 +191,7 @@ class Bench {
   enum class Prepare : std::uint8_t { mapped, unmapped, shared };
 
   void compare(const Load& load, Prepare prepare) {
+    if (std::string_view{load.name}.find(settings_.only) == std::string_view::npos) return;
     std::vector<std::pair<Measured, Measured>> rounds;
     const bool remake_each = load.once;
     if (!remake_each) {
@@ -287,6 +289,7 @@ int main(int argc, char** argv) {
   program.add_option("--seconds", settings.seconds, "a measurement");
   program.add_option("--rounds", settings.rounds, "of each, the median is shown");
   program.add_option("--spin-us", settings.spin_us, "the reactor looks for work before it sleeps");
+  program.add_option("--only", settings.only, "rows whose name holds this");
   CLI11_PARSE(program, argc, argv);
   bench::Bench{settings}.all();
 }
