@@ -32,7 +32,7 @@ class PoolView {
  public:
   explicit PoolView(Pool& pool) noexcept : pool_{pool} {}
 
-  // Any context; no scheduling points.
+  // Any context; the first two have no scheduling points.
   [[nodiscard]] PoolMode mode() const noexcept;
   [[nodiscard]] bool error_if_no_space() const noexcept;
   // The two below, and all that counts: exact when the pool is quiescent or its worker asks.
