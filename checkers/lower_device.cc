@@ -12,6 +12,10 @@ void LowerDevice::submitted(engine::BioOp op, engine::Sector sector, std::uint64
                  device_, engine::to_string(op), sectors, sector, quiet_);
   }
   const UnderWay mine{op, sector.value(), sector.value() + sectors};
+  if (op == engine::BioOp::discard) {
+    std::uint64_t& end = discarded_[mine.begin];
+    end = std::max(end, mine.end);
+  }
   for (const UnderWay& other : under_way_) {
     if (mine.begin >= other.end || other.begin >= mine.end) continue;
     const bool mine_discards = op == engine::BioOp::discard;
@@ -24,6 +28,14 @@ void LowerDevice::submitted(engine::BioOp op, engine::Sector sector, std::uint64
     break;
   }
   under_way_.push_back(mine);
+}
+
+bool LowerDevice::was_discarded(engine::Sector begin, std::uint64_t sectors) const {
+  std::uint64_t reached = begin.value();
+  for (const auto& [first, last] : discarded_) {
+    if (first <= reached) reached = std::max(reached, last);
+  }
+  return reached >= begin.value() + sectors;
 }
 
 void LowerDevice::completed(engine::BioOp op, engine::Sector sector, std::uint64_t sectors) {

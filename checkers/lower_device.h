@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ class LowerDevice {
   void submitted(engine::BioOp op, engine::Sector sector, std::uint64_t sectors,
                  Findings& findings);
   void completed(engine::BioOp op, engine::Sector sector, std::uint64_t sectors);
+  // Which sectors have been discarded from now on?
+  void watch_discards() { discarded_.clear(); }
+  [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const;
   // Until `quiet(nullptr)`: why nothing may be submitted.
   void quiet(const char* why) noexcept { quiet_ = why; }
   void power_cut() noexcept { under_way_.clear(); }
@@ -37,7 +41,8 @@ class LowerDevice {
     friend bool operator==(const UnderWay&, const UnderWay&) = default;
   };
   std::string device_;
-  std::vector<UnderWay> under_way_;   // reads, writes and discards
+  std::vector<UnderWay> under_way_;                    // reads, writes and discards
+  std::map<std::uint64_t, std::uint64_t> discarded_;   // ends by beginnings
   const char* quiet_ = nullptr;
 };
 

@@ -91,6 +91,12 @@ void PoolModeJudge::at_rest(std::string_view status, Findings& findings) {
                  "{} of {} data blocks are free, but the pool waits for space",
                  data->total - data->used, data->total);
   }
+  const std::string_view asked =
+      options_.error_if_no_space ? "error_if_no_space" : "queue_if_no_space";
+  if (mode == "rw" && words.size() > at + 5 && words[at + 5] != asked) {
+    findings.add("pool_mode", "no-space policy not restored", "'{}', though the table asks for {}",
+                 status, asked);
+  }
   if (!options_.metadata_may_fail && words.size() > at + 6 && words[at + 6] == "needs_check")
     findings.add("pool_mode", "needs_check without a fault", "'{}'", status);
 }

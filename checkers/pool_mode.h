@@ -2,7 +2,10 @@
 //   - fail is final; modes degrade by the order write < out of data space < out of metadata space <
 //     read-only < fail, and get better only where the table below says;
 //   - without any fault of the metadata device, no pool becomes read-only or fails: running out of
-//     data space least of all.
+//     data space least of all;
+//   - out of data space and nothing under way, there is no free block; with space, what happens
+//   when
+//     there is none is what the table asks for.
 //
 // Not covered: what requests do in each mode.
 #pragma once
@@ -18,6 +21,7 @@ class PoolModeJudge {
  public:
   struct Options {
     bool metadata_may_fail = false;   // faults are on, or the metadata device is tiny
+    bool error_if_no_space = false;   // what the table asks for
   };
   explicit PoolModeJudge(Options options) : options_{options} {}
 

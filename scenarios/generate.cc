@@ -57,11 +57,14 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t thin, std::uint32_t o
       const Extent extent = extent_of(menu, block, drawn);
       operation.sector = extent.sector;
       operation.sectors = extent.sectors;
+      if (moves_whole_blocks(verb) && flags % 4 == 2)   // from there to the end
+        operation.sectors = menu.blocks * menu.block_sectors - extent.sector;
       if (verb == Verb::write) operation.fua = flags % 8 == 1;
       break;
     }
     case Verb::create_snap:
       operation.origin = other;
+      operation.noflush = flags % 4 == 1;
       break;
     case Verb::bounce_thin:
       operation.noflush = flags % 2 == 1;

@@ -1,5 +1,6 @@
 #include "scenarios/lab.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -19,12 +20,11 @@ using engine::io::SuspendKind;
 
 constexpr const char* kPool = "pool";
 
+// With small nodes goes a cache in which not even these all fit.
+constexpr std::size_t kSmallCacheBlocks = 12;
+
 std::string thin_name(std::uint32_t id) {
   return fmt::format("thin{}", id);
-}
-
-SuspendKind suspend_kind(bool noflush) {
-  return noflush ? SuspendKind::noflush : SuspendKind::flush;
 }
 
 engine::thin::PoolOptions pool_options(const SystemSpec& spec) {
@@ -32,6 +32,7 @@ engine::thin::PoolOptions pool_options(const SystemSpec& spec) {
   options.commit_interval = std::chrono::milliseconds{spec.commit_interval_ms};
   options.no_space_timeout = std::chrono::milliseconds{spec.no_space_timeout_ms};
   options.metadata_fan_out = spec.fan_out;
+  if (spec.fan_out != 0) options.metadata_cache_blocks = kSmallCacheBlocks;
   if (spec.cells != 0) {
     options.caller_cells_max = spec.cells;
     options.mappings_max = spec.cells;
@@ -47,6 +48,32 @@ bool metadata_may_fail(const FaultSpec& faults) {
          faults.data_write_errors != 0;
 }
 
+// A suspend that waits for no bio ends in less, or it waits for something after all.
+constexpr engine::Nanos kNoflushMax = std::chrono::seconds{10};
+
+// Of each data block.
+std::vector<std::uint32_t> references(const engine::thin::PoolView& view) {
+  std::vector<std::uint32_t> counts;
+  const std::uint64_t blocks = view.data_blocks().value_or(0);
+  for (std::uint64_t block = 0; block < blocks; ++block)
+    counts.push_back(view.data_ref_count(engine::DataBlock{block}).value_or(0));
+  return counts;
+}
+
+// Counts an action that may wait for bios.
+class Patient {
+ public:
+  Patient(std::atomic<std::uint64_t>& begun, std::atomic<std::uint64_t>& ended) : ended_{ended} {
+    ++begun;
+  }
+  ~Patient() { ++ended_; }
+  Patient(const Patient&) = delete;
+  Patient& operator=(const Patient&) = delete;
+
+ private:
+  std::atomic<std::uint64_t>& ended_;
+};
+
 // A device this small may run full in the middle of a commit, which is a failure like any other.
 constexpr std::uint64_t kRoomyMetadataBlocks = 64;
 
@@ -54,7 +81,8 @@ constexpr std::uint64_t kRoomyMetadataBlocks = 64;
 
 checkers::PoolModeJudge::Options mode_options(const Workload& workload) {
   return {.metadata_may_fail = metadata_may_fail(workload.faults) ||
-                               workload.system.metadata_blocks < kRoomyMetadataBlocks};
+                               workload.system.metadata_blocks < kRoomyMetadataBlocks,
+          .error_if_no_space = workload.system.error_if_no_space};
 }
 
 Lab::Lab(World& world, const Workload& workload)
@@ -64,7 +92,9 @@ Lab::Lab(World& world, const Workload& workload)
                .may_roll_back = metadata_may_fail(workload.faults)}},
       mode_judge_{mode_options(workload)},
       data_blocks_{workload.system.data_blocks},
-      metadata_blocks_{workload.system.metadata_blocks} {}
+      metadata_blocks_{workload.system.metadata_blocks},
+      calm_{workload.faults == FaultSpec{} &&
+            workload.system.metadata_blocks >= kRoomyMetadataBlocks} {}
 
 Lab::~Lab() = default;
 
@@ -83,6 +113,8 @@ void Lab::run() {
     world_.faults_end();
   }
   read_back_all();
+  judge_mode();
+  discard_all();
   judge_mode();
   shut_down();
   const FaultSpec& faults = workload_.faults;
@@ -231,7 +263,10 @@ void Lab::perform(const Operation& operation) {
 
 void Lab::request(const Operation& operation) {
   const std::uint32_t id = operation.thin;
+  // Before and after: a device that is found may be one that has no table yet.
+  bool excused = !calm_ || thins_[id].activating;
   engine::Result<engine::io::DeviceRef> opened = system_->open(thin_name(id));
+  excused |= thins_[id].activating;
   if (!opened || !oracle_.knows(id)) return;
   engine::BlockDevice& device = opened->device();
   const std::uint64_t size = oracle_.size(id);
@@ -251,15 +286,17 @@ void Lab::request(const Operation& operation) {
       checkers::fill_stamped(buffer.bytes(), told.write_id, operation.sector);
       bio.op = engine::BioOp::write;
       bio.data = buffer.data();
-      const bool ok = engine::submit_and_wait(device, bio).has_value();
-      oracle_.end_write(told, ok, operation.fua);
+      const auto ended = engine::submit_and_wait(device, bio);
+      oracle_.end_write(told, ended.has_value(), operation.fua);
+      judge_end(operation, ended, excused);
       break;
     }
     case Verb::write_zeroes: {
       const auto told = oracle_.begin_zero(id, operation.sector, operation.sectors);
       bio.op = engine::BioOp::write_zeroes;
-      const bool ok = engine::submit_and_wait(device, bio).has_value();
-      oracle_.end_zero(told, ok, operation.fua);
+      const auto ended = engine::submit_and_wait(device, bio);
+      oracle_.end_zero(told, ended.has_value(), operation.fua);
+      judge_end(operation, ended, excused);
       break;
     }
     case Verb::read: {
@@ -267,26 +304,41 @@ void Lab::request(const Operation& operation) {
       const auto told = oracle_.begin_read(id, operation.sector, operation.sectors);
       bio.op = engine::BioOp::read;
       bio.data = buffer.data();
-      const bool ok = engine::submit_and_wait(device, bio).has_value();
-      oracle_.end_read(told, ok, buffer.bytes(), findings);
+      const auto ended = engine::submit_and_wait(device, bio);
+      oracle_.end_read(told, ended.has_value(), buffer.bytes(), findings);
+      judge_end(operation, ended, excused);
       break;
     }
     case Verb::discard: {
       const auto told = oracle_.begin_discard(id, operation.sector, operation.sectors);
       bio.op = engine::BioOp::discard;
-      static_cast<void>(engine::submit_and_wait(device, bio));
+      const auto ended = engine::submit_and_wait(device, bio);
       oracle_.end_discard(told);
+      judge_end(operation, ended, excused);
       break;
     }
     default: {
       const auto told = oracle_.begin_flush(id);
       bio = engine::Bio{};
       bio.op = engine::BioOp::flush;
-      oracle_.end_flush(told, engine::submit_and_wait(device, bio).has_value());
+      const auto ended = engine::submit_and_wait(device, bio);
+      oracle_.end_flush(told, ended.has_value());
+      judge_end(operation, ended, excused);
       break;
     }
   }
   tell(findings);
+}
+
+void Lab::judge_end(const Operation& operation, const engine::Result<void>& ended, bool excused) {
+  if (ended || excused) return;
+  const Errc code = ended.error().code;
+  const bool writes = operation.verb == Verb::write || operation.verb == Verb::write_zeroes;
+  if (writes && code == Errc::no_data_space) return;
+  const bool optional = operation.verb == Verb::discard || operation.verb == Verb::write_zeroes;
+  if (optional && code == Errc::not_supported) return;
+  tell("error without a fault",
+       fmt::format("{} ended with {}", to_string(operation), engine::to_string(code)));
 }
 
 engine::Result<void> Lab::message(const std::string& text) {
@@ -341,7 +393,11 @@ void Lab::create_snap(const Operation& operation) {
   if (origin.exists == Exists::no || snapshot.exists != Exists::no) return;
   const std::string name = thin_name(operation.origin);
   const bool active = system_->info(name).has_value();
-  if (active) static_cast<void>(system_->suspend(name, SuspendKind::flush));
+  const bool quiet = active && !operation.noflush;
+  if (quiet) {
+    const Patient patient{patient_begun_, patient_ended_};
+    static_cast<void>(system_->suspend(name, SuspendKind::flush));
+  }
   const checkers::Moment begun = oracle_.now();
   const auto told = message(fmt::format("create_snap {} {}", operation.thin, operation.origin));
   snapshot.exists = known_after(told, Exists::yes);
@@ -349,7 +405,7 @@ void Lab::create_snap(const Operation& operation) {
     snapshot.blocks = origin.blocks;
     oracle_.snapshot(operation.thin, operation.origin, begun);
   }
-  if (active) static_cast<void>(system_->resume(name));
+  if (quiet) static_cast<void>(system_->resume(name));
   activate(operation.thin);
 }
 
@@ -373,18 +429,40 @@ void Lab::activate(std::uint32_t id) {
   const Thin& thin = thins_[id];
   if (thin.exists == Exists::no) return;
   const std::uint64_t sectors = thin.blocks * workload_.system.block_sectors;
+  thins_[id].activating = true;
   static_cast<void>(system_->create_with_table(thin_name(id),
                                                fmt::format("0 {} thin {} {}", sectors, kPool, id)));
+  thins_[id].activating = false;
 }
 
 void Lab::deactivate(std::uint32_t id) {
+  const Patient patient{patient_begun_, patient_ended_};
   static_cast<void>(system_->remove(thin_name(id)));
 }
 
 void Lab::bounce(const std::string& device, bool noflush) {
-  const bool quiet = system_->suspend(device, suspend_kind(noflush)).has_value() && device == kPool;
-  if (quiet) linger();
+  bool quiet = false;
+  if (noflush) {
+    quiet = suspend_noflush(device);
+  } else {
+    const Patient patient{patient_begun_, patient_ended_};
+    quiet = system_->suspend(device, SuspendKind::flush).has_value();
+  }
+  if (quiet && device == kPool) linger();
   static_cast<void>(system_->resume(device));
+}
+
+bool Lab::suspend_noflush(const std::string& device) {
+  const std::uint64_t begun = patient_begun_;
+  const bool alone = patient_ended_ == begun;
+  const engine::Nanos before = engine::current_executor().now();
+  const bool done = system_->suspend(device, SuspendKind::noflush).has_value();
+  const engine::Nanos took = engine::current_executor().now() - before;
+  if (alone && patient_begun_ == begun && took > kNoflushMax) {
+    tell("a no-flush suspend waits",
+         fmt::format("suspending {} took {} ms", device, took / std::chrono::milliseconds{1}));
+  }
+  return done;
 }
 
 // The pool is suspended: for a moment, anything that reaches the data device now has no right to.
@@ -444,11 +522,46 @@ void Lab::judge_mode() {
   if (!status) return;
   checkers::Findings findings;
   mode_judge_.at_rest(*status, findings);
+  needs_check_ = status->find("needs_check") != std::string::npos;
   if (engine::thin::Pool* const pool = targets_->pools().find(kPool)) {
     for (const std::string& leak : engine::thin::PoolView{*pool}.leaks())
       findings.add("lab", "leak in the pool", "nothing is under way, but {}", leak);
   }
   tell(findings);
+}
+
+// Nothing else is under way, so what the counts say before and after is exact.
+void Lab::discard_all() {
+  const SystemSpec& spec = workload_.system;
+  if (spec.ignore_discard || spec.no_discard_passdown) return;
+  engine::thin::Pool* const pool = targets_->pools().find(kPool);
+  if (pool == nullptr) return;
+  const engine::thin::PoolView view{*pool};
+  std::vector<std::uint32_t> counts = references(view);
+  for (std::uint32_t id = 0; id < kThinIds; ++id) {
+    if (!engine::thin::changes_metadata(view.mode())) return;
+    if (thins_[id].exists == Exists::yes && oracle_.knows(id) && system_->info(thin_name(id)))
+      discard_whole(id, view, counts);
+  }
+}
+
+void Lab::discard_whole(std::uint32_t id, const engine::thin::PoolView& view,
+                        std::vector<std::uint32_t>& counts) {
+  world_.watch_discards();
+  request(Operation{.verb = Verb::discard, .thin = id, .sectors = oracle_.size(id)});
+  const std::vector<std::uint32_t> before = std::exchange(counts, references(view));
+  if (!engine::thin::changes_metadata(view.mode())) return;
+  for (std::uint64_t block = 0; block < std::min(before.size(), counts.size()); ++block) {
+    if (before[block] == 0 || counts[block] != 0) continue;
+    const std::uint64_t sectors = workload_.system.block_sectors;
+    if (world_.was_discarded(engine::Sector{block * sectors}, sectors)) continue;
+    world_.report(checkers::Finding{
+        "lower_device", "freed and not discarded",
+        fmt::format("data block {} lost its last reference when thin {} was discarded, and the "
+                    "data device was not told",
+                    block, id)});
+    return;
+  }
 }
 
 // Block by block; an error is no finding here (pools fail), wrong data is.
@@ -473,6 +586,10 @@ void Lab::check_image(bool after_cut) {
   const checkers::image::ThinReport report = checkers::image::check_thin(
       *image, {.data_device_blocks = workload_.system.data_device_blocks});
   checkers::Findings findings;
+  if (needs_check_ && report.readable && (report.superblock.flags & 1U) == 0) {
+    findings.add("lab", "needs_check is not on disk",
+                 "the pool said so, and its superblock does not");
+  }
   checkers::image::add_findings(
       report, after_cut ? checkers::image::Expect::after_cut : checkers::image::Expect::exact,
       findings);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "checkers/pool_mode.h"
 #include "engine/dm/system.h"
 #include "engine/fiber/mutex.h"
+#include "engine/thin/pool_view.h"
 #include "engine/thin/targets.h"
 #include "scenarios/workload.h"
 #include "scenarios/world.h"
@@ -46,6 +48,7 @@ class Lab {
     engine::Mutex control{"lab.thin"};
     Exists exists = Exists::no;
     std::uint64_t blocks = 0;
+    std::atomic<bool> activating{false};   // its device is there, and may not have its table
   };
 
   void boot();
@@ -58,6 +61,9 @@ class Lab {
 
   // Requests.
   void request(const Operation& operation);
+  // Without faults (`excused`: or with another good reason), only a write that finds no space may
+  // fail.
+  void judge_end(const Operation& operation, const engine::Result<void>& ended, bool excused);
   void read_back(std::uint32_t id);
   // Control actions.
   void create_thin(const Operation& operation);
@@ -66,6 +72,8 @@ class Lab {
   void activate(std::uint32_t id);
   void deactivate(std::uint32_t id);
   void bounce(const std::string& device, bool noflush);
+  // Suspends `device` so that it waits for no bio, which must not take long.
+  bool suspend_noflush(const std::string& device);
   void linger();
   void reload_pool(bool noflush);
   void grow_data();
@@ -79,6 +87,10 @@ class Lab {
 
   // What is left.
   void read_back_all();
+  // Discards everything: what nobody refers to any more must be discarded below, too.
+  void discard_all();
+  void discard_whole(std::uint32_t id, const engine::thin::PoolView& view,
+                     std::vector<std::uint32_t>& counts);
   void judge_mode();
   void check_image(bool after_cut);
   void tell(const checkers::Findings& findings);
@@ -97,6 +109,11 @@ class Lab {
   std::uint64_t metadata_blocks_ = 0;   // guarded by pool_control_
   std::uint64_t transaction_ = 0;       // guarded by pool_control_
   bool certain_ = true;                 // no power cut yet
+  const bool calm_;                     // nothing is made to fail
+  bool needs_check_ = false;            // the last status said so
+  // Actions that wait for bios, as long as those wait for space.
+  std::atomic<std::uint64_t> patient_begun_{0};
+  std::atomic<std::uint64_t> patient_ended_{0};
 };
 
 }   // namespace scenarios

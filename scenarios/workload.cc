@@ -63,7 +63,8 @@ std::string to_string(const Operation& operation) {
       if (operation.fua) text += " fua";
       break;
     case Verb::create_snap:
-      fmt::format_to(out, " thin={} origin={}", operation.thin, operation.origin);
+      fmt::format_to(out, " thin={} origin={}{}", operation.thin, operation.origin,
+                     operation.noflush ? " noflush" : "");
       break;
     case Verb::flush:
     case Verb::create_thin:

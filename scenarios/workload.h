@@ -22,7 +22,8 @@ enum class Verb : std::uint8_t {
   flush,
   // Messages to the pool, and the table actions that go with them.
   create_thin,       // message, then activate
-  create_snap,       // suspend the origin where active, message, resume, activate the snapshot
+  create_snap,       // suspend the origin where active, message, resume, activate the snapshot;
+                     // with noflush the origin is left to the pool
   delete_thin,       // deactivate, then message
   activate,          // a thin known to the pool
   deactivate,        // its device is removed; the thin stays in the pool
@@ -46,7 +47,7 @@ struct Operation {
   std::uint64_t sector = 0;    // requests
   std::uint64_t sectors = 0;   // requests; sleep: milliseconds
   bool fua = false;            // write, write_zeroes
-  bool noflush = false;        // bounce_*, reload_pool
+  bool noflush = false;        // bounce_*, reload_pool, create_snap
   friend bool operator==(const Operation&, const Operation&) = default;
 };
 

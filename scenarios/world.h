@@ -44,6 +44,15 @@ class World {
   // Until called with null: why no I/O may reach the data device. For judges.
   virtual void expect_quiet(const char* why) { static_cast<void>(why); }
 
+  // From now on it is noted what of the data device is discarded. For judges.
+  virtual void watch_discards() {}
+  // Has all of the range been discarded since? Where the world cannot tell: yes.
+  [[nodiscard]] virtual bool was_discarded(engine::Sector begin, std::uint64_t sectors) const {
+    static_cast<void>(begin);
+    static_cast<void>(sectors);
+    return true;
+  }
+
   // What the metadata device holds now; the engine must not be running.
   [[nodiscard]] virtual std::unique_ptr<checkers::image::BlockSource> metadata_image() = 0;
 

@@ -21,6 +21,11 @@ constexpr std::uint32_t kPowerCut = 1U << 7;
 constexpr std::uint32_t kIoErrors = 1U << 8;
 constexpr std::uint32_t kSwarmBits = 9;
 
+// Trees of several levels come of many blocks and small nodes, which one workload in so many has.
+constexpr std::uint32_t kDeepOneIn = 6;
+constexpr std::uint64_t kDeepBlocks = 14;
+constexpr std::uint32_t kSmallFanOut = 6;
+
 Weights weights_of(std::uint32_t swarm) {
   Weights weights{{30, Verb::write}, {14, Verb::read}, {8, Verb::flush}, {2, Verb::write_zeroes}};
   const auto add = [&](std::uint32_t bit, Weights more) {
@@ -57,7 +62,7 @@ SystemSpec system_of(std::uint32_t swarm, std::uint32_t sizes, std::uint32_t opt
   system.error_if_no_space = one_in(2, 4);
   system.skip_block_zeroing = one_in(6, 8);
   system.ignore_discard = one_in(15, 12);
-  system.fan_out = one_in(2, 16) ? 6 : 0;
+  system.fan_out = one_in(2, 16) ? kSmallFanOut : 0;
   system.cells = one_in(3, 20) ? 2 : 0;
   system.discard_reads = static_cast<DiscardReads>((options >> 24) % 3);
   if (one_in(4, 26)) system.commit_interval_ms = 0;
@@ -91,6 +96,20 @@ FaultSpec faults_of(std::uint32_t swarm, std::uint32_t options) {
   return faults;
 }
 
+void make_deep(Workload& workload) {
+  SystemSpec& system = workload.system;
+  system.fan_out = kSmallFanOut;
+  system.metadata_blocks = 96;
+  system.data_blocks = kDeepBlocks + 2 * system.data_blocks;
+  system.data_device_blocks += kDeepBlocks + system.data_device_blocks;
+  for (ThinSpec& thin : system.thins)
+    thin.blocks = kDeepBlocks;
+  for (std::uint64_t block = 0; block < kDeepBlocks; ++block) {
+    workload.setup.push_back(
+        {.verb = Verb::write, .sector = block * system.block_sectors, .sectors = 1});
+  }
+}
+
 }   // namespace
 
 rc::Gen<Workload> general() {
@@ -99,17 +118,19 @@ rc::Gen<Workload> general() {
         rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::uint32_t>(0, most)));
   };
   auto configuration =
-      rc::gen::tuple(draw(1U << kSwarmBits), draw(1U << 30), draw(1U << 30), draw(2));
+      rc::gen::tuple(draw(1U << kSwarmBits), draw(1U << 30), draw(1U << 30), draw(2 * kDeepOneIn));
   return rc::gen::mapcat(std::move(configuration), [](const auto& drawn) {
-    auto [swarm, sizes, options, calm] = drawn;
-    if (calm == 0) swarm &= ~(kPowerCut | kIoErrors);   // half of all runs without any fault
+    auto [swarm, sizes, options, kind] = drawn;
+    const bool deep = kind / 2 == 0;
+    if (kind % 2 == 0) swarm &= ~(kPowerCut | kIoErrors);   // half of all runs without any fault
     Workload base;
     base.scenario = "thin-general";
     base.system = system_of(swarm, sizes, options);
     base.faults = faults_of(swarm, options >> 3);
+    if (deep) make_deep(base);
     Menu menu{.verbs = weights_of(swarm),
               .thins = static_cast<std::uint32_t>(base.system.thins.size()) + 1,
-              .blocks = 4,
+              .blocks = deep ? kDeepBlocks : 4,
               .block_sectors = base.system.block_sectors};
     if ((swarm & kSnapshots) != 0) ++menu.thins;
     return rc::gen::map(actors(menu, 2, 4, 7), [base](std::vector<Actor> made) {

@@ -39,6 +39,10 @@ class TankWorld final : public scenarios::World,
   void reboot() override;
   [[nodiscard]] std::unique_ptr<checkers::image::BlockSource> metadata_image() override;
   void report(const checkers::Finding& finding) override;
+  void watch_discards() override { lower_device_.watch_discards(); }
+  [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const override {
+    return lower_device_.was_discarded(begin, sectors);
+  }
   void expect_quiet(const char* why) override { lower_device_.quiet(why); }
 
  private:
