@@ -85,6 +85,19 @@ void DataOracle::snapshot(std::uint32_t snapshot, std::uint32_t origin, Moment b
   devices_.insert_or_assign(snapshot, std::move(copy));
 }
 
+// It looks at the past as a read does, so it keeps the past as a read does.
+Moment DataOracle::begin_snapshot() {
+  const std::lock_guard lock{mutex_};
+  reads_under_way_.insert(++clock_);
+  return clock_;
+}
+
+void DataOracle::end_snapshot(Moment begun) {
+  const std::lock_guard lock{mutex_};
+  const auto found = reads_under_way_.find(begun);
+  if (found != reads_under_way_.end()) reads_under_way_.erase(found);
+}
+
 Moment DataOracle::now() {
   const std::lock_guard lock{mutex_};
   return ++clock_;

@@ -46,8 +46,12 @@ class DataOracle {
   void create(std::uint32_t device, std::uint64_t sectors);
   void remove(std::uint32_t device);
   [[nodiscard]] bool knows(std::uint32_t device) const;
-  // A snapshot that began at `begun` has been taken: `snapshot` holds what `origin` held meanwhile.
+  // A snapshot is about to be asked for; what origins hold from now on is remembered until
+  // end_snapshot().
+  [[nodiscard]] Moment begin_snapshot();
+  // It was taken, or may have been: `snapshot` holds what `origin` held at some moment since.
   void snapshot(std::uint32_t snapshot, std::uint32_t origin, Moment begun);
+  void end_snapshot(Moment begun);
 
   // --- Requests: a begin before submission, an end when it has ended. ---
   struct Request {

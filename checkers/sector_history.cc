@@ -110,7 +110,10 @@ SectorHistory SectorHistory::snapshot(Moment begun, Moment now) const {
     const bool gone = candidate.superseded <= begun;
     if (gone && candidate.superseded_for_good) continue;
     Candidate mine = candidate;
-    if (!gone) mine.superseded = kNever;
+    if (!gone) {
+      mine.superseded = kNever;
+      mine.superseded_for_good = false;
+    }
     if (mine.ended == kNever) {   // under way on the origin: caught or not, but over for us
       mine.ended = now;
       mine.certain = false;

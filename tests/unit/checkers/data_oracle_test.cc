@@ -147,7 +147,7 @@ TEST_F(DataOracleTest, ADiscardAndAPowerCutMayLeaveAnything) {
 
 TEST_F(DataOracleTest, ASnapshotHoldsWhatTheOriginHeldThen) {
   const std::uint64_t then = write(3);
-  oracle_.snapshot(1, 0, oracle_.now());
+  oracle_.snapshot(1, 0, oracle_.begin_snapshot());
   const std::uint64_t later = write(3);
   EXPECT_TRUE(read(3, then, 1));
   EXPECT_FALSE(read(3, later, 1));
@@ -156,12 +156,22 @@ TEST_F(DataOracleTest, ASnapshotHoldsWhatTheOriginHeldThen) {
 
 TEST_F(DataOracleTest, ASnapshotTakenDuringAWriteHoldsEither) {
   const std::uint64_t old = write(3);
-  const Moment begun = oracle_.now();
+  const Moment begun = oracle_.begin_snapshot();
   const DataOracle::Request running = oracle_.begin_write(0, 3, 1);
   oracle_.end_write(running, true, false);
   oracle_.snapshot(1, 0, begun);
   EXPECT_TRUE(read(3, old, 1));
   EXPECT_FALSE(read(3, running.write_id, 1));   // but not both, one after the other
+}
+
+TEST_F(DataOracleTest, ASnapshotMayMissADurableWriteThatEndedDuringIt) {
+  const std::uint64_t old = write(3, true, true);
+  const Moment begun = oracle_.begin_snapshot();
+  write(3, true, true);
+  oracle_.snapshot(1, 0, begun);
+  oracle_.end_snapshot(begun);
+  EXPECT_TRUE(read(3, old, 1));
+  EXPECT_FALSE(read(3, old, 0));
 }
 
 TEST_F(DataOracleTest, ATornSectorIsNeverPermitted) {
