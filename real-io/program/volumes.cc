@@ -41,6 +41,13 @@ Volumes::Outcome outcome(std::string_view what, const engine::Result<T>& result)
   return std::string{};
 }
 
+// A failure to parse names a line of the table; one to resume names whatever the target counts.
+std::string table_trouble(std::string_view table, const engine::Error& error) {
+  const auto lines = static_cast<std::uint64_t>(std::count(table.begin(), table.end(), '\n')) + 1;
+  if (error.where < lines) return engine::dm::describe_table_error(table, error);
+  return fmt::format("{} ({}): {}", error.what, error.where, to_string(error.code));
+}
+
 }   // namespace
 
 // Keeps the mapped device open while it is offered, or a client is connected to it.
@@ -82,8 +89,8 @@ Volumes::Outcome Volumes::open_pool(const ServeOptions& options, const real_io::
       fmt::format("0 {} thin-pool metadata data {} {} {}{}", blocks * block_sectors, block_sectors,
                   options.low_water_blocks, options.features.size(), features);
   if (const auto made = system_->create_with_table(kPool, table); !made)
-    return Trouble{fmt::format("{}: {}", options.metadata,
-                               engine::dm::describe_table_error(table, made.error()))};
+    return Trouble{fmt::format("pool on {} and {}: {}", options.metadata, options.data,
+                               table_trouble(table, made.error()))};
   watch_events();
   for (const std::string& message : options.messages) {
     const auto sent = system_->message(kPool, engine::Sector{0}, message);
@@ -98,8 +105,7 @@ Volumes::Outcome Volumes::open_pool(const ServeOptions& options, const real_io::
     const std::string line =
         fmt::format("0 {} thin {} {}", thin.size_bytes / engine::kSectorSize, kPool, thin.id);
     if (const auto active = system_->create_with_table(thin.name, line); !active)
-      return Trouble{fmt::format("thin {}: {}", thin.id,
-                                 engine::dm::describe_table_error(line, active.error()))};
+      return Trouble{fmt::format("thin {}: {}", thin.id, table_trouble(line, active.error()))};
     if (auto offered = export_device(thin.name, thin.name); !offered) return offered;
   }
   return std::string{};
@@ -158,8 +164,7 @@ Volumes::Outcome Volumes::load(std::string_view name, std::string_view table) {
   std::replace(text.begin(), text.end(), ';', '\n');
   const auto loaded = system_->load(name, text);
   if (loaded) return std::string{};
-  return Trouble{
-      fmt::format("{}: {}", name, engine::dm::describe_table_error(text, loaded.error()))};
+  return Trouble{fmt::format("{}: {}", name, table_trouble(text, loaded.error()))};
 }
 
 Volumes::Outcome Volumes::pool_message(std::string_view text) {
