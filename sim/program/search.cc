@@ -11,6 +11,7 @@
 
 #include "scenarios/scenario.h"
 #include "scenarios/workload_text.h"
+#include "sim/process.h"
 #include "sim/program/commands.h"
 #include "sim/program/finding_folder.h"
 #include "sim/program/reproducer.h"
@@ -120,6 +121,7 @@ int search(const SearchOptions& options) {
     fmt::print(stderr, "wavetank: {}\n", error);
     return 2;
   }
+  sim::keep_freed_memory();   // before the workers are forked
   Source& source = *opened;
   sim::Execution execution;
   const bool live = !options.quiet && !options.json && isatty(STDERR_FILENO) != 0;
