@@ -4,11 +4,14 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <fmt/format.h>
 
 namespace program {
 namespace {
@@ -64,8 +67,16 @@ ChildResult run_in_child(const std::function<std::string()>& body, double second
   while (waitpid(child, &status, 0) < 0 && errno == EINTR)
     continue;
   if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
+  if (WIFEXITED(status)) result.exit_status = WEXITSTATUS(status);
   result.ended = !result.timed_out && WIFEXITED(status) && WEXITSTATUS(status) == 0;
   return result;
+}
+
+std::string death_of(const ChildResult& result) {
+  if (result.timed_out) return "hang";
+  if (result.signal != 0) return strsignal(result.signal);
+  if (result.exit_status != 0) return fmt::format("exit {}", result.exit_status);
+  return {};
 }
 
 }   // namespace program

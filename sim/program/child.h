@@ -14,6 +14,9 @@ struct ChildResult {
   bool timed_out = false;   // it was killed because it took too long
 };
 
+// What killed the process, in a word or two; empty when it ended well.
+[[nodiscard]] std::string death_of(const ChildResult& result);
+
 // Forks, runs `body`, and hands back what it returned. Only for single-threaded programs.
 [[nodiscard]] ChildResult run_in_child(const std::function<std::string()>& body,
                                        double seconds_max);

@@ -1,8 +1,5 @@
 #include "sim/program/reproducer.h"
 
-#include <csignal>
-#include <cstring>
-
 #include <fmt/format.h>
 
 #include "scenarios/workload_text.h"
@@ -35,10 +32,10 @@ traces::Trace crash_trace(const Reproducer& reproducer, const ChildResult& child
   trace.schedule = reproducer.schedule.to_text();
   trace.failed = true;
   trace.defect.kind = "crash";
-  trace.defect.place = child.timed_out ? "hang" : strsignal(child.signal);
-  trace.defect.message = child.timed_out
-                             ? "one schedule did not end and reached no scheduling point"
-                             : fmt::format("the engine died: {}", strsignal(child.signal));
+  trace.defect.place = death_of(child);
+  trace.defect.message =
+      child.timed_out ? "one schedule did not end and reached no scheduling point"
+                      : fmt::format("the process that ran the engine died: {}", death_of(child));
   return trace;
 }
 
@@ -63,7 +60,7 @@ std::optional<traces::Trace> record(const Reproducer& reproducer) {
         return traces::write_trace(recorded(execution, reproducer));
       },
       kSecondsForOne);
-  if (child.signal != 0 || child.timed_out) return crash_trace(reproducer, child);
+  if (!death_of(child).empty()) return crash_trace(reproducer, child);
   auto trace = traces::read_trace(child.bytes);
   if (!trace || !trace->failed) return std::nullopt;
   return *trace;
@@ -84,9 +81,9 @@ std::optional<Reproducer> reproduce(const scenarios::Workload& workload, std::ui
                            outcome.schedule.to_text());
       },
       kSecondsForOne);
-  if (child.signal != 0 || child.timed_out) {
+  if (const std::string death = death_of(child); !death.empty()) {
     found.crashes = true;
-    found.signature = fmt::format("crash {}", child.timed_out ? "hang" : strsignal(child.signal));
+    found.signature = "crash " + death;
     return found;
   }
   const std::size_t first = child.bytes.find('\n');

@@ -81,7 +81,7 @@ class Shrinker {
     tried.workload = candidate;
     const ChildResult child = run_in_child([&] { return search_here(candidate); }, 20);
     if (best_.crashes) {
-      if (child.signal == 0 && !child.timed_out) return std::nullopt;
+      if (death_of(child).empty()) return std::nullopt;
       // Which of the seeds it was is found by running each alone.
       for (std::uint64_t i = 0; i < limits_.seeds_per_candidate; ++i) {
         const auto again = reproduce(candidate, best_.seed + i, best_.strategy, best_.mutant);
