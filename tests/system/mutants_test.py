@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Every mutant applies, builds and, where it is quick to find, is found; the unmutated engine is not.
+"""Every mutant applies, builds and, where it is quick to find, is found.
 
-A mutant is searched for by its aimed scenario within SCHEDULES schedules. Those in SLOW are only
-built: what they take is in docs/testing.md. Prints a table; fails when a patch does not apply or
-build, or when a mutant outside of SLOW is not found.
+A mutant is searched for by its aimed scenario. The test fails when a patch does not apply or build,
+when a QUICK one is not found, and when another is not found in ENOUGH schedules: on a busy machine
+the time for one may not do. Prints a table; docs/testing.md has what longer searches took.
 """
 import json
 import os
@@ -20,7 +20,8 @@ PATCHES = SOURCE / "scenarios" / "mutants"
 SCHEDULES = 20000
 SECONDS = 15    # of search, for one mutant
 BUDGET = 165    # of this test; what is left over is built and searched by `wavetank` when asked
-SLOW = {}       # id: why
+ENOUGH = 10000
+QUICK = ("S3", "S5", "004-a", "B027", "C-ended-twice")
 
 
 def header(patch):
@@ -79,6 +80,11 @@ def search(program, scenario, scratch):
     return json.loads(done.stdout)
 
 
+# Those that must be found come first, while there is time.
+def in_order(patch):
+    return (not patch.stem.startswith(QUICK), patch.stem)
+
+
 def judge(patch, fields, scratch, until):
     wrong = well_formed(patch, fields)
     if wrong:
@@ -92,9 +98,9 @@ def judge(patch, fields, scratch, until):
     if report["findings"]:
         first = report["findings"][0]
         return "found", f"{first['schedule']:>6} schedules  {first['signature']}"
-    slow = SLOW.get(fields["Id"])
     why = f"not in {report['schedules']} schedules"
-    return ("slow", f"{why}: {slow}") if slow else ("FAIL", why)
+    sure = fields["Id"] in QUICK or report["schedules"] >= ENOUGH
+    return ("FAIL" if sure else "open", why)
 
 
 def main():
@@ -104,7 +110,7 @@ def main():
     until = time.monotonic() + BUDGET
     failed = 0
     with tempfile.TemporaryDirectory() as scratch:
-        for patch in sorted(PATCHES.glob("*.patch")):
+        for patch in sorted(PATCHES.glob("*.patch"), key=in_order):
             fields = header(patch)
             verdict, text = judge(patch, fields, scratch, until)
             failed += verdict == "FAIL"
