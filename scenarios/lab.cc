@@ -333,7 +333,8 @@ void Lab::request(const Operation& operation) {
 }
 
 void Lab::judge_end(const Operation& operation, const engine::Result<void>& ended, bool excused) {
-  if (ended || excused) return;
+  // An activation that failed leaves a device without a table while somebody has it open.
+  if (ended || excused || !is_active(operation.thin)) return;
   const Errc code = ended.error().code;
   const bool writes = operation.verb == Verb::write || operation.verb == Verb::write_zeroes;
   if (writes && code == Errc::no_data_space) return;
@@ -394,7 +395,7 @@ void Lab::create_snap(const Operation& operation) {
   const engine::MutexLock second{ordered ? origin.control : snapshot.control};
   if (origin.exists == Exists::no || snapshot.exists != Exists::no) return;
   const std::string name = thin_name(operation.origin);
-  const bool active = system_->info(name).has_value();
+  const bool active = is_active(operation.origin);
   const bool quiet = active && !operation.noflush;
   if (quiet) {
     const Patient patient{patient_begun_, patient_ended_};
@@ -428,9 +429,15 @@ void Lab::delete_thin(const Operation& operation) {
   if (thin.exists == Exists::no) oracle_.remove(operation.thin);
 }
 
+bool Lab::is_active(std::uint32_t id) {
+  const auto info = system_->info(thin_name(id));
+  return info && info->has_live_table;
+}
+
 void Lab::activate(std::uint32_t id) {
   const Thin& thin = thins_[id];
   if (thin.exists == Exists::no) return;
+  if (!is_active(id)) deactivate(id);   // what an earlier activation left behind
   const std::uint64_t sectors = thin.blocks * workload_.system.block_sectors;
   thins_[id].activating = true;
   static_cast<void>(system_->create_with_table(thin_name(id),
@@ -507,9 +514,8 @@ void Lab::read_back_all() {
     Thin& thin = thins_[id];
     if (thin.exists == Exists::no || !oracle_.knows(id)) continue;
     const engine::MutexLock lock{thin.control};
-    const std::string name = thin_name(id);
-    if (!system_->info(name)) activate(id);
-    if (!system_->info(name)) {
+    if (!is_active(id)) activate(id);
+    if (!is_active(id)) {
       const bool excused = thin.exists == Exists::maybe || metadata_may_fail(workload_.faults) ||
                            !system_->info(kPool).has_value();
       if (!excused) tell("thin lost", fmt::format("thin {} cannot be activated", id));
@@ -543,7 +549,7 @@ void Lab::discard_all() {
   std::vector<std::uint32_t> counts = references(view);
   for (std::uint32_t id = 0; id < kThinIds; ++id) {
     if (!engine::thin::changes_metadata(view.mode())) return;
-    if (thins_[id].exists == Exists::yes && oracle_.knows(id) && system_->info(thin_name(id)))
+    if (thins_[id].exists == Exists::yes && oracle_.knows(id) && is_active(id))
       discard_whole(id, view, counts);
   }
 }

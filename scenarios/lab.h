@@ -71,6 +71,7 @@ class Lab {
   void delete_thin(const Operation& operation);
   void activate(std::uint32_t id);
   void deactivate(std::uint32_t id);
+  [[nodiscard]] bool is_active(std::uint32_t id);   // has a device with a table
   void bounce(const std::string& device, bool noflush);
   // Suspends `device` so that it waits for no bio, which must not take long.
   bool suspend_noflush(const std::string& device);

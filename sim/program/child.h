@@ -11,7 +11,7 @@ struct ChildResult {
   bool ended = false;   // returned and sent `bytes`
   std::string bytes;
   int signal = 0;           // that killed it
-  int exit_status = 0;      // when it ended by itself: a sanitizer\'s verdict
+  int exit_status = 0;      // when it ended by itself: a sanitizer's verdict
   bool timed_out = false;   // it was killed because it took too long
 };
 
