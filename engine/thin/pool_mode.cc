@@ -112,6 +112,7 @@ Result<void> Pool::commit() {
               static_cast<std::uint64_t>(done ? Errc::ok : done.error().code));
   last_commit_ = worker_.executor().now();
   if (!done) {
+    changed_ = true;   // a message's change too is tried again by the tick
     if (!data_flush_failed_) metadata_failed("commit", done.error());
     return done;
   }
