@@ -1,4 +1,5 @@
 // wavetank: search for races, replay, shrink and draw what was found, check real images.
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -130,7 +131,11 @@ int dispatch(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);   // help, version
+    std::string message = error.what();
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    fmt::print(stderr, "wavetank: {}\n", message);
+    return kUsage;
   }
 
   // A trace knows the mutant it was made with.
