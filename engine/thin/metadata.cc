@@ -77,6 +77,11 @@ Result<std::unique_ptr<Metadata>> Metadata::open(BlockDevice& device,
   } else {
     ENGINE_TRY_ASSIGN(metadata->core_,
                       MetadataCore::load(*metadata->blocks_, superblock.bytes(), options));
+    // A device that cannot be served is refused here, before anything is written to it.
+    if (const Result<void> readable = metadata->core_->check_roots(); !readable) {
+      metadata->fail_locked();
+      return Failure{readable.error()};
+    }
   }
   return metadata;
 }

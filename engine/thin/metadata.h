@@ -43,6 +43,8 @@ struct DeviceRecord;
 struct MetadataCore;
 
 inline constexpr std::uint32_t kThinIdMax = (1U << 24) - 1;
+// A fresh pool takes nine; a change needs copies of what it touches beside what is committed.
+inline constexpr std::uint64_t kMetadataBlocksMin = 16;
 inline constexpr std::uint32_t kTimeMax = (1U << 24) - 1;
 inline constexpr std::uint32_t kDataBlockSectorsMin = 128;
 inline constexpr std::uint32_t kDataBlockSectorsMax = 2097152;

@@ -43,7 +43,7 @@ Result<void> check_superblock(const SuperblockDisk& disk, const MetadataOptions&
   if (disk.metadata_block_sectors.value() != kMetaBlockSectors)
     return fail(Errc::corrupt, disk.metadata_block_sectors.value(), "metadata block size");
   if (disk.data_block_sectors.value() != options.data_block_sectors)
-    return fail(Errc::invalid, disk.data_block_sectors.value(), "data block size differs");
+    return fail(Errc::invalid, disk.data_block_sectors.value(), "not the recorded data block size");
   if (disk.time.value() > kTimeMax)
     return fail(Errc::corrupt, disk.time.value(), "superblock time");
   return {};
@@ -94,6 +94,8 @@ MetadataCore::MetadataCore(std::unique_ptr<TransactionManager> manager,
 Result<std::unique_ptr<MetadataCore>> MetadataCore::format(pdata::BlockManager& blocks,
                                                            const MetadataOptions& options) {
   const std::uint64_t usable = std::min(blocks.nr_blocks(), pdata::kMetadataBlocksMax);
+  if (usable < kMetadataBlocksMin)
+    return fail(Errc::invalid, usable, "metadata device too small: fewer than 16 blocks of 4 KiB");
   // In Linux's order, which makes a fresh pool byte for byte the same as Linux's.
   ENGINE_TRY_ASSIGN(auto tm, TransactionManager::create(blocks, usable, options.fan_out));
   ENGINE_TRY_ASSIGN(auto data_map, SpaceMapDisk::create(*tm));
@@ -132,6 +134,12 @@ Result<std::unique_ptr<MetadataCore>> MetadataCore::load(pdata::BlockManager& bl
   core->compat_flags = disk.compat_flags.value();
   core->compat_ro_flags = disk.compat_ro_flags.value();
   return core;
+}
+
+Result<void> MetadataCore::check_roots() const {
+  ENGINE_TRY(devices.lowest_key(mapping_root));
+  ENGINE_TRY(details.lowest_key(details_root));
+  return {};
 }
 
 void MetadataCore::fill_superblock(MutableBytes bytes) const noexcept {

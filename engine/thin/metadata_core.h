@@ -65,6 +65,9 @@ struct MetadataCore {
   MetadataCore(std::unique_ptr<pdata::TransactionManager> manager,
                std::unique_ptr<pdata::SpaceMapDisk> data, std::uint32_t fan_out) noexcept;
 
+  // Suspends. Can the trees that the superblock names be read? One path of each.
+  [[nodiscard]] Result<void> check_roots() const;
+
   // --- The superblock.
   void fill_superblock(MutableBytes bytes) const noexcept;
   [[nodiscard]] bool changed() const noexcept { return superblock_changed || tm->changed(); }

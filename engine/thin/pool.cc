@@ -15,9 +15,8 @@ Result<std::unique_ptr<Pool>> Pool::open(Executor& executor, Rcu& rcu, const Poo
   metadata_options.fan_out = options.metadata_fan_out;
   metadata_options.cache_blocks = options.metadata_cache_blocks;
   auto metadata = Metadata::open(request.metadata, metadata_options);
-  if (!metadata) {
-    return fail(metadata.error().code, metadata.error().where, "Error creating metadata object");
-  }
+  // The kernel says "Error creating metadata object" to all of them.
+  if (!metadata) return Failure{metadata.error()};
   return std::unique_ptr<Pool>{new Pool{executor, rcu, request, options, std::move(*metadata)}};
 }
 

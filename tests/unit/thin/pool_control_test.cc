@@ -24,7 +24,7 @@ TEST(ThinTables, PoolTablesAreRefusedInTheKernelsWords) {
       {"0 2048 thin-pool metadata data 64 0", "Invalid block size", Errc::invalid},
       {"0 2048 thin-pool metadata data 200 0", "Invalid block size", Errc::invalid},
       {"0 2048 thin-pool metadata data 128 much", "Invalid low water mark", Errc::invalid},
-      {"0 2048 thin-pool metadata data 128 0 1 read_only", "Error creating metadata object",
+      {"0 2048 thin-pool metadata data 128 0 1 read_only", "the metadata device is blank",
        Errc::not_permitted},
   };
   for_seeds(1, [&](sim::Execution& execution, std::uint64_t) {
