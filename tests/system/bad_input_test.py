@@ -47,6 +47,14 @@ def resealed(block, kind):
     return struct.pack("<I", crc32c(block[4:]) ^ kind) + block[4:]
 
 
+def blocks_in_use(image):
+    """The metadata blocks that the metadata's own space map counts; images of one bitmap."""
+    index = struct.unpack_from("<Q", image, 208)[0] * 4096
+    bitmap = struct.unpack_from("<Q", image, index + 16)[0] * 4096
+    count = min(len(image) // 4096, struct.unpack_from("<Q", image, 192)[0])
+    return [n for n in range(count) if image[bitmap + 16 + n // 4] >> n % 4 * 2 & 3]
+
+
 class BadInput(case.SystemTest):
     SIZE = 16 * MIB
 
@@ -218,13 +226,11 @@ class DamagedBlocks(BadInput):
         self.make_pool()
         good = self.meta.read_bytes()
         kinds = {}
-        for number in range(len(good) // 4096):
-            block = good[number * 4096:][:4096]
-            if any(block):
-                kinds.setdefault(kind_of(block), []).append(number)
-        self.assertLessEqual({SUPERBLOCK, NODE, INDEX, BITMAP}, set(kinds))
+        for number in blocks_in_use(good):
+            kinds.setdefault(kind_of(good[number * 4096:][:4096]), []).append(number)
+        self.assertEqual({SUPERBLOCK, NODE, INDEX, BITMAP}, set(kinds))
         source = random.Random(11)
-        told = 0
+        told = 0   # of those with a right checksum: most of their bytes may be anything
         for kind in (SUPERBLOCK, NODE, INDEX, BITMAP):
             for _ in range(25):
                 number = source.choice(kinds[kind])
@@ -241,11 +247,11 @@ class DamagedBlocks(BadInput):
                     before = self.digests()
                     status, said = server.check_thin(self.meta)
                     self.assertIn(status, (0, 1, 2), said)
-                    if not seal and kind is SUPERBLOCK:
+                    if not seal:
                         self.assertEqual(status, 2, said)
-                    told += status != 0
+                    told += seal and status != 0
                     self.assertEqual(self.digests(), before)
-        self.assertGreater(told, 30)
+        self.assertGreater(told, 10)
 
     def test_the_server_on_damage_found_while_it_runs(self):
         """Never a crash: I/O may fail, the pool may leave write mode, the server still ends well."""
