@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Every mutant applies, builds and, where it is quick to find, is found.
+"""Every mutant applies, and those that are quick to find are built and found.
 
 A mutant is searched for by its aimed scenario. The test fails when a patch does not apply or build,
-when a QUICK one is not found, and when another is not found in ENOUGH schedules: on a busy machine
-the time for one may not do. Prints a table; docs/testing.md has what longer searches took.
+or when a QUICK one is not found. Others are searched as far as the time goes and shown as "open"
+where that does not do: docs/testing.md says what longer searches took, and which are still open.
 """
 import json
 import os
@@ -18,10 +18,10 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WAVETANK_BUILD", SOURCE / "build" / "release"))
 PATCHES = SOURCE / "scenarios" / "mutants"
 SCHEDULES = 20000
-SECONDS = 15    # of search, for one mutant
-BUDGET = 165    # of this test; what is left over is built and searched by `wavetank` when asked
-ENOUGH = 10000
-QUICK = ("S5", "004-a", "B027", "C-ended-twice")
+SECONDS = 15   # of search, for one mutant
+BUDGET = 110   # of this test; what is left over is built and searched by `wavetank` when asked
+QUICK = ("S5", "002-c", "004-a", "004-e", "B002", "B008", "B009", "B012", "B013", "B014", "B015",
+         "B016", "B027", "C-ended-twice")
 
 
 def header(patch):
@@ -99,8 +99,7 @@ def judge(patch, fields, scratch, until):
         first = report["findings"][0]
         return "found", f"{first['schedule']:>6} schedules  {first['signature']}"
     why = f"not in {report['schedules']} schedules"
-    sure = fields["Id"] in QUICK or report["schedules"] >= ENOUGH
-    return ("FAIL" if sure else "open", why)
+    return ("FAIL" if fields["Id"] in QUICK else "open", why)
 
 
 def main():
