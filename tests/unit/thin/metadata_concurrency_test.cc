@@ -1,4 +1,5 @@
 // Lookups by several fibers while another changes, commits and aborts: each sees one moment.
+#include <atomic>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -37,9 +38,10 @@ void change(Metadata& metadata, OpenThin& device) {
   }
 }
 
-void look(Metadata& metadata, OpenThin& device, std::uint64_t reader, bool& done) {
+void look(Metadata& metadata, OpenThin& device, std::uint64_t reader,
+          const std::atomic<bool>& done) {
   std::uint64_t answered = 0;
-  for (std::uint64_t i = reader; !done; i += 3) {
+  for (std::uint64_t i = reader; !done.load(std::memory_order_relaxed); i += 3) {
     const std::uint64_t block = i % kStable;
     const auto cached = metadata.lookup_cached(device, VirtBlock{block});
     if (cached) {
@@ -69,7 +71,7 @@ TEST(MetadataConcurrency, LookupsSeeOneMoment) {
       const auto metadata = must(Metadata::open(device, options));
       OpenThin* const thin = must(metadata->open_device(ThinId{1}));
       Completion ended{"readers", kReaders};
-      bool done = false;
+      std::atomic<bool> done{false};   // orders nothing: bookkeeping of the test
       for (std::uint64_t reader = 0; reader < kReaders; ++reader) {
         current_executor().spawn("reader", [&, reader] {
           look(*metadata, *thin, reader, done);
@@ -77,7 +79,7 @@ TEST(MetadataConcurrency, LookupsSeeOneMoment) {
         });
       }
       change(*metadata, *thin);
-      done = true;
+      done.store(true, std::memory_order_relaxed);
       ended.wait();
       metadata->close_device(*thin);
       must(metadata->close());
