@@ -2,8 +2,7 @@
 //   - while a discard is under way, nothing that overlaps it is read or written: its block is
 //     nobody's until the discard has ended;
 //   - nothing is read, written or discarded while the pool above is suspended (its metadata may
-//   still
-//     be committed, by a message, and that flushes).
+//     still be committed, by a message, and that flushes).
 //
 // Not covered: whether a discarded block was still wanted (data_oracle sees that), and metadata
 // devices.

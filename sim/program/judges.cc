@@ -18,9 +18,8 @@ std::vector<NamedThing> list_judges() {
       {"assertion", "the engine's own checks"},
       {"crash", "the death of the process that ran it"},
       {"lower_device",
-       "what reaches the data disk: no discard under way over a block that is somebody's, none to "
-       "an "
-       "allocated one, nothing after teardown"},
+       "what reaches the data disk: nothing over a discard under way, no transfer while the pool is "
+       "suspended, and what was given up is discarded; not: the metadata disk"},
       {"pool_mode", "the pool's mode against a small reference machine"},
       {"lab", "thins that vanish or come back, devices and pools that are never let go"},
   };
