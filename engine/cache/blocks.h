@@ -1,4 +1,6 @@
-// The ordinals of a cache and the sizes that its format allows.
+// The ordinals of a cache, and the sizes that its format allows. A cache block is a place on the
+// fast device, an origin block one on the slow device; both are one data block long. A discard
+// block is a power of two of origin blocks.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +10,16 @@
 
 namespace engine::cache {
 
-using CacheBlock = StrongId<struct CacheBlockTag, std::uint32_t>;   // on the fast device
-using OriginBlock = StrongId<struct OriginBlockTag>;                // of the origin, a data block
-using DiscardBlock = StrongId<struct DiscardBlockTag>;              // of the origin, for discards
+using CacheBlock = StrongId<struct CacheBlockTag, std::uint32_t>;
+using OriginBlock = StrongId<struct OriginBlockTag>;
+using DiscardBlock = StrongId<struct DiscardBlockTag>;
+
+constexpr Sector first_sector(CacheBlock block, std::uint64_t block_sectors) noexcept {
+  return Sector{block.value() * block_sectors};
+}
+constexpr Sector first_sector(OriginBlock block, std::uint64_t block_sectors) noexcept {
+  return Sector{block.value() * block_sectors};
+}
 
 inline constexpr std::uint32_t kDataBlockSectorsMin = 64;   // and a multiple of it
 inline constexpr std::uint32_t kDataBlockSectorsMax = 2097152;

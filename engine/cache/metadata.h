@@ -25,7 +25,6 @@
 // comment as a refusal leave everything as it was.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -39,6 +38,7 @@
 #include "engine/base/result.h"
 #include "engine/base/units.h"
 #include "engine/cache/blocks.h"
+#include "engine/cache/policy.h"
 #include "engine/env/block_device.h"
 #include "engine/fiber/rw_lock.h"
 
@@ -69,7 +69,7 @@ struct MetadataOptions {
 // Who wrote hints, and who would read them: names, major versions and sizes must agree.
 struct PolicyIdentity {
   std::string_view name;   // the policy's own, not an alias; at most 15 characters
-  std::array<std::uint32_t, 3> version{};
+  PolicyVersion version;
   std::uint32_t hint_size = 4;   // bytes: 4, or 0 for a policy without hints
 };
 
