@@ -15,8 +15,12 @@ endif()
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g")
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1 -fno-omit-frame-pointer")
-# Source locations are part of a trace: the same on every machine, so relative to the tree.
-add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+# Source locations are part of a trace: the same on every machine, so relative to the tree. The
+# second form is what the compiler cache makes of a path.
+file(RELATIVE_PATH source_from_binary ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR}/.anchor)
+string(REPLACE ".anchor" "" source_from_binary "${source_from_binary}")
+add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=
+                    -ffile-prefix-map=${source_from_binary}=)
 # 16 bytes: _Unwind and fcontext both need frame records that a debugger can follow.
 add_compile_options(-fno-plt)
 

@@ -100,8 +100,10 @@ def compile_one(entry, source, overlay, names, objects):
             made.append(word)
     at = next(i for i, word in enumerate(made) if word.startswith(("-I", "-isystem", "-c")))
     made[at:at] = [f"-I{overlay}"]
-    # The last mapping that fits wins: source locations are those of the tree.
-    made += [f"-ffile-prefix-map={overlay}/=", "-o", str(output)]
+    # The last mapping that fits wins: source locations are those of the tree, also where a compiler
+    # cache has made the path relative.
+    near = os.path.relpath(overlay, entry["directory"])
+    made += [f"-ffile-prefix-map={overlay}/=", f"-ffile-prefix-map={near}/=", "-o", str(output)]
     done = subprocess.run(made, cwd=entry["directory"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if "error" in line]

@@ -10,14 +10,6 @@
 namespace program {
 namespace {
 
-// A compiler cache may have made the path relative to the build folder.
-std::string in_tree(const char* file) {
-  std::string_view path{file};
-  while (path.starts_with("../"))
-    path.remove_prefix(3);
-  return std::string{path};
-}
-
 std::string object_text(engine::ObjectKind kind, const char* name) {
   if (name == nullptr) return {};
   return fmt::format("{} {}", traces::name_of(kind), name);
@@ -56,7 +48,7 @@ traces::Event to_event(const sim::LoggedEvent& logged) {
           .op = std::string{traces::name_of(logged.op)},
           .object = object_text(logged.object_kind, logged.object_name),
           .object_id = logged.object_id,
-          .file = in_tree(logged.where.file_name()),
+          .file = logged.where.file_name(),
           .line = logged.where.line(),
           .a = logged.a,
           .b = logged.b,
@@ -83,7 +75,7 @@ traces::Decision to_decision(const sim::LoggedDecision& logged) {
           .preemption = logged.preemption,
           .deviation = logged.deviation,
           .stopped_at = std::move(stopped_at),
-          .file = in_tree(logged.where.file_name()),
+          .file = logged.where.file_name(),
           .line = logged.where.line()};
 }
 
@@ -104,7 +96,7 @@ traces::Trace to_trace(const sim::Execution& execution, const scenarios::Workloa
     trace.failed = true;
     trace.defect = {.kind = std::string{sim::to_string(finding.kind)},
                     .message = finding.message,
-                    .place = in_tree(finding.place.c_str()),
+                    .place = finding.place,
                     .detail = finding.detail,
                     .fiber = finding.fiber,
                     .point = finding.point};
