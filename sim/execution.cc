@@ -87,6 +87,7 @@ void Execution::reset(ExecutionOptions options) {
   outcome_.schedule.decisions.clear();
   if (!outcome_.schedule.names.empty()) outcome_.schedule.names.clear();
   used_up_ = false;
+  every_point_ = strategy_->wants_every_point();
   engine::t_thread.next_object_id = 1;
   strategy_->begin(options.seed);
   strategy_->started(root_);
@@ -368,7 +369,7 @@ void Execution::point(const Point& point) {
         (point.object != nullptr ? point.object->id & 0xFFFFFFU : 0U));
     if (points_ >= options_.points_max) [[unlikely]]
       too_many_points(point);
-    if (runnable_.size() + steps_.size() == 1) {   // nothing but to go on
+    if (runnable_.size() + steps_.size() == 1 && !every_point_) {   // nothing but to go on
       self.yielded = false;
       return;
     }
@@ -390,7 +391,7 @@ SimFiber& Execution::decide(SimFiber& self, const Point& point) {
     }
     const std::uint32_t rule = fallback(self);
     std::uint32_t pick = rule;
-    if (fibers + steps_.size() > 1) {
+    if (fibers + steps_.size() > 1 || every_point_) {
       const bool self_runnable = self.state == SimFiber::State::runnable;
       pick = strategy_->pick(Choices{runnable_, steps_, self, self_runnable, rule, point});
     }
@@ -638,6 +639,11 @@ void Execution::check_failed(const engine::CheckFailure& failure) noexcept {
 
 void Execution::add_sink(engine::TraceSink& sink) {
   sinks_.push_back(&sink);
+  if (running_) refresh_sink();
+}
+
+void Execution::remove_sink(engine::TraceSink& sink) noexcept {
+  std::erase(sinks_, &sink);
   if (running_) refresh_sink();
 }
 

@@ -103,8 +103,10 @@ class Execution final : public engine::Executor,
     return ActorId{ActorKind::step, 0, steps_offered_++};
   }
 
-  // Listeners get every event from then on, in order of addition. reset() forgets them.
+  // Listeners get every event from then on, in order of addition. One that ends before the
+  // execution is removed first; reset() forgets all.
   void add_sink(engine::TraceSink& sink);
+  void remove_sink(engine::TraceSink& sink) noexcept;
 
   [[nodiscard]] const EventLog& log() const noexcept { return log_; }
   [[nodiscard]] const ExecutionOptions& options() const noexcept { return options_; }
@@ -224,7 +226,8 @@ class Execution final : public engine::Executor,
   Timers timers_;
   TimerStep timer_step_{*this};
   bool running_ = false;
-  bool used_up_ = false;   // ran since the last reset
+  bool used_up_ = false;       // ran since the last reset
+  bool every_point_ = false;   // the strategy is asked also where there is no choice
 
   SimFiber root_;
   engine::StackPool stacks_;

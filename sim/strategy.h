@@ -1,4 +1,5 @@
-// Who decides. A strategy is asked whenever more than one thing may happen next.
+// Who decides. A strategy is asked whenever more than one thing may happen next, or at every point
+// if it says so.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,9 @@ class Strategy {
   virtual ~Strategy() = default;
   // A new execution.
   virtual void begin(std::uint64_t seed) = 0;
-  // An index into `choices`; at least two things may happen.
+  // Some keep account of every operation. Asked once, at the beginning of an execution.
+  [[nodiscard]] virtual bool wants_every_point() const { return false; }
+  // An index into `choices`; at least two things may happen, unless it wants every point.
   virtual std::uint32_t pick(const Choices& choices) = 0;
   // A value below `count`. With `one_in` above 1 anything but 0 should be that rare. `self` is who
   // runs, with its step number.
