@@ -4,7 +4,7 @@
 #include <deque>
 
 #include "engine/fiber/completion.h"
-#include "scenarios/lab.h"
+#include "scenarios/thin/options.h"
 
 namespace program {
 namespace {
@@ -68,12 +68,13 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
       workload_{workload},
       env_{execution, *this},
       cuts_left_{workload.faults.power_cuts},
-      mode_judge_{scenarios::mode_options(workload)} {
+      mode_judge_{scenarios::thin::mode_options(workload)} {
   build(nullptr, nullptr);
   execution_.add_sink(*this);
 }
 
 TankWorld::~TankWorld() {
+  execution_.remove_sink(*this);
   faults_end();
 }
 

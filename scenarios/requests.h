@@ -1,0 +1,47 @@
+// One request of a workload: submitted to a device, waited for, and told to the oracle before and
+// after. Callable from all actors at once.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+#include "engine/base/result.h"
+#include "scenarios/bench.h"
+#include "scenarios/workload.h"
+
+namespace scenarios {
+
+// Where requests go, and the oracle's number for what is there.
+struct Target {
+  std::string device;
+  std::uint32_t volume = 0;
+  // True while the device may be found and not be ready; errors mean nothing then. Null: never.
+  const std::atomic<bool>* unready = nullptr;
+};
+
+// write, write_zeroes, read, discard or flush?
+[[nodiscard]] bool is_request(Verb verb) noexcept;
+
+class Requests {
+ public:
+  explicit Requests(Bench& bench) : bench_{bench} {}
+
+  // Suspends. Nothing happens where there is no such device or the range does not fit. Without
+  // faults, only a write that finds no space may fail.
+  void issue(const Target& target, const Operation& operation);
+  // Suspends. Reads all of the volume, so many sectors at a time. An error is no finding here
+  // beyond what issue() says; wrong data is.
+  void read_back(const Target& target, std::uint64_t step_sectors);
+
+ private:
+  // Submits, waits, and tells the oracle.
+  [[nodiscard]] engine::Result<void> perform(engine::BlockDevice& device, std::uint32_t volume,
+                                             const Operation& operation);
+  void judge_end(const Target& target, const Operation& operation,
+                 const engine::Result<void>& ended, bool excused);
+
+  Bench& bench_;
+};
+
+}   // namespace scenarios

@@ -1,0 +1,72 @@
+#include "scenarios/thin/options.h"
+
+#include <chrono>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace scenarios::thin {
+namespace {
+
+// With small nodes goes a cache in which not even these all fit.
+constexpr std::size_t kSmallCacheBlocks = 12;
+
+// A device this small may run full in the middle of a commit, which is a failure like any other.
+constexpr std::uint64_t kRoomyMetadataBlocks = 64;
+
+}   // namespace
+
+engine::thin::PoolOptions pool_options(const SystemSpec& spec) {
+  engine::thin::PoolOptions options;
+  options.commit_interval = std::chrono::milliseconds{spec.commit_interval_ms};
+  options.no_space_timeout = std::chrono::milliseconds{spec.no_space_timeout_ms};
+  options.metadata_fan_out = spec.fan_out;
+  if (spec.fan_out != 0) options.metadata_cache_blocks = kSmallCacheBlocks;
+  if (spec.cells != 0) {
+    options.caller_cells_max = spec.cells;
+    options.mappings_max = spec.cells;
+    options.passdowns_max = spec.cells;
+    options.discards_max = spec.cells;
+  }
+  return options;
+}
+
+std::string pool_table(const SystemSpec& spec, std::uint64_t data_blocks) {
+  std::string features;
+  std::size_t count = 0;
+  const auto add = [&](bool wanted, std::string_view word) {
+    if (!wanted) return;
+    features += ' ';
+    features += word;
+    ++count;
+  };
+  add(spec.skip_block_zeroing, "skip_block_zeroing");
+  add(spec.ignore_discard, "ignore_discard");
+  add(spec.no_discard_passdown, "no_discard_passdown");
+  add(spec.error_if_no_space, "error_if_no_space");
+  return fmt::format("0 {} thin-pool metadata data {} {} {}{}", data_blocks * spec.block_sectors,
+                     spec.block_sectors, spec.low_water_blocks, count, features);
+}
+
+// A failed write of data is one too: a commit begins with a flush of the data device.
+bool may_roll_back(const FaultSpec& faults) {
+  return faults.metadata_read_errors != 0 || faults.metadata_write_errors != 0 ||
+         faults.data_write_errors != 0;
+}
+
+bool is_calm(const Workload& workload) {
+  return workload.faults == FaultSpec{} && workload.system.metadata_blocks >= kRoomyMetadataBlocks;
+}
+
+checkers::DataOracle::Options oracle_options(const Workload& workload) {
+  return {.zeroed = !workload.system.skip_block_zeroing,
+          .may_roll_back = may_roll_back(workload.faults)};
+}
+
+checkers::PoolModeJudge::Options mode_options(const Workload& workload) {
+  return {.metadata_may_fail = may_roll_back(workload.faults) ||
+                               workload.system.metadata_blocks < kRoomyMetadataBlocks,
+          .error_if_no_space = workload.system.error_if_no_space};
+}
+
+}   // namespace scenarios::thin

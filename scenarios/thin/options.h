@@ -1,0 +1,25 @@
+// What a workload's system and faults mean for a thin pool, and for those who judge it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "checkers/data_oracle.h"
+#include "checkers/pool_mode.h"
+#include "engine/thin/pool_options.h"
+#include "scenarios/workload.h"
+
+namespace scenarios::thin {
+
+[[nodiscard]] engine::thin::PoolOptions pool_options(const SystemSpec& spec);
+// One target line of a table that claims so many data blocks.
+[[nodiscard]] std::string pool_table(const SystemSpec& spec, std::uint64_t data_blocks);
+
+// Can a fault roll metadata back?
+[[nodiscard]] bool may_roll_back(const FaultSpec& faults);
+// Nothing of the workload can make a pool fail.
+[[nodiscard]] bool is_calm(const Workload& workload);
+[[nodiscard]] checkers::DataOracle::Options oracle_options(const Workload& workload);
+[[nodiscard]] checkers::PoolModeJudge::Options mode_options(const Workload& workload);
+
+}   // namespace scenarios::thin

@@ -1,0 +1,137 @@
+#include "scenarios/thin/volumes.h"
+
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "engine/fiber/timer.h"
+#include "scenarios/thin/options.h"
+
+namespace scenarios::thin {
+
+using engine::Errc;
+
+Volumes::Volumes(World& world, const Workload& workload)
+    : Family{world, workload, oracle_options(workload), is_calm(workload)},
+      workload_{workload},
+      requests_{bench_},
+      control_{bench_},
+      mode_judge_{mode_options(workload)},
+      data_blocks_{workload.system.data_blocks},
+      metadata_blocks_{workload.system.metadata_blocks} {}
+
+Volumes::~Volumes() {
+  bench_.system.reset();
+}
+
+std::string Volumes::name_of(std::uint32_t id) {
+  return fmt::format("thin{}", id);
+}
+
+Target Volumes::target(std::uint32_t id) const {
+  return {.device = name_of(id), .volume = id, .unready = &thins_[id].activating};
+}
+
+std::uint64_t Volumes::sectors_of(const Thin& thin) const {
+  return thin.blocks * workload_.system.block_sectors;
+}
+
+void Volumes::boot() {
+  targets_ = std::make_unique<engine::thin::ThinTargets>(pool_options(workload_.system));
+  bench_.system = std::make_unique<engine::dm::System>(bench_.world.env());
+  targets_->add_to(bench_.system->registry());
+  const auto made =
+      bench_.system->create_with_table(kPool, pool_table(workload_.system, data_blocks_));
+  // Metadata too small for a pool is a workload's right; after a cut the pool must come back.
+  if (made || made.error().code == Errc::power_lost || !bench_.power_cut) return;
+  bench_.tell("pool does not open",
+              fmt::format("after a power cut the pool does not open: {} at {}", made.error().what,
+                          made.error().where));
+}
+
+void Volumes::make_volumes() {
+  for (const ThinSpec& thin : workload_.system.thins) {
+    if (thin.id >= kIds) continue;
+    thins_[thin.id].blocks = thin.blocks;
+    create_thin(thin.id);
+  }
+}
+
+void Volumes::shut_down() {
+  control_.shut_down();
+  const std::size_t pools = targets_->pools().open_pools();
+  if (pools != 0)
+    bench_.tell("pool leaked", fmt::format("{} pools open after all tables are gone", pools));
+  targets_.reset();
+}
+
+void Volumes::perform(const Operation& operation) {
+  if (operation.thin >= kIds || operation.origin >= kIds) return;
+  const std::uint32_t id = operation.thin;
+  switch (operation.verb) {
+    case Verb::write:
+    case Verb::write_zeroes:
+    case Verb::read:
+    case Verb::discard:
+    case Verb::flush:
+      requests_.issue(target(id), operation);
+      break;
+    case Verb::create_thin:
+      create_thin(id);
+      break;
+    case Verb::create_snap:
+      create_snap(operation);
+      break;
+    case Verb::delete_thin:
+      delete_thin(id);
+      break;
+    case Verb::activate: {
+      const engine::MutexLock lock{thins_[id].control};
+      activate(id);
+      break;
+    }
+    case Verb::deactivate: {
+      const engine::MutexLock lock{thins_[id].control};
+      deactivate(id);
+      break;
+    }
+    case Verb::set_transaction:
+      set_transaction();
+      break;
+    case Verb::reserve_snap:
+      static_cast<void>(tell_pool("reserve_metadata_snap"));
+      break;
+    case Verb::release_snap:
+      static_cast<void>(tell_pool("release_metadata_snap"));
+      break;
+    case Verb::bounce_thin: {
+      const engine::MutexLock lock{thins_[id].control};
+      control_.bounce(name_of(id), operation.noflush, Control::Meanwhile::nothing);
+      break;
+    }
+    case Verb::bounce_pool: {
+      const engine::MutexLock lock{pool_control_};
+      control_.bounce(kPool, operation.noflush, Control::Meanwhile::expect_quiet);
+      break;
+    }
+    case Verb::reload_pool: {
+      const engine::MutexLock lock{pool_control_};
+      reload_pool(operation.noflush);
+      break;
+    }
+    case Verb::grow_data:
+      grow_data();
+      break;
+    case Verb::grow_metadata:
+      grow_metadata();
+      break;
+    case Verb::status:
+      static_cast<void>(bench_.system->status(kPool));
+      break;
+    case Verb::sleep:
+      engine::sleep_for(std::chrono::milliseconds{operation.sectors});
+      break;
+  }
+}
+
+}   // namespace scenarios::thin

@@ -1,0 +1,92 @@
+// A thin pool and its thins under a workload.
+//
+// Control actions on one thin id exclude one another, as a user's tools do; everything else runs
+// together: requests against control actions, control actions on different devices, the pool's own.
+// (volumes.cc: life and dispatch; volumes_control.cc: control actions; volumes_judging.cc: what is
+// left.)
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkers/pool_mode.h"
+#include "engine/fiber/mutex.h"
+#include "engine/thin/pool_view.h"
+#include "engine/thin/targets.h"
+#include "scenarios/control.h"
+#include "scenarios/family.h"
+#include "scenarios/requests.h"
+
+namespace scenarios::thin {
+
+class Volumes final : public Family {
+ public:
+  Volumes(World& world, const Workload& workload);
+  ~Volumes() override;
+
+  void boot() override;
+  void make_volumes() override;
+  void perform(const Operation& operation) override;
+  void judge_at_rest() override;
+  void shut_down() override;
+  void judge_image(Image which) override;
+
+ private:
+  static constexpr std::uint32_t kIds = 16;
+  static constexpr const char* kPool = "pool";
+
+  // Does the pool know the thin? `maybe`: the power went, or the metadata failed, while it was made
+  // or deleted.
+  enum class Exists : std::uint8_t { no, yes, maybe };
+  struct Thin {
+    engine::Mutex control{"lab.thin"};
+    Exists exists = Exists::no;
+    std::uint64_t blocks = 0;
+    std::atomic<bool> activating{false};   // its device is there, and may not have its table
+  };
+
+  [[nodiscard]] static std::string name_of(std::uint32_t id);
+  [[nodiscard]] Target target(std::uint32_t id) const;
+  [[nodiscard]] std::uint64_t sectors_of(const Thin& thin) const;
+
+  void create_thin(std::uint32_t id);
+  void create_snap(const Operation& operation);
+  void delete_thin(std::uint32_t id);
+  // These three with the thin's control lock held.
+  void activate(std::uint32_t id);
+  void deactivate(std::uint32_t id);
+  [[nodiscard]] bool is_active(std::uint32_t id);   // has a device with a table
+  void reload_pool(bool noflush);                   // with pool_control_ held
+  void grow_data();
+  void grow_metadata();
+  void set_transaction();
+  engine::Result<void> tell_pool(const std::string& text);
+  // What is known of a thin after a message that was to make (or delete) it.
+  [[nodiscard]] static Exists known_after(const engine::Result<void>& told, Exists wanted);
+
+  void read_back_all();
+  // Discards everything: what nobody refers to any more must be discarded below, too.
+  void discard_all();
+  void discard_whole(std::uint32_t id, const engine::thin::PoolView& view,
+                     std::vector<std::uint32_t>& counts);
+  void judge_mode();
+
+  const Workload& workload_;
+  Requests requests_;
+  Control control_;
+  checkers::PoolModeJudge mode_judge_;
+  // The targets outlive the system that has them in its registry.
+  std::unique_ptr<engine::thin::ThinTargets> targets_;
+  std::array<Thin, kIds> thins_;
+  engine::Mutex pool_control_{"lab.pool"};
+  std::uint64_t data_blocks_;       // guarded by pool_control_
+  std::uint64_t metadata_blocks_;   // guarded by pool_control_
+  std::uint64_t transaction_ = 0;   // guarded by pool_control_
+  bool needs_check_ = false;        // the last status said so
+};
+
+}   // namespace scenarios::thin

@@ -1,0 +1,132 @@
+// Control actions on a pool and its thins, and what is known of a thin afterwards.
+#include <fmt/format.h>
+
+#include "scenarios/thin/options.h"
+#include "scenarios/thin/volumes.h"
+
+namespace scenarios::thin {
+
+using engine::Errc;
+
+engine::Result<void> Volumes::tell_pool(const std::string& text) {
+  return control_.message(kPool, text);
+}
+
+Volumes::Exists Volumes::known_after(const engine::Result<void>& told, Exists wanted) {
+  if (told) return wanted;
+  switch (told.error().code) {
+    case Errc::exists:
+      return Exists::yes;
+    case Errc::not_found:
+      return Exists::no;
+    default:
+      return Exists::maybe;
+  }
+}
+
+void Volumes::create_thin(std::uint32_t id) {
+  Thin& thin = thins_[id];
+  const engine::MutexLock lock{thin.control};
+  const auto told = tell_pool(fmt::format("create_thin {}", id));
+  const bool reliable = !may_roll_back(workload_.faults);
+  if (!told && told.error().code == Errc::exists && thin.exists == Exists::no && reliable)
+    bench_.tell("thin exists that was deleted", fmt::format("create_thin {} says it exists", id));
+  if (thin.exists == Exists::no) {
+    if (thin.blocks == 0) thin.blocks = 4;
+    thin.exists = known_after(told, Exists::yes);
+    // Even if it failed: the thin may be there after all, and is then empty.
+    if (thin.exists != Exists::no) bench_.oracle.create(id, sectors_of(thin));
+  } else if (told) {
+    if (thin.exists == Exists::yes && reliable)
+      bench_.tell("thin vanished", fmt::format("create_thin {} worked, but it existed", id));
+    thin.exists = Exists::yes;
+    bench_.oracle.create(id, sectors_of(thin));
+  }
+  activate(id);
+}
+
+void Volumes::create_snap(const Operation& operation) {
+  if (operation.thin == operation.origin) return;
+  Thin& snapshot = thins_[operation.thin];
+  Thin& origin = thins_[operation.origin];
+  const bool ordered = operation.thin < operation.origin;
+  const engine::MutexLock first{ordered ? snapshot.control : origin.control};
+  const engine::MutexLock second{ordered ? origin.control : snapshot.control};
+  if (origin.exists == Exists::no || snapshot.exists != Exists::no) return;
+  const std::string name = name_of(operation.origin);
+  const bool active = is_active(operation.origin);
+  const bool quiet = active && !operation.noflush;
+  if (quiet) static_cast<void>(control_.suspend(name));
+  const checkers::Moment begun = bench_.oracle.begin_snapshot();
+  const auto told = tell_pool(fmt::format("create_snap {} {}", operation.thin, operation.origin));
+  snapshot.exists = known_after(told, Exists::yes);
+  if (snapshot.exists != Exists::no) {
+    snapshot.blocks = origin.blocks;
+    bench_.oracle.snapshot(operation.thin, operation.origin, begun);
+  }
+  bench_.oracle.end_snapshot(begun);
+  if (quiet) control_.resume(name);
+  activate(operation.thin);
+}
+
+void Volumes::delete_thin(std::uint32_t id) {
+  Thin& thin = thins_[id];
+  const engine::MutexLock lock{thin.control};
+  deactivate(id);
+  const auto told = tell_pool(fmt::format("delete {}", id));
+  if (!told && told.error().code == Errc::busy) return;
+  if (!told && told.error().code == Errc::not_found && thin.exists == Exists::yes &&
+      !may_roll_back(workload_.faults)) {
+    bench_.tell("thin vanished", fmt::format("delete {} does not find it", id));
+  }
+  const Exists before = thin.exists;
+  thin.exists = known_after(told, Exists::no);
+  if (before == Exists::no && !told) thin.exists = Exists::no;
+  if (thin.exists == Exists::no) bench_.oracle.remove(id);
+}
+
+bool Volumes::is_active(std::uint32_t id) {
+  return control_.is_active(name_of(id));
+}
+
+void Volumes::activate(std::uint32_t id) {
+  Thin& thin = thins_[id];
+  if (thin.exists == Exists::no) return;
+  if (!is_active(id)) deactivate(id);   // what an earlier activation left behind
+  thin.activating = true;
+  static_cast<void>(bench_.system->create_with_table(
+      name_of(id), fmt::format("0 {} thin {} {}", sectors_of(thin), kPool, id)));
+  thin.activating = false;
+}
+
+void Volumes::deactivate(std::uint32_t id) {
+  control_.remove(name_of(id));
+}
+
+void Volumes::reload_pool(bool noflush) {
+  static_cast<void>(bench_.system->load(kPool, pool_table(workload_.system, data_blocks_)));
+  control_.bounce(kPool, noflush, Control::Meanwhile::expect_quiet);
+}
+
+void Volumes::grow_data() {
+  const engine::MutexLock lock{pool_control_};
+  if (data_blocks_ >= workload_.system.data_device_blocks) return;
+  ++data_blocks_;
+  reload_pool(false);
+}
+
+void Volumes::grow_metadata() {
+  const engine::MutexLock lock{pool_control_};
+  if (metadata_blocks_ > 4 * workload_.system.metadata_blocks) return;
+  metadata_blocks_ += 8;
+  bench_.world.grow_metadata(8);
+  control_.bounce(kPool, false, Control::Meanwhile::expect_quiet);
+}
+
+void Volumes::set_transaction() {
+  const engine::MutexLock lock{pool_control_};
+  if (tell_pool(fmt::format("set_transaction_id {} {}", transaction_, transaction_ + 1)))
+    ++transaction_;
+}
+
+}   // namespace scenarios::thin

@@ -1,0 +1,121 @@
+// What is left of a pool when the actors are done: its data, its modes, its blocks, its image.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "checkers/image/as_findings.h"
+#include "scenarios/thin/options.h"
+#include "scenarios/thin/volumes.h"
+
+namespace scenarios::thin {
+namespace {
+
+// Of each data block.
+std::vector<std::uint32_t> references(const engine::thin::PoolView& view) {
+  std::vector<std::uint32_t> counts;
+  const std::uint64_t blocks = view.data_blocks().value_or(0);
+  for (std::uint64_t block = 0; block < blocks; ++block)
+    counts.push_back(view.data_ref_count(engine::DataBlock{block}).value_or(0));
+  return counts;
+}
+
+}   // namespace
+
+void Volumes::judge_at_rest() {
+  read_back_all();
+  judge_mode();
+  discard_all();
+  judge_mode();
+}
+
+void Volumes::read_back_all() {
+  for (std::uint32_t id = 0; id < kIds; ++id) {
+    Thin& thin = thins_[id];
+    if (thin.exists == Exists::no || !bench_.oracle.knows(id)) continue;
+    const engine::MutexLock lock{thin.control};
+    if (!is_active(id)) activate(id);
+    if (!is_active(id)) {
+      const bool excused = thin.exists == Exists::maybe || may_roll_back(workload_.faults) ||
+                           !bench_.system->info(kPool).has_value();
+      if (!excused) bench_.tell("thin lost", fmt::format("thin {} cannot be activated", id));
+      continue;
+    }
+    requests_.read_back(target(id), workload_.system.block_sectors);
+  }
+}
+
+// Nothing is under way. The status commits first, so what was freed is free.
+void Volumes::judge_mode() {
+  const engine::Result<std::string> status = bench_.system->status(kPool);
+  if (!status) return;
+  checkers::Findings findings;
+  mode_judge_.at_rest(*status, findings);
+  needs_check_ = status->find("needs_check") != std::string::npos;
+  if (engine::thin::Pool* const pool = targets_->pools().find(kPool)) {
+    for (const std::string& leak : engine::thin::PoolView{*pool}.leaks())
+      findings.add("lab", "leak in the pool", "nothing is under way, but {}", leak);
+  }
+  bench_.tell(findings);
+}
+
+// Nothing else is under way, so what the counts say before and after is exact.
+void Volumes::discard_all() {
+  const SystemSpec& spec = workload_.system;
+  if (spec.ignore_discard || spec.no_discard_passdown) return;
+  engine::thin::Pool* const pool = targets_->pools().find(kPool);
+  if (pool == nullptr) return;
+  const engine::thin::PoolView view{*pool};
+  std::vector<std::uint32_t> counts = references(view);
+  for (std::uint32_t id = 0; id < kIds; ++id) {
+    if (!engine::thin::changes_metadata(view.mode())) return;
+    if (thins_[id].exists == Exists::yes && bench_.oracle.knows(id) && is_active(id))
+      discard_whole(id, view, counts);
+  }
+}
+
+void Volumes::discard_whole(std::uint32_t id, const engine::thin::PoolView& view,
+                            std::vector<std::uint32_t>& counts) {
+  bench_.world.watch_discards();
+  requests_.issue(target(id),
+                  Operation{.verb = Verb::discard, .thin = id, .sectors = bench_.oracle.size(id)});
+  const std::vector<std::uint32_t> before = std::exchange(counts, references(view));
+  if (!engine::thin::changes_metadata(view.mode())) return;
+  for (std::uint64_t block = 0; block < std::min(before.size(), counts.size()); ++block) {
+    if (before[block] == 0 || counts[block] != 0) continue;
+    const std::uint64_t sectors = workload_.system.block_sectors;
+    if (bench_.world.was_discarded(engine::Sector{block * sectors}, sectors)) continue;
+    bench_.world.report(checkers::Finding{
+        "lower_device", "freed and not discarded",
+        fmt::format("data block {} lost its last reference when thin {} was discarded, and the "
+                    "data device was not told",
+                    block, id)});
+    return;
+  }
+}
+
+void Volumes::judge_image(Image which) {
+  const std::unique_ptr<checkers::image::BlockSource> image = bench_.world.metadata_image();
+  // A cut before the first commit leaves a blank device, which is nobody's pool.
+  std::array<std::byte, checkers::image::kImageBlockSize> first{};
+  if (image->nr_blocks() == 0 || !image->read(0, first)) return;
+  if (std::all_of(first.begin(), first.end(), [](std::byte each) { return each == std::byte{0}; }))
+    return;
+  const checkers::image::ThinReport report = checkers::image::check_thin(
+      *image, {.data_device_blocks = workload_.system.data_device_blocks});
+  checkers::Findings findings;
+  if (needs_check_ && report.readable && (report.superblock.flags & 1U) == 0) {
+    findings.add("lab", "needs_check is not on disk",
+                 "the pool said so, and its superblock does not");
+  }
+  // Metadata that runs full aborts like metadata that fails, and an abort may leave leaks.
+  const FaultSpec& faults = workload_.faults;
+  const bool leaks = which == Image::after_cut || faults.power_cuts != 0 ||
+                     faults.data_read_errors != 0 || mode_options(workload_).metadata_may_fail;
+  checkers::image::add_findings(
+      report, leaks ? checkers::image::Expect::after_cut : checkers::image::Expect::exact,
+      findings);
+  bench_.tell(findings);
+}
+
+}   // namespace scenarios::thin
