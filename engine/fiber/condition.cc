@@ -4,6 +4,7 @@ namespace engine {
 
 void Condition::wait(Mutex& mutex, std::source_location where) {
   assert_may_block("Condition::wait", where);
+  schedule_point(OpKind::condition_wait, Access::write, &object_, where);
   Waiter waiter;
   {
     const RawGuard guard{raw_};
