@@ -28,6 +28,10 @@ struct Choices {
 class Strategy {
  public:
   virtual ~Strategy() = default;
+  // Another program from now on: what was learnt of the last one means nothing.
+  virtual void forget() {}
+  // The next execution is a random walk from which it learns what the program does.
+  [[nodiscard]] virtual bool will_learn() const { return false; }
   // A new execution.
   virtual void begin(std::uint64_t seed) = 0;
   // Some keep account of every operation. Asked once, at the beginning of an execution.

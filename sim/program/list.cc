@@ -9,7 +9,7 @@
 #include "sim/program/commands.h"
 #include "sim/program/judges.h"
 #include "sim/program/mutant.h"
-#include "sim/program/strategies.h"
+#include "sim/strategies.h"
 
 namespace program {
 namespace {
@@ -53,7 +53,10 @@ int list(const std::string& what, bool json) {
   if (what == "mutants") {
     print_mutants(json);
   } else if (what == "strategies") {
-    print_named(list_strategies(), json);
+    std::vector<NamedThing> things;
+    for (const sim::StrategyName& strategy : sim::strategy_names())
+      things.push_back({std::string{strategy.name}, std::string{strategy.description}});
+    print_named(things, json);
   } else if (what == "checkers") {
     print_named(list_judges(), json);
   } else {

@@ -46,12 +46,9 @@ std::optional<traces::Trace> record(const Reproducer& reproducer) {
       [&] {
         sim::Execution execution;
         if (reproducer.crashes) {
-          StrategyBox box;
+          sim::StrategyBox box;
           if (!box.choose(reproducer.strategy)) return std::string{};
-          static_cast<void>(run(execution, reproducer.workload,
-                                {.seed = reproducer.seed,
-                                 .strategy = &box.for_seed(reproducer.seed),
-                                 .trace = true}));
+          static_cast<void>(run(execution, reproducer.workload, box, reproducer.seed, true));
         } else {
           sim::Replay replay{reproducer.schedule};
           static_cast<void>(run(execution, reproducer.workload,
@@ -71,11 +68,10 @@ std::optional<Reproducer> reproduce(const scenarios::Workload& workload, std::ui
   Reproducer found{.workload = workload, .seed = seed, .strategy = strategy, .mutant = mutant};
   const ChildResult child = run_in_child(
       [&] {
-        StrategyBox box;
+        sim::StrategyBox box;
         if (!box.choose(strategy)) return std::string{};
         sim::Execution execution;
-        const sim::Outcome& outcome =
-            run(execution, workload, {.seed = seed, .strategy = &box.for_seed(seed)});
+        const sim::Outcome& outcome = run(execution, workload, box, seed);
         if (!outcome.finding) return std::string{};
         return fmt::format("{}\n{}\n{}", outcome.finding->signature(), outcome.preemptions,
                            outcome.schedule.to_text());

@@ -34,6 +34,19 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
   });
 }
 
+const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
+                        sim::StrategyBox& box, std::uint64_t seed, bool trace) {
+  sim::Strategy& strategy = box.for_seed(seed);
+  if (strategy.will_learn()) {
+    // Always the same walk, so that it does not matter which of the workload's schedules came
+    // first.
+    const sim::Outcome& learnt =
+        run(execution, workload, {.seed = 0, .strategy = &strategy, .trace = trace});
+    if (learnt.finding) return learnt;
+  }
+  return run(execution, workload, {.seed = seed, .strategy = &strategy, .trace = trace});
+}
+
 SeedPair seeds_of(std::uint64_t first_seed, std::uint64_t ordinal,
                   std::uint32_t schedules_per_workload) {
   const std::uint64_t workload = ordinal / schedules_per_workload;

@@ -6,7 +6,7 @@
 
 #include "scenarios/workload.h"
 #include "sim/execution.h"
-#include "sim/program/strategies.h"
+#include "sim/strategies.h"
 #include "traces/trace.h"
 
 namespace program {
@@ -21,6 +21,11 @@ struct RunSpec {
 // abandoned fibers that hold what they held, and its process should end soon.
 const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
                         const RunSpec& spec);
+
+// The same with what `box` deals out for `seed`. A strategy that has to learn runs the workload
+// once before; what that run finds is what comes back. The box knows one workload until it forgets.
+const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
+                        sim::StrategyBox& box, std::uint64_t seed, bool trace = false);
 
 // The seeds of one schedule of a search: which workload, and what the strategy is seeded with.
 struct SeedPair {

@@ -113,7 +113,7 @@ tl::expected<fs::path, std::string> keep(const SearchOptions& options, Source& s
 
 int search(const SearchOptions& options) {
   auto opened = Source::open(options);
-  StrategyBox box;
+  sim::StrategyBox box;
   std::string error = opened ? "" : opened.error();
   if (!box.choose(options.strategy))
     error = fmt::format("no strategy '{}': see `wavetank list strategies`", options.strategy);
@@ -130,11 +130,13 @@ int search(const SearchOptions& options) {
   plan.schedules = options.schedules;
   plan.seconds_max = options.seconds;
   plan.stop_at_first = !options.keep_going;
+  std::uint64_t known = 0;   // the workload that the box has learnt of
   plan.run = [&](std::uint64_t ordinal) {
     const SeedPair seeds = source.seeds(ordinal);
+    if (seeds.workload != known) box.forget();
+    known = seeds.workload;
     const sim::Outcome& outcome =
-        run(execution, source.workload(seeds.workload),
-            {.seed = seeds.schedule, .strategy = &box.for_seed(seeds.schedule)});
+        run(execution, source.workload(seeds.workload), box, seeds.schedule);
     Verdict verdict{.points = outcome.points, .digest = outcome.digest};
     if (outcome.finding) {
       verdict.found = true;

@@ -107,12 +107,11 @@ class Shrinker {
           ::program::run(execution, candidate, {.seed = best_.seed, .strategy = &replay});
       if (failed(outcome)) return answer(outcome);
     }
-    StrategyBox box;
+    sim::StrategyBox box;
     if (!box.choose("portfolio")) return {};
     for (std::uint64_t i = 0; i < limits_.seeds_per_candidate; ++i) {
       const std::uint64_t seed = best_.seed + i;
-      const sim::Outcome& outcome =
-          ::program::run(execution, candidate, {.seed = seed, .strategy = &box.for_seed(seed)});
+      const sim::Outcome& outcome = ::program::run(execution, candidate, box, seed);
       if (failed(outcome)) return answer(outcome);
     }
     return {};

@@ -1,0 +1,60 @@
+#include "sim/strategies.h"
+
+#include <array>
+
+#include "sim/strategy_pct.h"
+#include "sim/strategy_pos.h"
+#include "sim/strategy_random.h"
+#include "sim/strategy_surw.h"
+
+namespace sim {
+namespace {
+
+constexpr std::array kNames{
+    StrategyName{"portfolio", "random, pct and pos in turn, dealt out by seed"},
+    StrategyName{"random", "random walk, with a temper that varies from seed to seed"},
+    StrategyName{"pct", "probabilistic concurrency testing: few priority changes, up to depth 4"},
+    StrategyName{"pos", "partial-order sampling: a random priority for each operation"},
+    StrategyName{"urw", "uniform random walk: who has more left to do goes on more often"},
+    StrategyName{"surw", "the same for the operations on one object, another in each execution"},
+};
+
+// PCT spreads its change points over an expected number of choices. What was learnt from earlier
+// runs would make a seed mean different things at different times, so several lengths take turns.
+constexpr std::array<std::uint64_t, 3> kPctLengths{100, 400, 1600};
+
+std::unique_ptr<Strategy> pct(std::uint64_t length) {
+  return std::make_unique<Pct>(Pct::Options{.depth_max = 4, .choices_expected = length});
+}
+
+}   // namespace
+
+std::span<const StrategyName> strategy_names() noexcept {
+  return kNames;
+}
+
+bool StrategyBox::choose(std::string_view name) {
+  dealt_.clear();
+  const bool all = name == "portfolio";
+  if (all || name == "random") dealt_.push_back(std::make_unique<RandomWalk>());
+  if (all || name == "pct") {
+    for (const std::uint64_t length : kPctLengths)
+      dealt_.push_back(pct(length));
+  }
+  if (all || name == "pos") dealt_.push_back(std::make_unique<Pos>());
+  if (all) dealt_.push_back(std::make_unique<RandomWalk>());
+  if (name == "urw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::everything));
+  if (name == "surw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::one_object));
+  return !dealt_.empty();
+}
+
+Strategy& StrategyBox::for_seed(std::uint64_t seed) {
+  return *dealt_[seed % dealt_.size()];
+}
+
+void StrategyBox::forget() {
+  for (const std::unique_ptr<Strategy>& strategy : dealt_)
+    strategy->forget();
+}
+
+}   // namespace sim

@@ -1,0 +1,34 @@
+// The strategies by name, as --strategy takes them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "sim/strategy.h"
+
+namespace sim {
+
+struct StrategyName {
+  std::string_view name;
+  std::string_view description;
+};
+[[nodiscard]] std::span<const StrategyName> strategy_names() noexcept;
+
+// Keeps one strategy of each kind, with what it has learnt.
+class StrategyBox {
+ public:
+  // False: there is no strategy of that name.
+  [[nodiscard]] bool choose(std::string_view name);
+  // What to run the execution of `seed` with. A portfolio deals its strategies out by seed.
+  [[nodiscard]] Strategy& for_seed(std::uint64_t seed);
+  // Another program from now on.
+  void forget();
+
+ private:
+  std::vector<std::unique_ptr<Strategy>> dealt_;
+};
+
+}   // namespace sim
