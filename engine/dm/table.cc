@@ -1,13 +1,13 @@
 #include "engine/dm/table.h"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "engine/io/words.h"
 
 namespace engine::dm {
 namespace {
@@ -29,14 +29,6 @@ std::vector<std::string_view> split_lines(std::string_view text) {
 bool is_table_line(std::string_view line) noexcept {
   const std::size_t first = line.find_first_not_of(kBlanks);
   return first != std::string_view::npos && line[first] != '#';
-}
-
-std::optional<std::uint64_t> parse_number(std::string_view word) noexcept {
-  std::uint64_t value = 0;
-  const char* const end = word.data() + word.size();
-  const auto [stop, problem] = std::from_chars(word.data(), end, value);
-  if (problem != std::errc{} || stop != end) return std::nullopt;
-  return value;
 }
 
 }   // namespace
@@ -74,8 +66,8 @@ Result<void> Table::add_line(const io::TargetRegistry& registry, const io::Targe
                              std::string_view line, std::size_t targets_in_table) {
   const std::vector<std::string_view> words = split_words(line);
   if (words.size() < 3) return fail(Errc::invalid, 0, "not <start> <sectors> <type> <arguments>");
-  const std::optional<std::uint64_t> begin = parse_number(words[0]);
-  const std::optional<std::uint64_t> sectors = parse_number(words[1]);
+  const std::optional<std::uint64_t> begin = io::parse_number(words[0]);
+  const std::optional<std::uint64_t> sectors = io::parse_number(words[1]);
   if (!begin) return fail(Errc::invalid, 0, "the start sector is not a number");
   if (!sectors) return fail(Errc::invalid, 0, "the number of sectors is not a number");
   if (*sectors == 0) return fail(Errc::invalid, 0, "zero-length target");

@@ -1,6 +1,6 @@
 // Cells: exclusive claims on ranges of blocks, with the bios that wait for them.
 //
-// A key is (virtual or data, thin id, [begin, end)). Keys of the same kind and id whose ranges
+// A key is (kind of block, thin id, [begin, end)). Keys of the same kind and id whose ranges
 // overlap conflict: the first to arrive holds the cell, whatever comes later queues in it as an
 // inmate. The holder is not on the inmates' list, since it may be in flight below, where its hook
 // is used. A range lies within one window of `range_blocks_max` blocks; longer ranges take several
@@ -25,7 +25,7 @@
 
 namespace engine::io {
 
-enum class CellKind : std::uint8_t { virtual_blocks, data_blocks };
+enum class CellKind : std::uint8_t { virtual_blocks, data_blocks, origin_blocks, sectors };
 
 struct CellKey {
   CellKind kind = CellKind::virtual_blocks;

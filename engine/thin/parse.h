@@ -1,41 +1,22 @@
-// Numbers and names as tables and messages write them.
+// Numbers and names as thin's tables and messages write them.
 #pragma once
 
-#include <charconv>
-#include <cstdint>
 #include <optional>
 #include <string_view>
 
 #include "engine/base/units.h"
+#include "engine/io/words.h"
 #include "engine/thin/metadata.h"
 
 namespace engine::thin {
 
-// Decimal digits and nothing else.
-[[nodiscard]] inline std::optional<std::uint64_t> parse_number(std::string_view text) noexcept {
-  std::uint64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc{} || stopped != end) return std::nullopt;
-  return value;
-}
+using io::parse_number;
+using io::same_name;
 
 [[nodiscard]] inline std::optional<ThinId> parse_thin_id(std::string_view text) noexcept {
   const auto value = parse_number(text);
   if (!value || *value > kThinIdMax) return std::nullopt;
   return ThinId{static_cast<std::uint32_t>(*value)};
-}
-
-[[nodiscard]] constexpr char lower_case(char c) noexcept {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-[[nodiscard]] constexpr bool same_name(std::string_view text, std::string_view name) noexcept {
-  if (text.size() != name.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (lower_case(text[i]) != name[i]) return false;
-  }
-  return true;
 }
 
 }   // namespace engine::thin

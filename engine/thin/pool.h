@@ -27,6 +27,7 @@
 #include "engine/io/copier.h"
 #include "engine/io/deferred_set.h"
 #include "engine/io/object_pool.h"
+#include "engine/io/on_worker.h"
 #include "engine/io/prison.h"
 #include "engine/thin/active_thins.h"
 #include "engine/thin/bio_state.h"
@@ -307,23 +308,7 @@ class Pool final : private PreCommitHook {
 
 template <typename Action>
 auto Pool::on_worker(const char* name, Action&& action) {
-  if (worker_.on_worker()) return action();
-  using Value = decltype(action());
-  struct Call {
-    std::remove_reference_t<Action>* action;
-    std::optional<Value> value;
-    Completion done{"pool.on_worker"};
-  } call{&action, std::nullopt};
-  Work work{name,
-            [](void* argument) {
-              auto& mine = *static_cast<Call*>(argument);
-              mine.value.emplace((*mine.action)());
-              mine.done.signal();
-            },
-            &call};
-  worker_.queue(work);
-  call.done.wait();
-  return std::move(*call.value);
+  return io::on_worker(worker_, name, std::forward<Action>(action));
 }
 
 }   // namespace engine::thin
