@@ -147,7 +147,7 @@ Result<void> BlockManager::commit_superblock(const std::function<void(MutableByt
   if (buffer.size() == 0) buffer = AlignedBuffer{kMetaBlockSize};
   std::memset(buffer.data(), 0, kMetaBlockSize);
   fill(buffer.bytes());
-  kSuperblockValidator.prepare(MetaBlock{0}, buffer.bytes());
+  options_.superblock->prepare(MetaBlock{0}, buffer.bytes());
   forget(MetaBlock{0});
   Bio bio;
   bio.op = BioOp::write;

@@ -100,6 +100,7 @@ class WriteRef {
 
 struct BlockManagerOptions {
   std::uint32_t cache_blocks_max = 16384;   // 64 MiB
+  const Validator* superblock = &kSuperblockValidator;
 };
 
 class BlockManager {

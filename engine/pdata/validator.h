@@ -1,6 +1,6 @@
 // The block types of the metadata device. Each has a checksum (CRC-32C of bytes [4, 4096), not
-// inverted, xor a constant of the type) at offset 0 and its own block number at offset 8. The type
-// is not stored: whoever points at a block knows it.
+// inverted, xor a constant of the type) at offset 0 and its own block number at offset 8, or 16 for
+// blocks of arrays. The type is not stored: whoever points at a block knows it.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,9 @@ namespace engine::pdata {
 // Two validators are the same type exactly if their salts are equal.
 class Validator {
  public:
-  constexpr Validator(const char* name, std::uint32_t salt) noexcept : name_{name}, salt_{salt} {}
+  constexpr Validator(const char* name, std::uint32_t salt,
+                      std::uint32_t number_offset = 8) noexcept
+      : name_{name}, salt_{salt}, number_offset_{number_offset} {}
   constexpr virtual ~Validator() {}   // g++ 12 wants a body here for constants
   Validator(const Validator&) = delete;
   Validator& operator=(const Validator&) = delete;
@@ -38,6 +40,7 @@ class Validator {
  private:
   const char* name_;
   std::uint32_t salt_;
+  std::uint32_t number_offset_;
 };
 
 inline constexpr std::uint32_t kSuperblockSalt = 160774;
