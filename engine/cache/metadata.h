@@ -158,14 +158,15 @@ class Metadata {
   bool changed_this_transaction();
 
   // --- Suspending.
-  // Stores the state and commits it with the mark of a clean shutdown, all or nothing. Both data
-  // devices are flushed, nothing is in flight, and nothing is admitted before begin_service().
-  // Refusal: invalid, a policy name or hint size that the format has no room for.
+  // Commits, then stores the state and commits it with the mark of a clean shutdown. Both data
+  // devices are flushed, nothing is in flight, and nothing is admitted before begin_service(). On a
+  // failure of the second part the metadata is that of the first, without the mark, and can be used
+  // on. Refusal: invalid, a policy name or hint size that the format has no room for.
   Result<void> shut_down_cleanly(const CleanState& state);
   // Is the last commit one of a clean shutdown, with nothing changed since?
   Result<bool> clean();
 
-  // --- Metadata blocks. What users are told; free ones with what this transaction has freed.
+  // --- Metadata blocks. What this transaction has freed is not free yet.
   Result<std::uint64_t> metadata_blocks();
   Result<std::uint64_t> free_metadata_blocks();
 
@@ -195,6 +196,8 @@ class Metadata {
   // Suspend. All with the lock held for writing.
   Result<std::unique_ptr<MetadataCore>> load();
   Result<void> commit_locked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  Result<void> traced_commit(MetadataCore& core, bool clean_shutdown);
+  Result<void> abort_locked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Changes flags of the superblock of the last commit, and nothing else.
   Result<void> rewrite_flags(std::uint32_t set, std::uint32_t clear)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
