@@ -90,7 +90,33 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t thin, std::uint32_t o
     case Verb::grow_data:
     case Verb::grow_metadata:
     case Verb::status:
+    case Verb::clear_cache:
+    case Verb::remake_cache:
       operation.thin = 0;
+      break;
+    case Verb::bounce_cache:
+      operation.thin = 0;
+      operation.noflush = flags % 2 == 1;
+      break;
+    case Verb::load_cache:
+    case Verb::reload_cache:
+      operation.thin = 0;
+      operation.noflush = flags % 4 == 1;
+      operation.io_mode = menu.io_modes[block % menu.io_modes.size()];
+      operation.policy = menu.policies[flags / 2 % menu.policies.size()];
+      break;
+    case Verb::resize_cache:
+      operation.thin = 0;
+      operation.sectors = 1 + flags % menu.cache_blocks;
+      break;
+    case Verb::invalidate:
+      operation.thin = 0;
+      operation.sector = flags % menu.cache_blocks;
+      operation.sectors = 1 + flags / 8 % 2;
+      break;
+    case Verb::threshold:
+      operation.thin = 0;
+      operation.sectors = std::array<std::uint64_t, 4>{0, 64, 256, 2048}[flags % 4];
       break;
   }
   return operation;

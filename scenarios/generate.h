@@ -18,6 +18,10 @@ struct Menu {
   std::uint64_t blocks = 4;                          // virtual blocks addressed
   std::uint32_t block_sectors = 128;
   bool whole_blocks_only = false;
+  // Of caches.
+  std::uint32_t cache_blocks = 2;   // resizing reaches up to that
+  std::vector<CacheIo> io_modes{CacheIo::writeback};
+  std::vector<CachePolicy> policies{CachePolicy::adversary};
 };
 
 [[nodiscard]] rc::Gen<Operation> operation(const Menu& menu);

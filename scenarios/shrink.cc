@@ -104,6 +104,8 @@ std::vector<Operation> plainer(const Operation& operation, std::uint64_t block_s
   }
   if (operation.verb == Verb::reload_pool)
     add([](Operation& form) { form.verb = Verb::bounce_pool; });
+  if (operation.verb == Verb::reload_cache || operation.verb == Verb::resize_cache)
+    add([](Operation& form) { form = Operation{.verb = Verb::bounce_cache}; });
   add([](Operation& form) { form.thin = 0; });
   return forms;
 }
@@ -143,12 +145,26 @@ Workloads plainer_systems(const Workload& workload) {
   reset(&SystemSpec::no_space_timeout_ms);
   with(smaller, workload,
        [](Workload& each) { each.system.data_device_blocks = each.system.data_blocks; });
-  if (workload.system.data_blocks > 1) {
+  if (workload.system.family == FamilyKind::thin && workload.system.data_blocks > 1) {
     with(smaller, workload, [](Workload& each) {
       --each.system.data_blocks;
       each.system.data_device_blocks =
           std::max(each.system.data_blocks, each.system.data_device_blocks - 1);
     });
+  }
+  if (workload.system.family == FamilyKind::cache) {
+    const auto cache = [&](auto&& change) {
+      with(smaller, workload, [&](Workload& each) { change(each.system.cache); });
+    };
+    cache([](CacheSpec& each) { each.metadata2 = false; });
+    cache([](CacheSpec& each) { each.threshold = CacheSpec{}.threshold; });
+    cache([](CacheSpec& each) { each.blocks_max = each.blocks; });
+    cache([](CacheSpec& each) {
+      each.blocks = std::max(each.blocks - 1, 1U);
+      each.blocks_max = std::max(each.blocks_max - 1, each.blocks);
+    });
+    cache([](CacheSpec& each) { each.policy = CachePolicy::adversary; });
+    cache([](CacheSpec& each) { each.io_mode = CacheIo::writeback; });
   }
   if (!workload.system.thins.empty())
     with(smaller, workload, [](Workload& each) { each.system.thins.pop_back(); });

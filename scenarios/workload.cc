@@ -46,6 +46,60 @@ std::string_view to_string(Verb verb) noexcept {
       return "status";
     case Verb::sleep:
       return "sleep";
+    case Verb::bounce_cache:
+      return "bounce_cache";
+    case Verb::load_cache:
+      return "load_cache";
+    case Verb::clear_cache:
+      return "clear_cache";
+    case Verb::reload_cache:
+      return "reload_cache";
+    case Verb::remake_cache:
+      return "remake_cache";
+    case Verb::resize_cache:
+      return "resize_cache";
+    case Verb::invalidate:
+      return "invalidate";
+    case Verb::threshold:
+      return "threshold";
+  }
+  return "?";
+}
+
+std::string_view to_string(FamilyKind family) noexcept {
+  switch (family) {
+    case FamilyKind::thin:
+      return "thin";
+    case FamilyKind::cache:
+      return "cache";
+  }
+  return "?";
+}
+
+std::string_view to_string(CacheIo mode) noexcept {
+  switch (mode) {
+    case CacheIo::writeback:
+      return "writeback";
+    case CacheIo::writethrough:
+      return "writethrough";
+    case CacheIo::passthrough:
+      return "passthrough";
+  }
+  return "?";
+}
+
+std::string_view to_string(CachePolicy policy) noexcept {
+  switch (policy) {
+    case CachePolicy::smq:
+      return "smq";
+    case CachePolicy::mq:
+      return "mq";
+    case CachePolicy::cleaner:
+      return "cleaner";
+    case CachePolicy::adversary:
+      return "adversary";
+    case CachePolicy::direct:
+      return "direct";
   }
   return "?";
 }
@@ -83,12 +137,29 @@ std::string to_string(const Operation& operation) {
     case Verb::sleep:
       fmt::format_to(out, " ms={}", operation.sectors);
       break;
+    case Verb::load_cache:
+    case Verb::reload_cache:
+      fmt::format_to(out, " {} {}{}", to_string(operation.io_mode), to_string(operation.policy),
+                     operation.noflush ? " noflush" : "");
+      break;
+    case Verb::bounce_cache:
+      if (operation.noflush) text += " noflush";
+      break;
+    case Verb::resize_cache:
+    case Verb::threshold:
+      fmt::format_to(out, " sectors={}", operation.sectors);
+      break;
+    case Verb::invalidate:
+      fmt::format_to(out, " sector={} sectors={}", operation.sector, operation.sectors);
+      break;
     case Verb::set_transaction:
     case Verb::reserve_snap:
     case Verb::release_snap:
     case Verb::grow_data:
     case Verb::grow_metadata:
     case Verb::status:
+    case Verb::clear_cache:
+    case Verb::remake_cache:
       break;
   }
   return text;

@@ -38,16 +38,33 @@ enum class Verb : std::uint8_t {
   grow_metadata,
   status,
   sleep,   // lets `sectors` milliseconds pass
+  // A cache, and the table actions that go with it.
+  bounce_cache,   // suspend and resume
+  load_cache,     // a table into the inactive slot, in `io_mode` and with `policy`
+  clear_cache,    // the inactive slot is emptied
+  reload_cache,   // load, suspend, resume
+  remake_cache,   // the device is removed and made again
+  resize_cache,   // as reload, with `sectors` blocks of the fast disk
+  invalidate,     // message: cache blocks [sector, sector + sectors)
+  threshold,      // message: a migration threshold of `sectors`
 };
+inline constexpr Verb kLastVerb = Verb::threshold;
+
+enum class CacheIo : std::uint8_t { writeback, writethrough, passthrough };
+// `adversary`: whatever the contract allows, by the schedule's choice. `direct`: every block that
+// is asked for gets the one place that its number says, whoever is there.
+enum class CachePolicy : std::uint8_t { smq, mq, cleaner, adversary, direct };
 
 struct Operation {
   Verb verb = Verb::read;
   std::uint32_t thin = 0;
-  std::uint32_t origin = 0;    // create_snap
-  std::uint64_t sector = 0;    // requests
-  std::uint64_t sectors = 0;   // requests; sleep: milliseconds
-  bool fua = false;            // write, write_zeroes
-  bool noflush = false;        // bounce_*, reload_pool, create_snap
+  std::uint32_t origin = 0;                      // create_snap
+  std::uint64_t sector = 0;                      // requests
+  std::uint64_t sectors = 0;                     // requests; sleep: milliseconds
+  bool fua = false;                              // write, write_zeroes
+  bool noflush = false;                          // bounce_*, reload_*, create_snap
+  CacheIo io_mode = CacheIo::writeback;          // load_cache, reload_cache
+  CachePolicy policy = CachePolicy::adversary;   // load_cache, reload_cache
   friend bool operator==(const Operation&, const Operation&) = default;
 };
 
@@ -65,8 +82,22 @@ struct ThinSpec {
 
 enum class DiscardReads : std::uint8_t { zeroes, old_data, garbage };
 
+enum class FamilyKind : std::uint8_t { thin, cache };
+
+struct CacheSpec {
+  std::uint32_t blocks = 2;       // of the fast disk at first
+  std::uint32_t blocks_max = 2;   // resizing reaches up to it
+  std::uint64_t origin_blocks = 4;
+  CacheIo io_mode = CacheIo::writeback;
+  CachePolicy policy = CachePolicy::adversary;
+  bool metadata2 = false;
+  std::uint64_t threshold = 2048;   // migration_threshold, in sectors
+  friend bool operator==(const CacheSpec&, const CacheSpec&) = default;
+};
+
 // What is built before the actors start. Sizes in the units their names say.
 struct SystemSpec {
+  FamilyKind family = FamilyKind::thin;
   std::uint64_t metadata_blocks = 64;
   std::uint64_t data_blocks = 4;          // what the pool's table claims
   std::uint64_t data_device_blocks = 4;   // what the device holds; growing reaches up to it
@@ -76,7 +107,8 @@ struct SystemSpec {
   bool ignore_discard = false;
   bool no_discard_passdown = false;
   bool error_if_no_space = false;
-  std::vector<ThinSpec> thins;               // created and activated before the actors start
+  std::vector<ThinSpec> thins;   // created and activated before the actors start
+  CacheSpec cache;
   std::uint32_t fan_out = 0;                 // B-tree entries a node; 0 as on Linux
   std::uint32_t cells = 0;                   // prison cells that may be out; 0 as by default
   std::uint32_t commit_interval_ms = 1000;   // 0: no periodic commit
@@ -113,6 +145,9 @@ struct Workload {
 };
 
 [[nodiscard]] std::string_view to_string(Verb verb) noexcept;
+[[nodiscard]] std::string_view to_string(FamilyKind family) noexcept;
+[[nodiscard]] std::string_view to_string(CacheIo mode) noexcept;
+[[nodiscard]] std::string_view to_string(CachePolicy policy) noexcept;
 // "write thin=0 sector=8 sectors=1 fua": the text a person reads and the TOML form holds.
 [[nodiscard]] std::string to_string(const Operation& operation);
 

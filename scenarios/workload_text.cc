@@ -19,7 +19,7 @@ constexpr std::size_t kActorLimit = 64;
 constexpr std::size_t kOperationLimit = 100000;
 
 std::optional<Verb> verb_from(std::string_view word) {
-  for (int i = 0; i <= static_cast<int>(Verb::sleep); ++i) {
+  for (int i = 0; i <= static_cast<int>(kLastVerb); ++i) {
     const auto verb = static_cast<Verb>(i);
     if (to_string(verb) == word) return verb;
   }
@@ -37,6 +37,19 @@ std::string_view name_of(DiscardReads reads) {
   }
   return "?";
 }
+
+// The enumerator of that name, of those from the first to `last`; null: none has it.
+template <typename Enum>
+std::optional<Enum> named(std::string_view word, Enum last) {
+  for (int i = 0; i <= static_cast<int>(last); ++i) {
+    if (to_string(static_cast<Enum>(i)) == word) return static_cast<Enum>(i);
+  }
+  return std::nullopt;
+}
+constexpr CacheIo kLastIo = CacheIo::passthrough;
+constexpr CachePolicy kLastPolicy = CachePolicy::direct;
+
+constexpr FamilyKind kLastFamily = FamilyKind::cache;
 
 // Takes the next blank-separated word off `text`.
 std::string_view next_word(std::string_view& text) {
@@ -92,6 +105,17 @@ class TableReader {
     }
     field = *value;
   }
+  // One of the names of an enumeration.
+  template <typename Enum>
+  void name(std::string_view key, Enum& field, Enum last) {
+    std::string word{to_string(field)};
+    text(key, word);
+    if (const auto value = named(word, last)) {
+      field = *value;
+    } else if (const toml::node* const node = table_.get(key)) {
+      wrong(*node, fmt::format("{} is not '{}'", key, word));
+    }
+  }
   // The sub-table or array `key`, handed to `read`; absent is fine.
   template <typename Node, typename Read>
   void nested(std::string_view key, Read&& read) {
@@ -143,6 +167,7 @@ std::string read_operations(const toml::array& array, std::vector<Operation>& op
 
 std::string read_system(const toml::table& table, SystemSpec& system) {
   TableReader reader{table, "system"};
+  reader.name("family", system.family, kLastFamily);
   reader.number("metadata_blocks", system.metadata_blocks, 4161600);
   reader.number("data_blocks", system.data_blocks, std::uint64_t{1} << 32);
   system.data_device_blocks = system.data_blocks;
@@ -187,6 +212,19 @@ std::string read_system(const toml::table& table, SystemSpec& system) {
                      table.source().begin.line, reads);
 }
 
+std::string read_cache(const toml::table& table, CacheSpec& cache) {
+  TableReader reader{table, "cache"};
+  reader.number("blocks", cache.blocks, 1U << 28);
+  cache.blocks_max = cache.blocks;
+  reader.number("blocks_max", cache.blocks_max, 1U << 28);
+  reader.number("origin_blocks", cache.origin_blocks, std::uint64_t{1} << 32);
+  reader.name("io_mode", cache.io_mode, kLastIo);
+  reader.name("policy", cache.policy, kLastPolicy);
+  reader.flag("metadata2", cache.metadata2);
+  reader.number("threshold", cache.threshold, std::uint64_t{1} << 40);
+  return reader.finish();
+}
+
 std::string read_faults(const toml::table& table, FaultSpec& faults) {
   TableReader reader{table, "faults"};
   reader.number("power_cuts", faults.power_cuts, 16);
@@ -195,6 +233,43 @@ std::string read_faults(const toml::table& table, FaultSpec& faults) {
   reader.number("data_read_errors", faults.data_read_errors, 1000);
   reader.number("data_write_errors", faults.data_write_errors, 1000);
   return reader.finish();
+}
+
+void add_thin_system(std::string& text, const SystemSpec& system) {
+  const auto out = std::back_inserter(text);
+  fmt::format_to(out,
+                 "metadata_blocks = {}\ndata_blocks = {}\ndata_device_blocks = {}\n"
+                 "block_sectors = {}\nlow_water_blocks = {}\nskip_block_zeroing = {}\n"
+                 "ignore_discard = {}\nno_discard_passdown = {}\nerror_if_no_space = {}\n"
+                 "fan_out = {}\ncells = {}\ncommit_interval_ms = {}\nno_space_timeout_ms = {}\n"
+                 "discard_reads = \"{}\"\nthins = [",
+                 system.metadata_blocks, system.data_blocks, system.data_device_blocks,
+                 system.block_sectors, system.low_water_blocks, system.skip_block_zeroing,
+                 system.ignore_discard, system.no_discard_passdown, system.error_if_no_space,
+                 system.fan_out, system.cells, system.commit_interval_ms,
+                 system.no_space_timeout_ms, name_of(system.discard_reads));
+  for (std::size_t i = 0; i < system.thins.size(); ++i) {
+    fmt::format_to(out, "{} {{ id = {}, blocks = {} }}", i == 0 ? "" : ",", system.thins[i].id,
+                   system.thins[i].blocks);
+  }
+  text += " ]\n";
+}
+
+void add_cache_system(std::string& text, const SystemSpec& system) {
+  const auto out = std::back_inserter(text);
+  fmt::format_to(out,
+                 "family = \"{}\"\nmetadata_blocks = {}\nblock_sectors = {}\n"
+                 "no_discard_passdown = {}\nfan_out = {}\ncells = {}\ncommit_interval_ms = {}\n"
+                 "discard_reads = \"{}\"\n",
+                 to_string(system.family), system.metadata_blocks, system.block_sectors,
+                 system.no_discard_passdown, system.fan_out, system.cells,
+                 system.commit_interval_ms, name_of(system.discard_reads));
+  const CacheSpec& cache = system.cache;
+  fmt::format_to(out,
+                 "\n[cache]\nblocks = {}\nblocks_max = {}\norigin_blocks = {}\n"
+                 "io_mode = \"{}\"\npolicy = \"{}\"\nmetadata2 = {}\nthreshold = {}\n",
+                 cache.blocks, cache.blocks_max, cache.origin_blocks, to_string(cache.io_mode),
+                 to_string(cache.policy), cache.metadata2, cache.threshold);
 }
 
 std::string read_actor(const toml::table& table, Actor& actor) {
@@ -222,6 +297,14 @@ tl::expected<Operation, std::string> operation_from_text(std::string_view text) 
     }
     if (part == "noflush") {
       operation.noflush = true;
+      continue;
+    }
+    if (const auto mode = named(part, kLastIo)) {
+      operation.io_mode = *mode;
+      continue;
+    }
+    if (const auto policy = named(part, kLastPolicy)) {
+      operation.policy = *policy;
       continue;
     }
     const std::size_t equals = part.find('=');
@@ -255,23 +338,16 @@ std::string to_toml(const Workload& workload) {
   std::string text;
   const auto out = std::back_inserter(text);
   fmt::format_to(out, "scenario = \"{}\"\n\n[system]\n", workload.scenario);
-  fmt::format_to(out,
-                 "metadata_blocks = {}\ndata_blocks = {}\ndata_device_blocks = {}\n"
-                 "block_sectors = {}\nlow_water_blocks = {}\nskip_block_zeroing = {}\n"
-                 "ignore_discard = {}\nno_discard_passdown = {}\nerror_if_no_space = {}\n"
-                 "fan_out = {}\ncells = {}\ncommit_interval_ms = {}\nno_space_timeout_ms = {}\n"
-                 "discard_reads = \"{}\"\nthins = [",
-                 system.metadata_blocks, system.data_blocks, system.data_device_blocks,
-                 system.block_sectors, system.low_water_blocks, system.skip_block_zeroing,
-                 system.ignore_discard, system.no_discard_passdown, system.error_if_no_space,
-                 system.fan_out, system.cells, system.commit_interval_ms,
-                 system.no_space_timeout_ms, name_of(system.discard_reads));
-  for (std::size_t i = 0; i < system.thins.size(); ++i) {
-    fmt::format_to(out, "{} {{ id = {}, blocks = {} }}", i == 0 ? "" : ",", system.thins[i].id,
-                   system.thins[i].blocks);
+  switch (system.family) {
+    case FamilyKind::thin:
+      add_thin_system(text, system);
+      break;
+    case FamilyKind::cache:
+      add_cache_system(text, system);
+      break;
   }
   fmt::format_to(out,
-                 " ]\n\n[faults]\npower_cuts = {}\nmetadata_read_errors = {}\n"
+                 "\n[faults]\npower_cuts = {}\nmetadata_read_errors = {}\n"
                  "metadata_write_errors = {}\ndata_read_errors = {}\ndata_write_errors = {}\n",
                  workload.faults.power_cuts, workload.faults.metadata_read_errors,
                  workload.faults.metadata_write_errors, workload.faults.data_read_errors,
@@ -310,6 +386,9 @@ tl::expected<Workload, std::string> from_toml(std::string_view text) {
   std::string error;
   reader.nested<toml::table>(
       "system", [&](const toml::table& table) { error = read_system(table, workload.system); });
+  reader.nested<toml::table>("cache", [&](const toml::table& table) {
+    if (error.empty()) error = read_cache(table, workload.system.cache);
+  });
   reader.nested<toml::table>("faults", [&](const toml::table& table) {
     if (error.empty()) error = read_faults(table, workload.faults);
   });

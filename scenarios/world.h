@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,13 +21,11 @@ class World {
  public:
   virtual ~World() = default;
 
-  // The directory knows "metadata" and "data", blank and of the sizes of the SystemSpec.
+  // The directory knows the disks of the SystemSpec (disks.h), blank at first.
   [[nodiscard]] virtual engine::Env& env() = 0;
-  [[nodiscard]] virtual engine::BlockDevice& metadata() = 0;
-  [[nodiscard]] virtual engine::BlockDevice& data() = 0;
 
-  // The metadata device gets larger by that much.
-  virtual void grow_metadata(std::uint64_t blocks) = 0;
+  // The disk gets larger or smaller; nothing may be in flight beyond a smaller size.
+  virtual void resize(std::string_view disk, std::uint64_t sectors) = 0;
 
   // Runs every body on a fiber of its own, wherever the world likes, and waits for all. Suspends.
   virtual void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) = 0;
@@ -41,10 +40,20 @@ class World {
   // alive. Faults are off.
   virtual void reboot() = 0;
 
-  // Until called with null: why no I/O may reach the data device. For judges.
+  // A free decision: a value below `count`, where 0 is the mildest. Where nobody is there to
+  // decide: 0. Any context.
+  [[nodiscard]] virtual std::uint32_t choose(const char* what, std::uint32_t count) {
+    static_cast<void>(what);
+    static_cast<void>(count);
+    return 0;
+  }
+  // Hands every event on, until called with null. Where the world sees none: nothing.
+  virtual void listen(engine::TraceSink* sink) { static_cast<void>(sink); }
+
+  // Until called with null: why no I/O may reach the data disks. For judges.
   virtual void expect_quiet(const char* why) { static_cast<void>(why); }
 
-  // From now on it is noted what of the data device is discarded. For judges.
+  // From now on it is noted what of the slowest data disk is discarded. For judges.
   virtual void watch_discards() {}
   // Has all of the range been discarded since? Where the world cannot tell: yes.
   [[nodiscard]] virtual bool was_discarded(engine::Sector begin, std::uint64_t sectors) const {
@@ -53,8 +62,9 @@ class World {
     return true;
   }
 
-  // What the metadata device holds now; the engine must not be running.
-  [[nodiscard]] virtual std::unique_ptr<checkers::image::BlockSource> metadata_image() = 0;
+  // What the disk holds now; nothing may be in flight to it.
+  [[nodiscard]] virtual std::unique_ptr<checkers::image::BlockSource> image(
+      std::string_view disk) = 0;
 
   // Told at once, so that a run can be stopped where it went wrong. May not return.
   virtual void report(const checkers::Finding& finding) = 0;

@@ -11,12 +11,10 @@
 
 #include "checkers/image/image_file.h"
 #include "engine/fiber/completion.h"
+#include "scenarios/disks.h"
 
 namespace wavetankd {
 namespace {
-
-// Room for what scenarios grow the metadata by, beyond what the pool sees at first.
-constexpr std::uint64_t kGrowthBlocks = 1024;
 
 tl::expected<void, std::string> make_blank(const std::string& path, std::uint64_t bytes) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -32,32 +30,29 @@ tl::expected<void, std::string> make_blank(const std::string& path, std::uint64_
 
 }   // namespace
 
-RealWorld::RealWorld(real_io::UringExecutor& executor, std::string metadata_path)
-    : executor_{executor}, metadata_path_{std::move(metadata_path)}, env_{executor, *this} {}
+RealWorld::RealWorld(real_io::UringExecutor& executor)
+    : executor_{executor}, env_{executor, *this} {}
 
 tl::expected<std::unique_ptr<RealWorld>, std::string> RealWorld::make(
-    real_io::UringExecutor& executor, const std::string& metadata, const std::string& data,
-    const scenarios::SystemSpec& system) {
-  const std::uint64_t metadata_bytes = system.metadata_blocks * engine::kMetaBlockSize;
-  const std::uint64_t data_bytes =
-      system.data_device_blocks * system.block_sectors * engine::kSectorSize;
-  if (auto made = make_blank(metadata, metadata_bytes + kGrowthBlocks * engine::kMetaBlockSize);
-      !made)
-    return tl::unexpected{made.error()};
-  if (auto made = make_blank(data, data_bytes); !made) return tl::unexpected{made.error()};
-  std::unique_ptr<RealWorld> world{new RealWorld{executor, metadata}};
-  for (const auto& [path, to] :
-       {std::pair{&metadata, &world->metadata_}, std::pair{&data, &world->data_}}) {
-    auto device = real_io::UringDevice::open(executor, *path);
+    real_io::UringExecutor& executor, const Paths& paths, const scenarios::SystemSpec& system) {
+  std::unique_ptr<RealWorld> world{new RealWorld{executor}};
+  for (const scenarios::DiskSpec& disk : scenarios::disks_of(system)) {
+    const auto path = paths.find(disk.name);
+    if (path == paths.end())
+      return tl::unexpected{fmt::format("no file for the disk '{}'", disk.name)};
+    if (auto made = make_blank(path->second, disk.sectors_max * engine::kSectorSize); !made)
+      return tl::unexpected{made.error()};
+    auto device = real_io::UringDevice::open(executor, path->second);
     if (!device) return tl::unexpected{device.error()};
-    *to = *std::move(device);
+    (*device)->use_only(disk.sectors);
+    world->disks_.emplace(disk.name, Disk{path->second, *std::move(device)});
   }
-  world->metadata_->use_only(metadata_bytes / engine::kSectorSize);
   return world;
 }
 
-void RealWorld::grow_metadata(std::uint64_t blocks) {
-  metadata_->use_only(metadata_->limits().sectors + blocks * engine::kMetaBlockSectors);
+void RealWorld::resize(std::string_view disk, std::uint64_t sectors) {
+  const auto found = disks_.find(disk);
+  if (found != disks_.end()) found->second.device->use_only(sectors);
 }
 
 void RealWorld::run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) {
@@ -74,8 +69,10 @@ void RealWorld::run_together(std::vector<std::pair<std::string, std::function<vo
   ended.wait();
 }
 
-std::unique_ptr<checkers::image::BlockSource> RealWorld::metadata_image() {
-  return checkers::image::ImageFile::open(metadata_path_).image;
+std::unique_ptr<checkers::image::BlockSource> RealWorld::image(std::string_view disk) {
+  const auto found = disks_.find(disk);
+  if (found == disks_.end()) return nullptr;
+  return checkers::image::ImageFile::open(found->second.path).image;
 }
 
 void RealWorld::report(const checkers::Finding& finding) {
@@ -89,8 +86,8 @@ std::vector<checkers::Finding> RealWorld::findings() const {
 }
 
 engine::Result<engine::BlockDevice*> RealWorld::find(std::string_view name) {
-  if (name == "metadata") return metadata_.get();
-  if (name == "data") return data_.get();
+  if (const auto found = disks_.find(name); found != disks_.end())
+    return found->second.device.get();
   return engine::fail(engine::Errc::not_found, 0, "no such device");
 }
 

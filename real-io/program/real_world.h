@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -21,34 +22,37 @@ namespace wavetankd {
 
 class RealWorld final : public scenarios::World, private engine::DeviceDirectory {
  public:
-  // Makes both files blank and large enough for `system`.
+  // Files by the names of disks.
+  using Paths = std::map<std::string, std::string, std::less<>>;
+
+  // Makes the files of the disks of `system` blank and large enough.
   [[nodiscard]] static tl::expected<std::unique_ptr<RealWorld>, std::string> make(
-      real_io::UringExecutor& executor, const std::string& metadata, const std::string& data,
-      const scenarios::SystemSpec& system);
+      real_io::UringExecutor& executor, const Paths& paths, const scenarios::SystemSpec& system);
 
   [[nodiscard]] engine::Env& env() override { return env_; }
-  [[nodiscard]] engine::BlockDevice& metadata() override { return *metadata_; }
-  [[nodiscard]] engine::BlockDevice& data() override { return *data_; }
-  void grow_metadata(std::uint64_t blocks) override;
+  void resize(std::string_view disk, std::uint64_t sectors) override;
   void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) override;
   void faults_begin() override {}
   void faults_end() override {}
   [[nodiscard]] bool power_is_cut() const override { return false; }
   void reboot() override {}
-  [[nodiscard]] std::unique_ptr<checkers::image::BlockSource> metadata_image() override;
+  [[nodiscard]] std::unique_ptr<checkers::image::BlockSource> image(std::string_view disk) override;
   void report(const checkers::Finding& finding) override;
 
   [[nodiscard]] std::vector<checkers::Finding> findings() const;
 
  private:
-  RealWorld(real_io::UringExecutor& executor, std::string metadata_path);
+  struct Disk {
+    std::string path;
+    std::unique_ptr<real_io::UringDevice> device;
+  };
+
+  explicit RealWorld(real_io::UringExecutor& executor);
   engine::Result<engine::BlockDevice*> find(std::string_view name) override;
 
   real_io::UringExecutor& executor_;
-  const std::string metadata_path_;
   engine::Env env_;
-  std::unique_ptr<real_io::UringDevice> metadata_;
-  std::unique_ptr<real_io::UringDevice> data_;
+  std::map<std::string, Disk, std::less<>> disks_;
   mutable std::mutex mutex_;
   std::vector<checkers::Finding> findings_;   // guarded by mutex_
 };

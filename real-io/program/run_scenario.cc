@@ -64,6 +64,7 @@ void fit_to_reality(scenarios::Workload& workload) {
 void add_run_flags(CLI::App& command, RunOptions& options) {
   command.add_option("--scenario", options.scenario, "family of workloads (thin-general)");
   command.add_option("--data", options.data, "file to use for data; made blank")->required();
+  command.add_option("--fast", options.fast, "file to use as a cache's fast disk; made blank");
   command.add_option("--metadata", options.metadata, "file to use for metadata; made blank")
       ->required();
   command.add_option("--seed", options.seed, "of the first workload (1)");
@@ -77,12 +78,15 @@ int run_scenario(const RunOptions& options) {
   const scenarios::Scenario* const scenario = scenarios::find_scenario(options.scenario);
   if (scenario == nullptr) return complain(fmt::format("no scenario '{}'", options.scenario));
   if (options.reactors == 0 || options.reactors > 64) return complain("--reactors: 1 to 64");
-  for (const std::string& path : {options.data, options.metadata})
+  for (const std::string& path : {options.data, options.metadata, options.fast})
     if (!options.overwrite && holds_something(path))
       return complain(fmt::format("{}: holds something; --overwrite makes it blank", path));
   if (const int error = real_io::Ring::available(); error != 0)
     return complain(fmt::format("io_uring is not to be had: {}", std::strerror(error)));
 
+  RealWorld::Paths paths{
+      {"metadata", options.metadata}, {"data", options.data}, {"origin", options.data}};
+  if (!options.fast.empty()) paths.emplace("fast", options.fast);
   real_io::UringExecutor executor{{.reactors = options.reactors, .reactor = {}}};
   const auto began = std::chrono::steady_clock::now();
   const auto seconds = [&] {
@@ -94,7 +98,7 @@ int run_scenario(const RunOptions& options) {
        options.seconds > 0 ? seconds() < options.seconds : runs < options.runs; ++seed, ++runs) {
     scenarios::Workload workload = scenarios::workload_of(*scenario, seed).value();
     fit_to_reality(workload);
-    auto world = RealWorld::make(executor, options.metadata, options.data, workload.system);
+    auto world = RealWorld::make(executor, paths, workload.system);
     if (!world) return complain(world.error());
     executor.run([&] { scenarios::Lab{**world, workload}.run(); });
     for (const checkers::Finding& finding : (*world)->findings()) {

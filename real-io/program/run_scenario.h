@@ -12,7 +12,8 @@ namespace wavetankd {
 
 struct RunOptions {
   std::string scenario = "thin-general";
-  std::string data;
+  std::string data;   // of a cache: the origin
+  std::string fast;   // of a cache
   std::string metadata;
   std::uint64_t seed = 1;
   std::uint64_t runs = 100;

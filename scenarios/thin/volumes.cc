@@ -131,6 +131,15 @@ void Volumes::perform(const Operation& operation) {
     case Verb::sleep:
       engine::sleep_for(std::chrono::milliseconds{operation.sectors});
       break;
+    case Verb::bounce_cache:
+    case Verb::load_cache:
+    case Verb::clear_cache:
+    case Verb::reload_cache:
+    case Verb::remake_cache:
+    case Verb::resize_cache:
+    case Verb::invalidate:
+    case Verb::threshold:
+      break;   // there is none here
   }
 }
 

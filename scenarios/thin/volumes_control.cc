@@ -119,7 +119,7 @@ void Volumes::grow_metadata() {
   const engine::MutexLock lock{pool_control_};
   if (metadata_blocks_ > 4 * workload_.system.metadata_blocks) return;
   metadata_blocks_ += 8;
-  bench_.world.grow_metadata(8);
+  bench_.world.resize("metadata", metadata_blocks_ * engine::kMetaBlockSectors);
   control_.bounce(kPool, false, Control::Meanwhile::expect_quiet);
 }
 

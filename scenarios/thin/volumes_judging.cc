@@ -95,7 +95,7 @@ void Volumes::discard_whole(std::uint32_t id, const engine::thin::PoolView& view
 }
 
 void Volumes::judge_image(Image which) {
-  const std::unique_ptr<checkers::image::BlockSource> image = bench_.world.metadata_image();
+  const std::unique_ptr<checkers::image::BlockSource> image = bench_.world.image("metadata");
   // A cut before the first commit leaves a blank device, which is nobody's pool.
   std::array<std::byte, checkers::image::kImageBlockSize> first{};
   if (image->nr_blocks() == 0 || !image->read(0, first)) return;

@@ -69,7 +69,10 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
       env_{execution, *this},
       cuts_left_{workload.faults.power_cuts},
       mode_judge_{scenarios::thin::mode_options(workload)} {
-  build(nullptr, nullptr);
+  for (const scenarios::DiskSpec& spec : scenarios::disks_of(workload.system)) {
+    disks_.push_back({.spec = spec, .device = nullptr, .judge = checkers::LowerDevice{spec.name}});
+    build(disks_.back(), nullptr);
+  }
   execution_.add_sink(*this);
 }
 
@@ -78,32 +81,44 @@ TankWorld::~TankWorld() {
   faults_end();
 }
 
-void TankWorld::build(sim::DiskImageRef metadata, sim::DiskImageRef data) {
-  const scenarios::SystemSpec& system = workload_.system;
+void TankWorld::build(Disk& disk, sim::DiskImageRef left) {
   sim::SimDeviceOptions options;
-  options.sectors = metadata != nullptr ? metadata->sectors()
-                                        : system.metadata_blocks * engine::kMetaBlockSectors;
-  options.image = std::move(metadata);
-  options.discard_sectors_max = 0;
-  options.logical_block_sectors = engine::kMetaBlockSectors;
-  metadata_ = std::make_unique<sim::SimDevice>(execution_, "metadata", options);
-  options = {};
-  options.sectors = system.data_device_blocks * system.block_sectors;
-  options.image = std::move(data);
-  options.discard_leaves = leaves(system.discard_reads);
-  data_ = std::make_unique<sim::SimDevice>(execution_, "data", options);
-  metadata_->add_observer(*this);
-  data_->add_observer(*this);
+  options.sectors = left != nullptr ? left->sectors() : disk.spec.sectors;
+  options.image = std::move(left);
+  switch (disk.spec.role) {
+    case scenarios::DiskRole::metadata:
+      options.discard_sectors_max = 0;
+      options.logical_block_sectors = engine::kMetaBlockSectors;
+      break;
+    case scenarios::DiskRole::data:
+      options.discard_leaves = leaves(workload_.system.discard_reads);
+      break;
+  }
+  disk.device = std::make_unique<sim::SimDevice>(execution_, disk.spec.name, options);
+  disk.device->add_observer(*this);
+}
+
+TankWorld::Disk* TankWorld::disk_named(std::string_view name) noexcept {
+  for (Disk& disk : disks_) {
+    if (disk.spec.name == name) return &disk;
+  }
+  return nullptr;
+}
+
+TankWorld::Disk& TankWorld::disk_of(const sim::SimDevice& device) noexcept {
+  for (Disk& disk : disks_) {
+    if (disk.device.get() == &device) return disk;
+  }
+  return disks_.front();
 }
 
 engine::Result<engine::BlockDevice*> TankWorld::find(std::string_view name) {
-  if (name == "metadata") return metadata_.get();
-  if (name == "data") return data_.get();
+  if (Disk* const disk = disk_named(name)) return disk->device.get();
   return engine::fail(engine::Errc::not_found, 0, "no such device in the tank");
 }
 
-void TankWorld::grow_metadata(std::uint64_t blocks) {
-  metadata_->resize(metadata_->limits().sectors + blocks * engine::kMetaBlockSectors);
+void TankWorld::resize(std::string_view disk, std::uint64_t sectors) {
+  if (Disk* const found = disk_named(disk)) found->device->resize(sectors);
 }
 
 void TankWorld::run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) {
@@ -132,23 +147,32 @@ void TankWorld::set_faults(sim::SimDevice& device, std::uint32_t reads, std::uin
 
 void TankWorld::faults_begin() {
   const scenarios::FaultSpec& faults = workload_.faults;
-  set_faults(*metadata_, faults.metadata_read_errors, faults.metadata_write_errors);
-  set_faults(*data_, faults.data_read_errors, faults.data_write_errors);
+  for (const Disk& disk : disks_) {
+    switch (disk.spec.role) {
+      case scenarios::DiskRole::metadata:
+        set_faults(*disk.device, faults.metadata_read_errors, faults.metadata_write_errors);
+        break;
+      case scenarios::DiskRole::data:
+        set_faults(*disk.device, faults.data_read_errors, faults.data_write_errors);
+        break;
+    }
+  }
   faults_on_ = true;
 }
 
 void TankWorld::faults_end() {
   faults_on_ = false;
-  metadata_->faults().rules.clear();
-  data_->faults().rules.clear();
+  for (const Disk& disk : disks_)
+    disk.device->faults().rules.clear();
   if (power_cut_ != nullptr) execution_.withdraw(*power_cut_);
   power_cut_.reset();
 }
 
 void TankWorld::submitted(const sim::SimDevice& device, const sim::IoRecord& io) {
-  if (&device != data_.get()) return;
+  Disk& disk = disk_of(device);
+  if (disk.spec.role != scenarios::DiskRole::data) return;
   checkers::Findings findings;
-  lower_device_.submitted(io.op, io.sector, io.sectors, findings);
+  disk.judge.submitted(io.op, io.sector, io.sectors, findings);
   tell(findings);
 }
 
@@ -157,7 +181,9 @@ void TankWorld::took_effect(const sim::SimDevice& /*device*/, const sim::IoRecor
 }
 
 void TankWorld::completed(const sim::SimDevice& device, const sim::IoRecord& io) {
-  if (&device == data_.get()) lower_device_.completed(io.op, io.sector, io.sectors);
+  Disk& disk = disk_of(device);
+  if (disk.spec.role == scenarios::DiskRole::data)
+    disk.judge.completed(io.op, io.sector, io.sectors);
   if (io.op != engine::BioOp::read) maybe_cut();
 }
 
@@ -169,7 +195,14 @@ void TankWorld::maybe_cut() {
   execution_.offer(*power_cut_);
 }
 
+void TankWorld::expect_quiet(const char* why) {
+  for (Disk& disk : disks_)
+    disk.judge.quiet(why);
+}
+
 void TankWorld::event(const engine::Event& event) noexcept {
+  if (listener_ != nullptr) listener_->event(event);
+  if (workload_.system.family != scenarios::FamilyKind::thin) return;
   // A power cut fails metadata I/O like any other fault.
   if (event.op != engine::OpKind::mode_change || power_is_cut()) return;
   checkers::Findings findings;
@@ -183,24 +216,27 @@ void TankWorld::tell(const checkers::Findings& findings) {
 }
 
 void TankWorld::cut_power() {
-  lower_device_.power_cut();
   --cuts_left_;
-  metadata_->power_cut();
-  data_->power_cut();
+  for (Disk& disk : disks_) {
+    disk.judge.power_cut();
+    disk.device->power_cut();
+  }
 }
 
 void TankWorld::reboot() {
   faults_end();
-  sim::DiskImageRef metadata = metadata_->crash_image();
-  sim::DiskImageRef data = data_->crash_image();
-  metadata_.reset();
-  data_.reset();
-  build(std::move(metadata), std::move(data));
+  for (Disk& disk : disks_) {
+    sim::DiskImageRef left = disk.device->crash_image();
+    disk.device.reset();
+    build(disk, std::move(left));
+  }
 }
 
-std::unique_ptr<checkers::image::BlockSource> TankWorld::metadata_image() {
-  return std::make_unique<ImageSource>(metadata_->powered() ? metadata_->snapshot()
-                                                            : metadata_->crash_image());
+std::unique_ptr<checkers::image::BlockSource> TankWorld::image(std::string_view disk) {
+  const Disk* const found = disk_named(disk);
+  if (found == nullptr) return nullptr;
+  const sim::SimDevice& device = *found->device;
+  return std::make_unique<ImageSource>(device.powered() ? device.snapshot() : device.crash_image());
 }
 
 void TankWorld::report(const checkers::Finding& finding) {

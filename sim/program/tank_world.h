@@ -1,4 +1,4 @@
-// The tank as scenarios see it: two simulated disks, faults and power cuts by the schedule's
+// The tank as scenarios see it: simulated disks, faults and power cuts by the schedule's
 // choice.
 #pragma once
 
@@ -11,6 +11,7 @@
 
 #include "checkers/lower_device.h"
 #include "checkers/pool_mode.h"
+#include "scenarios/disks.h"
 #include "scenarios/workload.h"
 #include "scenarios/world.h"
 #include "sim/device_observer.h"
@@ -29,26 +30,37 @@ class TankWorld final : public scenarios::World,
   ~TankWorld() override;
 
   [[nodiscard]] engine::Env& env() override { return env_; }
-  [[nodiscard]] engine::BlockDevice& metadata() override { return *metadata_; }
-  [[nodiscard]] engine::BlockDevice& data() override { return *data_; }
-  void grow_metadata(std::uint64_t blocks) override;
+  void resize(std::string_view disk, std::uint64_t sectors) override;
   void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) override;
   void faults_begin() override;
   void faults_end() override;
-  [[nodiscard]] bool power_is_cut() const override { return !metadata_->powered(); }
+  [[nodiscard]] bool power_is_cut() const override { return !disks_.front().device->powered(); }
   void reboot() override;
-  [[nodiscard]] std::unique_ptr<checkers::image::BlockSource> metadata_image() override;
+  [[nodiscard]] std::unique_ptr<checkers::image::BlockSource> image(std::string_view disk) override;
   void report(const checkers::Finding& finding) override;
-  void watch_discards() override { lower_device_.watch_discards(); }
-  [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const override {
-    return lower_device_.was_discarded(begin, sectors);
+  [[nodiscard]] std::uint32_t choose(const char* what, std::uint32_t count) override {
+    return execution_.choose(what, count);
   }
-  void expect_quiet(const char* why) override { lower_device_.quiet(why); }
+  void listen(engine::TraceSink* sink) override { listener_ = sink; }
+  void watch_discards() override { disks_.back().judge.watch_discards(); }
+  [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const override {
+    return disks_.back().judge.was_discarded(begin, sectors);
+  }
+  void expect_quiet(const char* why) override;
 
  private:
   class PowerCut;
 
-  void build(sim::DiskImageRef metadata, sim::DiskImageRef data);
+  struct Disk {
+    scenarios::DiskSpec spec;
+    std::unique_ptr<sim::SimDevice> device;
+    checkers::LowerDevice judge;   // of data disks
+  };
+
+  // `left`: what is on it; null: blank.
+  void build(Disk& disk, sim::DiskImageRef left);
+  [[nodiscard]] Disk* disk_named(std::string_view name) noexcept;
+  [[nodiscard]] Disk& disk_of(const sim::SimDevice& device) noexcept;
   void set_faults(sim::SimDevice& device, std::uint32_t reads, std::uint32_t writes);
   void cut_power();
 
@@ -66,12 +78,11 @@ class TankWorld final : public scenarios::World,
   sim::Execution& execution_;
   const scenarios::Workload& workload_;
   engine::Env env_;
-  std::unique_ptr<sim::SimDevice> metadata_;
-  std::unique_ptr<sim::SimDevice> data_;
+  std::vector<Disk> disks_;               // the metadata first, the slowest last
   std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer
   bool faults_on_ = false;
   std::uint32_t cuts_left_ = 0;
-  checkers::LowerDevice lower_device_{"data"};
+  engine::TraceSink* listener_ = nullptr;
   checkers::PoolModeJudge mode_judge_;
 };
 

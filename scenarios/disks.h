@@ -1,0 +1,23 @@
+// The disks that a system stands on, by the names that its tables use.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "scenarios/workload.h"
+
+namespace scenarios {
+
+enum class DiskRole : std::uint8_t { metadata, data };
+
+struct DiskSpec {
+  const char* name;
+  DiskRole role;
+  std::uint64_t sectors;       // at first
+  std::uint64_t sectors_max;   // what growing reaches
+};
+
+// The metadata disk first, the slowest data disk last.
+[[nodiscard]] std::vector<DiskSpec> disks_of(const SystemSpec& system);
+
+}   // namespace scenarios
