@@ -60,12 +60,24 @@ bool TransactionManager::changed() const noexcept {
   return metadata_map_.changed() || (data_map_ != nullptr && data_map_->changed());
 }
 
-Result<void> TransactionManager::commit(const std::function<void(MutableBytes)>& fill) {
+Result<void> TransactionManager::prepare_commit() {
   if (data_map_ != nullptr) ENGINE_TRY(data_map_->write_back());
-  ENGINE_TRY(metadata_map_.write_back());
-  ENGINE_TRY(blocks_.commit_superblock(fill));
+  return metadata_map_.write_back();
+}
+
+Result<void> TransactionManager::write_commit(const std::function<void(MutableBytes)>& fill) {
+  return blocks_.commit_superblock(fill);
+}
+
+void TransactionManager::finish_commit() {
   if (data_map_ != nullptr) data_map_->committed();
   metadata_map_.committed();
+}
+
+Result<void> TransactionManager::commit(const std::function<void(MutableBytes)>& fill) {
+  ENGINE_TRY(prepare_commit());
+  ENGINE_TRY(write_commit(fill));
+  finish_commit();
   return {};
 }
 

@@ -73,11 +73,20 @@ class TransactionManager {
   // More than one parent. Corrupt when the map calls the block free.
   [[nodiscard]] Result<bool> is_shared(MetaBlock block) const;
 
-  // Suspends. Commits: writes back the data map, then the metadata map, then every dirty block;
-  // flushes; has `fill` write a zeroed superblock (all fields but checksum and number; both maps'
-  // root() are final by then); writes that durably. Only then do both maps forget what they were
-  // at the last commit. The caller has flushed the data device and finished all other trees; it
-  // holds no block. On failure the transaction must be aborted.
+  // Commits, in three steps, so that readers need not be kept out of the second, which is the one
+  // that waits for the device: prepare_commit(), write_commit(), finish_commit(), with no change
+  // in between. The caller has flushed the data device and finished all other trees; it holds no
+  // block. On failure of any step the transaction must be aborted.
+  //
+  // Suspends, seldom: what it needs is in memory as a rule. Writes back the data map, then the
+  // metadata map, into cached blocks; the roots of both are final then. A change.
+  [[nodiscard]] Result<void> prepare_commit();
+  // Suspends. Writes every dirty block; flushes; has `fill` write a zeroed superblock (all fields
+  // but checksum and number); writes that durably. Changes nothing that readers see.
+  [[nodiscard]] Result<void> write_commit(const std::function<void(MutableBytes)>& fill);
+  // Does not suspend. Both maps forget what they were at the last commit. A change.
+  void finish_commit();
+  // Suspends. All three.
   [[nodiscard]] Result<void> commit(const std::function<void(MutableBytes)>& fill);
 
   // A block was allocated, freed or counted in this transaction, in either map.

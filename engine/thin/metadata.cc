@@ -107,18 +107,24 @@ Result<MetadataCore*> Metadata::core_for_change() {
 }
 
 Result<void> Metadata::close() {
-  const WriteLock lock{lock_};
-  for (const auto& [id, device] : open_) {
-    if (device->open_count_ != 0) return fail(Errc::busy, id.value(), "thin device is open");
+  const MutexLock turn{change_};
+  bool commits = false;
+  {
+    const ReadLock lock{lock_};
+    for (const auto& [id, device] : open_) {
+      if (device->open_count_ != 0) return fail(Errc::busy, id.value(), "thin device is open");
+    }
+    commits = core_ != nullptr && !read_only_ && !core_->broken;
   }
   Result<void> result;
-  if (core_ != nullptr && !read_only_ && !core_->broken) result = commit_locked();
+  if (commits) result = commit_in_turn();
+  const WriteLock lock{lock_};
   fail_locked();
   return result;
 }
 
 void Metadata::set_pre_commit_hook(PreCommitHook* hook) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   hook_ = hook;
 }
 
@@ -126,7 +132,7 @@ void Metadata::set_pre_commit_hook(PreCommitHook* hook) {
 
 Result<void> Metadata::create_thin(ThinId id) {
   if (id.value() > kThinIdMax) return fail(Errc::invalid, id.value(), "thin id");
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   ENGINE_TRY_ASSIGN(const auto present, core->find_device(id));
   if (present) return fail(Errc::exists, id.value(), "thin id");
@@ -148,7 +154,7 @@ Result<void> Metadata::create_thin_locked(MetadataCore& core, ThinId id) {
 Result<void> Metadata::create_snap(ThinId id, ThinId origin) {
   if (id.value() > kThinIdMax) return fail(Errc::invalid, id.value(), "thin id");
   if (origin.value() > kThinIdMax) return fail(Errc::invalid, origin.value(), "origin id");
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   ENGINE_TRY_ASSIGN(const auto present, core->find_device(id));
   if (present) return fail(Errc::exists, id.value(), "thin id");
@@ -188,7 +194,7 @@ Result<void> Metadata::create_snap_locked(MetadataCore& core, ThinId id, ThinId 
 }
 
 Result<void> Metadata::delete_device(ThinId id) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   const auto open = open_.find(id);
   if (open != open_.end() && open->second->open_count_ != 0)
@@ -208,7 +214,7 @@ Result<void> Metadata::delete_locked(MetadataCore& core, ThinId id) {
 }
 
 Result<OpenThin*> Metadata::open_device(ThinId id) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY(core());
   const auto found = open_.find(id);
   if (found != open_.end()) {
@@ -224,7 +230,7 @@ Result<OpenThin*> Metadata::open_device(ThinId id) {
 }
 
 void Metadata::close_device(OpenThin& device) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_CHECK(device.open_count_ > 0, "thin {}", device.id_);
   if (--device.open_count_ != 0) return;
   device.aborted_with_changes_ = false;
@@ -253,7 +259,7 @@ Result<std::uint64_t> Metadata::transaction_id() {
 }
 
 Result<void> Metadata::set_transaction_id(std::uint64_t current, std::uint64_t next) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   if (core->transaction_id != current)
     return fail(Errc::invalid, core->transaction_id, "transaction id");
@@ -263,17 +269,24 @@ Result<void> Metadata::set_transaction_id(std::uint64_t current, std::uint64_t n
 }
 
 Result<void> Metadata::reserve_metadata_snapshot() {
-  const WriteLock lock{lock_};
-  ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
-  if (core->held_root != MetaBlock{0})
-    return fail(Errc::busy, core->held_root.value(), "a metadata snapshot is held");
-  ENGINE_TRY(commit_locked());
-  ENGINE_TRY(breaking(*core, core->reserve_snapshot()));
-  return commit_locked();
+  const MutexLock turn{change_};
+  {
+    const WriteLock lock{lock_};
+    ENGINE_TRY_ASSIGN(const MetadataCore* const core, core_for_change());
+    if (core->held_root != MetaBlock{0})
+      return fail(Errc::busy, core->held_root.value(), "a metadata snapshot is held");
+  }
+  ENGINE_TRY(commit_in_turn());
+  {
+    const WriteLock lock{lock_};
+    ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
+    ENGINE_TRY(breaking(*core, core->reserve_snapshot()));
+  }
+  return commit_in_turn();
 }
 
 Result<void> Metadata::release_metadata_snapshot() {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   if (core->held_root == MetaBlock{0})
     return fail(Errc::invalid, 0, "no metadata snapshot is held");
@@ -301,39 +314,63 @@ Result<void> Metadata::write_changed_records(MetadataCore& core)
   return {};
 }
 
-Result<void> Metadata::commit_locked() {
+// The hook first of all: data must be durable before any metadata says where it is. Queries go on
+// while it runs, and while the blocks are written; no change does, so what is written is what they
+// see.
+Result<void> Metadata::commit_in_turn() {
+  PreCommitHook* hook = nullptr;
+  {
+    const ReadLock lock{lock_};
+    ENGINE_TRY_ASSIGN(const MetadataCore* const core, this->core());
+    if (core->broken) return Failure{*core->broken};
+    if (!core->in_service) return {};
+    hook = hook_;
+  }
+  if (hook != nullptr) ENGINE_TRY(hook->before_commit());
+  MetadataCore* core = nullptr;
+  {
+    const WriteLock lock{lock_};
+    ENGINE_TRY_ASSIGN(core, begin_commit());
+  }
+  if (core == nullptr) return {};
+  const Result<void> written = core->write_commit();
+  const WriteLock lock{lock_};
+  if (written) {
+    core->finish_commit();
+    for (auto it = open_.begin(); it != open_.end();) {
+      it->second->changed_ = false;
+      it = it->second->open_count_ == 0 ? open_.erase(it) : std::next(it);
+    }
+  }
+  trace_event(OpKind::commit_end, &lock_.object(), std::source_location::current(),
+              core->transaction_id,
+              static_cast<std::uint64_t>(written ? Errc::ok : written.error().code));
+  return breaking(*core, written);
+}
+
+Result<MetadataCore*> Metadata::begin_commit() {
   ENGINE_TRY_ASSIGN(MetadataCore* const core, this->core());
-  if (core->broken) return Failure{*core->broken};
-  if (!core->in_service) return {};
-  // First of all: data must be durable before any metadata says where it is.
-  if (hook_ != nullptr) ENGINE_TRY(hook_->before_commit());
-  if (!core->changed()) return {};
+  if (!core->changed()) return nullptr;
   if (read_only_) return fail(Errc::read_only, 0, "metadata is read-only");
   trace_event(OpKind::commit_begin, &lock_.object(), std::source_location::current(),
               core->transaction_id);
-  const auto write = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) -> Result<void> {
-    ENGINE_TRY(write_changed_records(*core));
-    return core->commit();
-  };
-  const Result<void> result = breaking(*core, write());
-  trace_event(OpKind::commit_end, &lock_.object(), std::source_location::current(),
-              core->transaction_id,
-              static_cast<std::uint64_t>(result ? Errc::ok : result.error().code));
-  ENGINE_TRY(result);
-  for (auto it = open_.begin(); it != open_.end();) {
-    it->second->changed_ = false;
-    it = it->second->open_count_ == 0 ? open_.erase(it) : std::next(it);
+  Result<void> prepared = write_changed_records(*core);
+  if (prepared) prepared = core->prepare_commit();
+  if (!prepared) {
+    trace_event(OpKind::commit_end, &lock_.object(), std::source_location::current(),
+                core->transaction_id, static_cast<std::uint64_t>(prepared.error().code));
   }
-  return {};
+  ENGINE_TRY(breaking(*core, prepared));
+  return core;
 }
 
 Result<void> Metadata::commit() {
-  const WriteLock lock{lock_};
-  return commit_locked();
+  const MutexLock turn{change_};
+  return commit_in_turn();
 }
 
 Result<void> Metadata::abort() {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY(core());
   // Linux builds a new block cache here, with the lock held; ours is emptied and stays.
   core_.reset();
@@ -360,7 +397,7 @@ Result<void> Metadata::abort() {
 }
 
 Result<void> Metadata::set_needs_check() {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, this->core());
   core->flags |= kFlagNeedsCheck;
   if (read_only_) return {};
@@ -381,7 +418,7 @@ Result<bool> Metadata::needs_check() {
 }
 
 void Metadata::set_read_only(bool read_only) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   // In fail mode too: nothing of what failed is touched, and nothing can be written any more.
   read_only_ = read_only;
   blocks_->set_read_only(read_only);
@@ -399,7 +436,7 @@ void Metadata::fail_locked() {
 }
 
 void Metadata::fail_now() {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   fail_locked();
 }
 

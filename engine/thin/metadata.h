@@ -4,9 +4,12 @@
 // On disk it is Linux's format (docs/format/). Nothing is durable until commit(); a crash or an
 // abort() returns to the last commit. After a crash only leaks of data blocks may appear.
 //
-// Locking: one RwLock, "thin.metadata". Mutators hold it for writing, for as long as they do I/O;
-// queries hold it for reading. lookup_cached() only tries it and never waits. The pre-commit hook
-// runs with it held for writing and must not call back. See docs/locking.md.
+// Locking: changes take turns by a Mutex, "thin.metadata.change", and hold an RwLock,
+// "thin.metadata", for writing while they change what queries see; queries hold that for reading,
+// and lookup_cached() only tries it and never waits. A commit holds the mutex from end to end, the
+// RwLock only before and after its writing to the devices, so lookups go on meanwhile: what they
+// see is the state that is being committed. The pre-commit hook runs with the mutex held and must
+// not call back. See docs/locking.md.
 //
 // Unless a comment says otherwise a call suspends, and fails with
 //   failed             the metadata is in fail mode: nothing of it may be used any more
@@ -30,6 +33,7 @@
 #include "engine/base/result.h"
 #include "engine/base/units.h"
 #include "engine/env/block_device.h"
+#include "engine/fiber/mutex.h"
 #include "engine/fiber/rw_lock.h"
 
 namespace engine::pdata {
@@ -82,7 +86,7 @@ struct MappedRange {
 // What the pool wants done before each commit writes anything: flushing the data device.
 class PreCommitHook {
  public:
-  // Suspends, with the metadata locked. An error makes the commit fail before it wrote anything.
+  // Suspends, with changes locked out. An error makes the commit fail before it wrote anything.
   virtual Result<void> before_commit() = 0;
 
  protected:
@@ -232,9 +236,28 @@ class Metadata {
   // transaction, until it is aborted.
   Result<MetadataCore*> core() const ABSL_SHARED_LOCKS_REQUIRED(lock_);
   Result<MetadataCore*> core_for_change() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Both locks, as nearly every change needs them.
+  class ABSL_SCOPED_LOCKABLE ChangeLock {
+   public:
+    explicit ChangeLock(Metadata& metadata,
+                        std::source_location where = std::source_location::current())
+        ABSL_EXCLUSIVE_LOCK_FUNCTION(metadata.change_, metadata.lock_)
+        : turn_{metadata.change_, where}, lock_{metadata.lock_, where} {}
+    ~ChangeLock() ABSL_UNLOCK_FUNCTION() = default;
+    ChangeLock(const ChangeLock&) = delete;
+    ChangeLock& operator=(const ChangeLock&) = delete;
+
+   private:
+    const MutexLock turn_;
+    const WriteLock lock_;
+  };
+
+  // Suspends, with the lock taken for short.
+  Result<void> commit_in_turn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_) ABSL_LOCKS_EXCLUDED(lock_);
   // Suspend. All with the lock held for writing.
   Result<std::unique_ptr<MetadataCore>> load();
-  Result<void> commit_locked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Null: there is nothing to commit.
+  Result<MetadataCore*> begin_commit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   Result<void> create_thin_locked(MetadataCore& core, ThinId id);
   // `record` is the origin's, as the last commit knows it.
   Result<void> create_snap_locked(MetadataCore& core, ThinId id, ThinId origin, DeviceRecord record)
@@ -246,6 +269,7 @@ class Metadata {
 
   BlockDevice& device_;
   const MetadataOptions options_;
+  mutable Mutex change_{"thin.metadata.change"};
   mutable RwLock lock_{"thin.metadata"};
   std::unique_ptr<pdata::BlockManager> blocks_;
   std::unique_ptr<MetadataCore> core_ ABSL_GUARDED_BY(lock_);   // null in fail mode

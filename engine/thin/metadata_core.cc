@@ -104,7 +104,9 @@ Result<std::unique_ptr<MetadataCore>> MetadataCore::format(pdata::BlockManager& 
   ENGINE_TRY_ASSIGN(core->details_root, core->details.make_empty());
   core->data_block_sectors = options.data_block_sectors;
   core->metadata_blocks_formatted = usable;
-  ENGINE_TRY(core->commit());
+  ENGINE_TRY(core->prepare_commit());
+  ENGINE_TRY(core->write_commit());
+  core->finish_commit();
   return core;
 }
 
@@ -162,11 +164,13 @@ void MetadataCore::fill_superblock(MutableBytes bytes) const noexcept {
   disk.compat_ro_flags = compat_ro_flags;
 }
 
-Result<void> MetadataCore::commit() {
-  // The maps' roots are read in `fill`, after the transaction manager has written both maps back.
-  ENGINE_TRY(tm->commit([this](MutableBytes bytes) { fill_superblock(bytes); }));
+Result<void> MetadataCore::write_commit() {
+  return tm->write_commit([this](MutableBytes bytes) { fill_superblock(bytes); });
+}
+
+void MetadataCore::finish_commit() {
+  tm->finish_commit();
   superblock_changed = false;
-  return {};
 }
 
 Result<void> MetadataCore::reserve_snapshot() {

@@ -1,7 +1,8 @@
 // The open transaction of a pool's metadata: trees, space maps, and the superblock's fields as they
 // will be committed. Thrown away and loaded again by an abort. Internal to thin::Metadata.
 //
-// Callers hold thin.metadata: for writing whenever something changes, else for reading.
+// Callers hold thin.metadata: for writing whenever something changes, else for reading; and
+// write_commit() alone with thin.metadata.change.
 #pragma once
 
 #include <array>
@@ -71,8 +72,10 @@ struct MetadataCore {
   // --- The superblock.
   void fill_superblock(MutableBytes bytes) const noexcept;
   [[nodiscard]] bool changed() const noexcept { return superblock_changed || tm->changed(); }
-  // Suspends. All trees must be final.
-  Result<void> commit();
+  // The three steps of a commit, as the transaction manager's. All trees must be final.
+  Result<void> prepare_commit() { return tm->prepare_commit(); }
+  Result<void> write_commit();
+  void finish_commit();
   // Suspends. Refusals are the caller's affair.
   Result<void> reserve_snapshot();
   Result<void> release_snapshot();

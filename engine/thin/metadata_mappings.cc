@@ -74,7 +74,7 @@ Result<std::optional<MappedRange>> Metadata::find_mapped_range(const OpenThin& d
 }
 
 Result<void> Metadata::insert(OpenThin& device, VirtBlock block, DataBlock data) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   if (!device.present_) return not_present(device);
   if (data.value() >= core->data_map->nr_blocks()) return not_allocated(data);
@@ -91,7 +91,7 @@ Result<void> Metadata::insert(OpenThin& device, VirtBlock block, DataBlock data)
 }
 
 Result<std::uint64_t> Metadata::remove_range(OpenThin& device, VirtBlock begin, VirtBlock end) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   if (!device.present_) return not_present(device);
   ENGINE_TRY_ASSIGN(const MetadataCore::Changed changed,

@@ -9,7 +9,7 @@
 namespace engine::thin {
 
 Result<DataBlock> Metadata::alloc_data_block() {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   // Fails for want of space alone, and then nothing has changed.
   Result<DataBlock> block = core->data_map->allocate();
@@ -20,13 +20,13 @@ Result<DataBlock> Metadata::alloc_data_block() {
 }
 
 Result<void> Metadata::inc_data_range(DataBlock begin, DataBlock end) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   return breaking(*core, core->data_map->inc(begin, end));
 }
 
 Result<void> Metadata::dec_data_range(DataBlock begin, DataBlock end) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   return breaking(*core, core->data_map->dec(begin, end));
 }
@@ -55,7 +55,7 @@ Result<std::uint64_t> Metadata::data_blocks() {
 }
 
 Result<void> Metadata::resize_data(std::uint64_t blocks) {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(const MetadataCore* const core, this->core());
   if (blocks < core->data_map->nr_blocks())
     return fail(Errc::invalid, core->data_map->nr_blocks(), "data device smaller than recorded");
@@ -83,7 +83,7 @@ Result<std::uint64_t> Metadata::metadata_blocks() {
 }
 
 Result<bool> Metadata::resize_metadata() {
-  const WriteLock lock{lock_};
+  const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(const MetadataCore* const core, this->core());
   blocks_->update_size();
   const std::uint64_t usable = std::min(blocks_->nr_blocks(), pdata::kMetadataBlocksMax);
