@@ -3,7 +3,7 @@ find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   # Two checkouts of the same sources share what is compiled.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}
-      CCACHE_NOHASHDIR=true ${CCACHE_PROGRAM})
+      CCACHE_NOHASHDIR=true CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
 endif()
 find_program(MOLD_PROGRAM mold)
 if(MOLD_PROGRAM)
@@ -32,6 +32,8 @@ if(WAVETANK_SANITIZE)
   add_compile_options(-fsanitize=${WAVETANK_SANITIZE} -fno-sanitize-recover=undefined)
   add_link_options(-fsanitize=${WAVETANK_SANITIZE})
 endif()
+
+include(${CMAKE_CURRENT_LIST_DIR}/Precompiled.cmake)
 
 add_library(wavetank_warnings INTERFACE)
 target_compile_options(wavetank_warnings INTERFACE

@@ -142,12 +142,26 @@ class Headers(unittest.TestCase):
             commands = {str(root / "engine"): ["g++", "-std=c++20", f"-I{root}"]}
             for header, text, good in (
                     ("engine/good.h", "#pragma once\n#include <vector>\nstd::vector<int> f();\n", True),
-                    ("engine/leans.h", "#pragma once\nstd::vector<int> f();\n", False),
-                    ("engine/unguarded.h", "struct A {};\n", False)):
+                    ("engine/leans.h", "#pragma once\nstd::vector<int> f();\n", False)):
                 with self.subTest(header=header):
                     (root / header).write_text(text)
                     found = headers.compile_alone(header, root, root / "build", commands)
                     self.assertEqual(found is None, good, found)
+
+    def test_the_build_proves_what_comes_first(self):
+        with tempfile.TemporaryDirectory() as name:
+            root = pathlib.Path(name)
+            for path, text in (("a.cc", '// why\n#include "a.h"\n#include "c.h"\n'),
+                               ("a.h", '#pragma once\n#include "b.h"\n'),
+                               ("b.h", "#pragma once\n#include <vector>\n"),
+                               ("c.h", "#pragma once\n")):
+                (root / path).write_text(text)
+            self.assertEqual(headers.proven_by_build(root, ["a.cc"]), {"a.h", "b.h"})
+
+    def test_guards(self):
+        self.assertTrue(headers.is_guarded("// why\n#pragma once\nint f();\n"))
+        self.assertFalse(headers.is_guarded("int f();\n#pragma once\n"))
+        self.assertFalse(headers.is_guarded("// #pragma once\nstruct A {};\n"))
 
 
 class Tree(unittest.TestCase):
