@@ -1,5 +1,6 @@
 #include "sim/strategies.h"
 
+#include <algorithm>
 #include <array>
 
 #include "sim/strategy_pct.h"
@@ -33,8 +34,18 @@ std::span<const StrategyName> strategy_names() noexcept {
   return kNames;
 }
 
-bool StrategyBox::choose(std::string_view name) {
+bool StrategyBox::choose(std::string_view names) {
   dealt_.clear();
+  while (!names.empty()) {
+    const std::size_t comma = std::min(names.find(','), names.size());
+    if (!add(names.substr(0, comma))) return false;
+    names.remove_prefix(std::min(comma + 1, names.size()));
+  }
+  return !dealt_.empty();
+}
+
+bool StrategyBox::add(std::string_view name) {
+  const std::size_t before = dealt_.size();
   const bool all = name == "portfolio";
   if (all || name == "random") dealt_.push_back(std::make_unique<RandomWalk>());
   if (all || name == "pct") {
@@ -45,7 +56,7 @@ bool StrategyBox::choose(std::string_view name) {
   if (all) dealt_.push_back(std::make_unique<RandomWalk>());
   if (name == "urw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::everything));
   if (name == "surw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::one_object));
-  return !dealt_.empty();
+  return dealt_.size() != before;
 }
 
 Strategy& StrategyBox::for_seed(std::uint64_t seed) {

@@ -20,14 +20,16 @@ struct StrategyName {
 // Keeps one strategy of each kind, with what it has learnt.
 class StrategyBox {
  public:
-  // False: there is no strategy of that name.
-  [[nodiscard]] bool choose(std::string_view name);
+  // One name, or several with commas between them, which take turns. False: there is no strategy of
+  // such a name.
+  [[nodiscard]] bool choose(std::string_view names);
   // What to run the execution of `seed` with. A portfolio deals its strategies out by seed.
   [[nodiscard]] Strategy& for_seed(std::uint64_t seed);
   // Another program from now on.
   void forget();
 
  private:
+  [[nodiscard]] bool add(std::string_view name);
   std::vector<std::unique_ptr<Strategy>> dealt_;
 };
 

@@ -60,7 +60,10 @@ void Surw::end(std::uint64_t /*points*/) {
 void Surw::learn(Id id, const Point& point) {
   Work& work = work_[id];
   ++work.all;
-  if (point.object == nullptr || point.access == Access::none) return;
+  // Nobody races for a completion: who waits comes after who signals.
+  if (point.object == nullptr || point.access == Access::none ||
+      point.object->kind == engine::ObjectKind::completion)
+    return;
   auto& counts = point.access == Access::write ? work.writes : work.reads;
   if (counts.size() <= point.object->id) counts.resize(point.object->id + 1, 0);
   ++counts[point.object->id];

@@ -9,8 +9,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "sim/finding_folder.h"
 #include "sim/program/commands.h"
-#include "sim/program/finding_folder.h"
 #include "sim/program/mutant.h"
 
 namespace program {
@@ -140,7 +140,8 @@ int dispatch(int argc, char** argv) {
 
   // A trace knows the mutant it was made with.
   if (mutant.empty() && as_mutant.empty() && (*replay_command || *shrink_command)) {
-    const auto trace = load_trace(*replay_command ? replay_options.trace : shrink_options.trace);
+    const auto trace =
+        sim::load_trace(*replay_command ? replay_options.trace : shrink_options.trace);
     if (trace) mutant = trace->mutant;
   }
   if (!mutant.empty()) return become_mutant(mutant, argc, argv);

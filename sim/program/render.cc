@@ -3,8 +3,9 @@
 
 #include <fmt/format.h>
 
+#include "sim/finding_folder.h"
 #include "sim/program/commands.h"
-#include "sim/program/finding_folder.h"
+#include "sim/program/reproducer.h"
 #include "traces/chrome_json.h"
 #include "traces/graphviz.h"
 #include "traces/html.h"
@@ -24,7 +25,7 @@ std::string rendered(const traces::Trace& trace, const RenderOptions& options) {
 }   // namespace
 
 int render(const RenderOptions& options) {
-  const auto trace = load_trace(options.trace);
+  const auto trace = sim::load_trace(options.trace);
   if (!trace) {
     fmt::print(stderr, "wavetank: {}\n", trace.error());
     return 2;
@@ -34,7 +35,7 @@ int render(const RenderOptions& options) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     return 0;
   }
-  const auto written = write_file(options.out, text);
+  const auto written = sim::write_file(options.out, text);
   if (!written) {
     fmt::print(stderr, "wavetank: {}\n", written.error());
     return 2;

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "scenarios/workload_text.h"
+#include "sim/finding_folder.h"
 #include "sim/program/child.h"
 #include "sim/program/commands.h"
-#include "sim/program/finding_folder.h"
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
 #include "sim/strategy_replay.h"
@@ -64,7 +64,7 @@ int complain(const std::filesystem::path& where, const std::string& error) {
 }   // namespace
 
 int replay(const ReplayOptions& options) {
-  const auto trace = load_trace(options.trace);
+  const auto trace = sim::load_trace(options.trace);
   if (!trace) {
     fmt::print(stderr, "wavetank: {}\n", trace.error());
     return 2;
@@ -101,7 +101,7 @@ int replay(const ReplayOptions& options) {
 }
 
 int shrink(const ShrinkOptions& options) {
-  const auto trace = load_trace(options.trace);
+  const auto trace = sim::load_trace(options.trace);
   if (!trace) {
     fmt::print(stderr, "wavetank: {}\n", trace.error());
     return 2;
@@ -119,8 +119,9 @@ int shrink(const ShrinkOptions& options) {
   const auto recorded = record(small);
   if (!recorded) return complain(options.trace, "the shrunk run does not fail again");
   const std::filesystem::path folder =
-      options.out.empty() ? std::filesystem::path{"out"} / folder_name(*recorded) : options.out;
-  const auto written = write_finding(folder, *recorded);
+      options.out.empty() ? std::filesystem::path{"out"} / sim::folder_name(*recorded)
+                          : options.out;
+  const auto written = sim::write_finding(folder, *recorded, replay_command(folder));
   if (!written) {
     fmt::print(stderr, "wavetank: {}\n", written.error());
     return 2;

@@ -6,6 +6,7 @@
 #include "sim/program/child.h"
 #include "sim/program/run.h"
 #include "sim/strategy_replay.h"
+#include "sim/trace_of.h"
 #include "traces/reader.h"
 #include "traces/writer.h"
 
@@ -15,7 +16,8 @@ namespace {
 constexpr double kSecondsForOne = 60;
 
 traces::Trace recorded(sim::Execution& execution, const Reproducer& reproducer) {
-  traces::Trace trace = to_trace(execution, reproducer.workload);
+  traces::Trace trace = sim::trace_of(execution);
+  trace.workload = scenarios::to_toml(reproducer.workload);
   trace.mutant = reproducer.mutant;
   trace.strategy = reproducer.strategy;
   trace.seed = reproducer.seed;
@@ -91,6 +93,10 @@ std::optional<Reproducer> reproduce(const scenarios::Workload& workload, std::ui
   if (!schedule) return std::nullopt;
   found.schedule = *std::move(schedule);
   return found;
+}
+
+std::string replay_command(const std::filesystem::path& folder) {
+  return fmt::format("wavetank replay {}", folder.string());
 }
 
 }   // namespace program

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -40,5 +41,8 @@ struct ShrinkLimits {
 // Fewer and plainer operations, a plainer system, fewer faults; then fewer decisions. Each result
 // of the way has been seen to fail with the same signature.
 [[nodiscard]] Reproducer shrink(Reproducer reproducer, const ShrinkLimits& limits);
+
+// "wavetank replay out/deadlock-thin-pool": what a person types.
+[[nodiscard]] std::string replay_command(const std::filesystem::path& folder);
 
 }   // namespace program

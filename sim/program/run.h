@@ -7,7 +7,6 @@
 #include "scenarios/workload.h"
 #include "sim/execution.h"
 #include "sim/strategies.h"
-#include "traces/trace.h"
 
 namespace program {
 
@@ -34,9 +33,5 @@ struct SeedPair {
 };
 [[nodiscard]] SeedPair seeds_of(std::uint64_t first_seed, std::uint64_t ordinal,
                                 std::uint32_t schedules_per_workload);
-
-// What was recorded, as a trace file holds it.
-[[nodiscard]] traces::Trace to_trace(const sim::Execution& execution,
-                                     const scenarios::Workload& workload);
 
 }   // namespace program

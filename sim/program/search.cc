@@ -11,9 +11,9 @@
 
 #include "scenarios/scenario.h"
 #include "scenarios/workload_text.h"
+#include "sim/finding_folder.h"
 #include "sim/process.h"
 #include "sim/program/commands.h"
-#include "sim/program/finding_folder.h"
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
 #include "sim/program/workers.h"
@@ -97,8 +97,8 @@ tl::expected<fs::path, std::string> keep(const SearchOptions& options, Source& s
   const Reproducer small = shrink(*std::move(reproducer), limits);
   const auto trace = record(small);
   if (!trace) return tl::unexpected(std::string{"the shrunk run does not fail again"});
-  const fs::path folder = options.out / folder_name(*trace);
-  const auto written = write_finding(folder, *trace);
+  const fs::path folder = options.out / sim::folder_name(*trace);
+  const auto written = sim::write_finding(folder, *trace, replay_command(folder));
   if (!written) return tl::unexpected(written.error());
   if (talk) {
     fmt::print("found: {}: {}\n  {}\n  {} operations, {} preemptions\n  {}\n  replay: {}\n",

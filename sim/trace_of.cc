@@ -1,13 +1,12 @@
-// From the tank's event log to the one form of trace that files, pictures and stories are made of.
+#include "sim/trace_of.h"
+
 #include <map>
 
 #include <fmt/format.h>
 
-#include "scenarios/workload_text.h"
-#include "sim/program/run.h"
 #include "traces/names.h"
 
-namespace program {
+namespace sim {
 namespace {
 
 std::string object_text(engine::ObjectKind kind, const char* name) {
@@ -15,33 +14,33 @@ std::string object_text(engine::ObjectKind kind, const char* name) {
   return fmt::format("{} {}", traces::name_of(kind), name);
 }
 
-std::string_view kind_name(sim::ChoiceKind kind) {
+std::string_view kind_name(ChoiceKind kind) {
   switch (kind) {
-    case sim::ChoiceKind::run:
+    case ChoiceKind::run:
       return "run";
-    case sim::ChoiceKind::effect:
+    case ChoiceKind::effect:
       return "effect";
-    case sim::ChoiceKind::complete:
+    case ChoiceKind::complete:
       return "complete";
-    case sim::ChoiceKind::fire:
+    case ChoiceKind::fire:
       return "fire";
-    case sim::ChoiceKind::step:
+    case ChoiceKind::step:
       return "step";
-    case sim::ChoiceKind::value:
+    case ChoiceKind::value:
       return "value";
   }
   return "?";
 }
 
 // Several fibers may bear one name; an ordinal tells them apart.
-std::string fiber_name(const sim::LoggedFiber& fiber, std::map<std::string, int>& seen) {
+std::string fiber_name(const LoggedFiber& fiber, std::map<std::string, int>& seen) {
   std::string name = fiber.name != nullptr ? fiber.name : "fiber";
   const int earlier = seen[name]++;
   if (earlier != 0) name += fmt::format(" #{}", earlier + 1);
   return name;
 }
 
-traces::Event to_event(const sim::LoggedEvent& logged) {
+traces::Event to_event(const LoggedEvent& logged) {
   return {.point = logged.point,
           .time_ns = logged.time_ns,
           .fiber = logged.actor.value(),
@@ -57,12 +56,12 @@ traces::Event to_event(const sim::LoggedEvent& logged) {
 }
 
 // A value says what was asked and what the answer was.
-std::string what_of(const sim::LoggedDecision& logged) {
+std::string what_of(const LoggedDecision& logged) {
   const std::string what = logged.what != nullptr ? logged.what : "";
-  return logged.kind == sim::ChoiceKind::value ? fmt::format("{} = {}", what, logged.value) : what;
+  return logged.kind == ChoiceKind::value ? fmt::format("{} = {}", what, logged.value) : what;
 }
 
-traces::Decision to_decision(const sim::LoggedDecision& logged) {
+traces::Decision to_decision(const LoggedDecision& logged) {
   std::string stopped_at{traces::name_of(logged.op)};
   if (logged.object_name != nullptr) stopped_at += fmt::format(" {}", logged.object_name);
   return {.point = logged.point,
@@ -81,20 +80,19 @@ traces::Decision to_decision(const sim::LoggedDecision& logged) {
 
 }   // namespace
 
-traces::Trace to_trace(const sim::Execution& execution, const scenarios::Workload& workload) {
-  const sim::Outcome& outcome = execution.outcome();
+traces::Trace trace_of(const Execution& execution) {
+  const Outcome& outcome = execution.outcome();
   traces::Trace trace;
   trace.seed = execution.options().seed;
   trace.digest = outcome.digest;
   trace.points = outcome.points;
   trace.preemptions = outcome.preemptions;
   trace.time_ns = outcome.time_ns;
-  trace.workload = scenarios::to_toml(workload);
   trace.schedule = outcome.schedule.to_text();
   if (outcome.finding) {
-    const sim::Finding& finding = *outcome.finding;
+    const Finding& finding = *outcome.finding;
     trace.failed = true;
-    trace.defect = {.kind = std::string{sim::to_string(finding.kind)},
+    trace.defect = {.kind = std::string{to_string(finding.kind)},
                     .message = finding.message,
                     .place = finding.place,
                     .detail = finding.detail,
@@ -102,13 +100,13 @@ traces::Trace to_trace(const sim::Execution& execution, const scenarios::Workloa
                     .point = finding.point};
   }
   std::map<std::string, int> seen;
-  for (const sim::LoggedFiber& fiber : execution.log().fibers)
+  for (const LoggedFiber& fiber : execution.log().fibers)
     trace.fibers.push_back({fiber.id.value(), fiber.parent.value(), fiber_name(fiber, seen)});
-  for (const sim::LoggedDecision& decision : execution.log().decisions)
+  for (const LoggedDecision& decision : execution.log().decisions)
     trace.decisions.push_back(to_decision(decision));
-  for (const sim::LoggedEvent& event : execution.log().events)
+  for (const LoggedEvent& event : execution.log().events)
     trace.events.push_back(to_event(event));
   return trace;
 }
 
-}   // namespace program
+}   // namespace sim

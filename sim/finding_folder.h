@@ -9,21 +9,21 @@
 
 #include "traces/trace.h"
 
-namespace program {
+namespace sim {
 
 inline constexpr const char* kTraceFile = "trace.wavetank";
 
-// "wavetank replay out/deadlock-thin-pool"
-[[nodiscard]] std::string replay_command(const std::filesystem::path& folder);
 // A name for the folder, made of what was found and where.
 [[nodiscard]] std::string folder_name(const traces::Trace& trace);
 
-// Writes the folder, replacing what an earlier run left in it. The error is one line.
+// Writes the folder, replacing what an earlier run left in it. `replay_command` is what a person
+// types to run it again. The error is one line.
 tl::expected<void, std::string> write_finding(const std::filesystem::path& folder,
-                                              const traces::Trace& trace);
+                                              const traces::Trace& trace,
+                                              const std::string& replay_command);
 // Of a trace file, or of a finding's folder.
 [[nodiscard]] tl::expected<traces::Trace, std::string> load_trace(std::filesystem::path path);
 tl::expected<void, std::string> write_file(const std::filesystem::path& path,
                                            const std::string& bytes);
 
-}   // namespace program
+}   // namespace sim

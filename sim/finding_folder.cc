@@ -1,8 +1,10 @@
-#include "sim/program/finding_folder.h"
+#include "sim/finding_folder.h"
 
 #include <cctype>
 #include <fstream>
 #include <iterator>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -12,15 +14,11 @@
 #include "traces/story.h"
 #include "traces/writer.h"
 
-namespace program {
+namespace sim {
 namespace {
 namespace fs = std::filesystem;
 constexpr std::size_t kNameMax = 60;
 }   // namespace
-
-std::string replay_command(const fs::path& folder) {
-  return fmt::format("wavetank replay {}", folder.string());
-}
 
 std::string folder_name(const traces::Trace& trace) {
   // A mutant may be anyone's patch, named by its path.
@@ -47,18 +45,18 @@ tl::expected<void, std::string> write_file(const fs::path& path, const std::stri
   return {};
 }
 
-tl::expected<void, std::string> write_finding(const fs::path& folder, const traces::Trace& trace) {
+tl::expected<void, std::string> write_finding(const fs::path& folder, const traces::Trace& trace,
+                                              const std::string& replay_command) {
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) return tl::unexpected(fmt::format("{}: {}", folder.string(), failed.message()));
-  const std::string command = replay_command(folder);
-  const std::pair<const char*, std::string> files[] = {
+  std::vector<std::pair<const char*, std::string>> files{
       {kTraceFile, traces::write_trace(trace)},
-      {"workload.toml", trace.workload},
-      {"story.txt", traces::render_story(trace, command)},
+      {"story.txt", traces::render_story(trace, replay_command)},
       {"picture.svg", traces::render_svg(trace)},
       {"timeline.html", traces::render_html(trace)},
   };
+  if (!trace.workload.empty()) files.emplace_back("workload.toml", trace.workload);
   for (const auto& [name, bytes] : files) {
     auto written = write_file(folder / name, bytes);
     if (!written) return written;
@@ -77,4 +75,4 @@ tl::expected<traces::Trace, std::string> load_trace(fs::path path) {
   return trace;
 }
 
-}   // namespace program
+}   // namespace sim

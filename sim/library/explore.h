@@ -1,0 +1,38 @@
+// Runs a program under every schedule that matters: of schedules that differ only in the order of
+// operations which do not touch each other, one.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "sim/library/search.h"
+
+namespace sim {
+
+struct ExploreOptions {
+  std::uint64_t executions_max = 1'000'000;
+  std::uint64_t points_max = 100'000;   // in one execution; more is a finding
+  std::uint64_t shrink_tries = 5'000;
+  // Random walks from which the number of all interleavings is estimated; 0: no estimate.
+  std::uint32_t probes = 0;
+};
+
+struct Exploration {
+  std::uint64_t executions = 0;   // run to their end, no two of them equivalent
+  std::uint64_t cut_short = 0;    // begun, and found to lead only to what had been seen
+  bool complete = false;          // there is no other execution
+  double done = 0;                // estimated share of the whole
+  double interleavings = 0;       // of all operations, estimated from the probes
+  std::string limits;             // what was not explored although complete; empty: nothing
+  std::optional<Found> found;     // ends the exploration
+};
+
+// Two schedules are equivalent when every two operations of which at least one changes an object
+// come to it in the same order. Choices of the environment (Execution::choose) are explored; timers
+// fire and I/O happens only when all fibers wait, which `limits` then says.
+//
+// A loop that yields is taken to wait for a change of what it has read since it last yielded.
+[[nodiscard]] Exploration explore(const Program& program, const ExploreOptions& options = {});
+
+}   // namespace sim

@@ -1,0 +1,100 @@
+#include "sim/library/search.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "engine/base/check.h"
+#include "sim/shrink.h"
+#include "sim/strategies.h"
+#include "sim/strategy_replay.h"
+
+namespace sim {
+namespace {
+
+Finding not_deterministic(std::uint64_t seed) {
+  Finding finding;
+  finding.kind = FindingKind::checker;
+  finding.place = "determinism";
+  finding.message = fmt::format("two runs of seed {} differ", seed);
+  finding.detail =
+      "The program uses something that the tank does not control: memory that is not initialised, "
+      "a clock, a thread, an address, or state that one run leaves for the next.";
+  return finding;
+}
+
+}   // namespace
+
+void expect(bool holds, std::string_view what, std::source_location where) {
+  if (holds) [[likely]]
+    return;
+  engine::check_failed(engine::CheckKind::assertion, what, std::string{what}, where);
+}
+
+// Executions that fail abandon their stacks, so each try has an execution of its own.
+Found shrunk(const Program& program, const Outcome& outcome, std::uint64_t points_max,
+             std::uint64_t tries) {
+  Found found{.finding = *outcome.finding,
+              .schedule = outcome.schedule,
+              .preemptions = outcome.preemptions,
+              .digest = outcome.digest};
+  const std::string signature = found.finding.signature();
+  const auto attempt = [&](const Schedule& schedule) -> std::optional<ShrinkTrial> {
+    Execution execution;
+    Replay strategy{schedule};
+    execution.reset({.strategy = &strategy, .points_max = points_max});
+    const Outcome& tried = execution.run(program);
+    if (!tried.finding || tried.finding->signature() != signature) return std::nullopt;
+    found.finding = *tried.finding;
+    found.digest = tried.digest;
+    return ShrinkTrial{tried.schedule, tried.preemptions};
+  };
+  if (tries == 0) return found;
+  const auto best = shrink(outcome.schedule, attempt, {.tries_max = tries, .out_of_time = {}});
+  if (!best) return found;
+  found.schedule = best->best.schedule;
+  found.preemptions = best->best.preemptions;
+  static_cast<void>(attempt(found.schedule));   // the finding and digest of the best
+  return found;
+}
+
+SearchResult search(const Program& program, const SearchOptions& options) {
+  StrategyBox box;
+  ENGINE_CHECK(box.choose(options.strategy), "no strategy '{}'", options.strategy);
+  SearchResult result;
+  Execution execution;
+  const auto run = [&](Strategy& strategy, std::uint64_t seed) -> const Outcome& {
+    execution.reset({.seed = seed, .strategy = &strategy, .points_max = options.points_max});
+    const Outcome& outcome = execution.run(program);
+    result.points += outcome.points;
+    return outcome;
+  };
+  for (std::uint64_t i = 0; i < options.schedules; ++i) {
+    const std::uint64_t seed = options.seed + i;
+    Strategy& strategy = box.for_seed(i);
+    const Outcome& outcome = run(strategy, seed);
+    ++result.schedules;
+    if (outcome.finding) {
+      result.found = shrunk(program, outcome, options.points_max, options.shrink_tries);
+      result.found->ordinal = result.schedules;
+      return result;
+    }
+    if (i == 0 && !strategy.will_learn()) {
+      Replay again{outcome.schedule};
+      const std::uint64_t digest = outcome.digest;
+      if (run(again, seed).digest != digest) {
+        result.found = Found{.finding = not_deterministic(seed), .ordinal = 1};
+        return result;
+      }
+    }
+  }
+  return result;
+}
+
+const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule) {
+  Replay strategy{schedule};
+  execution.reset({.strategy = &strategy, .trace = true});
+  return execution.run(program);
+}
+
+}   // namespace sim

@@ -1,0 +1,62 @@
+// Searches a program of anyone's own, written on the primitives of engine/fiber and sim/library,
+// for schedules under which it fails.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+
+#include "sim/execution.h"
+#include "sim/finding.h"
+#include "sim/schedule.h"
+
+namespace sim {
+
+// Runs from its beginning in every execution, so it makes what it needs anew each time; what it
+// keeps outside, or asks of a clock or of threads, the tank cannot control.
+using Program = std::function<void()>;
+
+// Fails the execution when `holds` is false. The finding bears the caller's line.
+void expect(bool holds, std::string_view what,
+            std::source_location where = std::source_location::current());
+
+struct SearchOptions {
+  std::uint64_t seed = 1;
+  std::uint64_t schedules = 10'000;
+  // Names as in strategies.h, with commas between them: they take turns.
+  std::string strategy = "surw,pct,pos,urw,random";
+  // An execution with more scheduling points than this is a finding: something never ends.
+  std::uint64_t points_max = 1'000'000;
+  // 0: what is found is reported as it was found.
+  std::uint64_t shrink_tries = 5'000;
+};
+
+struct Found {
+  Finding finding{};
+  std::uint64_t ordinal = 0;   // of the schedule that failed first, from 1
+  Schedule schedule{};           // shrunk
+  std::uint64_t preemptions = 0;
+  std::uint64_t digest = 0;   // of the shrunk execution
+};
+
+struct SearchResult {
+  std::uint64_t schedules = 0;
+  std::uint64_t points = 0;
+  std::optional<Found> found;
+};
+
+// Stops at the first finding. The first schedule is run twice: a program whose runs differ has that
+// for a finding. Fails (ENGINE_CHECK) on an unknown strategy.
+[[nodiscard]] SearchResult search(const Program& program, const SearchOptions& options = {});
+
+// What `outcome` found, with the smallest schedule that `tries` of running the program lead to.
+[[nodiscard]] Found shrunk(const Program& program, const Outcome& outcome, std::uint64_t points_max,
+                           std::uint64_t tries);
+
+// Runs `program` under that schedule. `execution` is reset with tracing on.
+const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule);
+
+}   // namespace sim
