@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "checkers/findings.h"
+#include "checkers/image/cache_check.h"
 #include "checkers/image/thin_check.h"
 
 namespace checkers::image {
@@ -16,5 +17,7 @@ enum class Expect : std::uint8_t {
 
 // One finding each for what `expect` does not allow, of kind "<severity>-<rule>".
 void add_findings(const ThinReport& report, Expect expect, checkers::Findings& findings);
+// A cache's metadata leaks nothing, whatever happens: everything is a finding.
+void add_findings(const CacheReport& report, checkers::Findings& findings);
 
 }   // namespace checkers::image

@@ -2,19 +2,33 @@
 
 #include <memory>
 
+#include "checkers/image/cache_check.h"
 #include "checkers/image/image_file.h"
 #include "checkers/image/report_text.h"
 #include "checkers/image/thin_check.h"
 
 namespace checkers::image {
 
-CommandOutcome check_thin_file(const std::string& path, Form form) {
+namespace {
+
+template <typename Check>
+CommandOutcome check_file(const std::string& path, Form form, Check&& check) {
   const ImageFile::Opened opened = ImageFile::open(path);
   if (!opened.image) return {.output = {}, .error = opened.error + "\n", .exit_code = 2};
-  const ThinReport report = check_thin(*opened.image);
+  const auto report = check(*opened.image);
   return {.output = form == Form::json ? render_json(report, path) : render_text(report, path),
           .error = {},
           .exit_code = report.exit_code()};
+}
+
+}   // namespace
+
+CommandOutcome check_thin_file(const std::string& path, Form form) {
+  return check_file(path, form, [](BlockSource& source) { return check_thin(source); });
+}
+
+CommandOutcome check_cache_file(const std::string& path, Form form) {
+  return check_file(path, form, [](BlockSource& source) { return check_cache(source); });
 }
 
 }   // namespace checkers::image

@@ -1,4 +1,4 @@
-// The whole of `wavetank check thin IMAGE [--json]` but for printing.
+// The whole of `wavetank check thin|cache IMAGE [--json]` but for printing.
 #pragma once
 
 #include <cstdint>
@@ -15,5 +15,6 @@ struct CommandOutcome {
 };
 
 [[nodiscard]] CommandOutcome check_thin_file(const std::string& path, Form form);
+[[nodiscard]] CommandOutcome check_cache_file(const std::string& path, Form form);
 
 }   // namespace checkers::image

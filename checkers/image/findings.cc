@@ -50,6 +50,18 @@ std::string_view rule_name(Rule rule) {
       return "reached-twice";
     case Rule::unreadable:
       return "unreadable";
+    case Rule::array_shape:
+      return "array-shape";
+    case Rule::cache_mappings:
+      return "cache-mappings";
+    case Rule::origin_twice:
+      return "origin-twice";
+    case Rule::dirty_bits:
+      return "dirty-bits";
+    case Rule::hints:
+      return "hints";
+    case Rule::discards:
+      return "discards";
   }
   return "unknown";
 }
@@ -91,6 +103,25 @@ void Findings::clear() {
   total_ = 0;
   counts_ = {};
   kept_.clear();
+}
+
+std::string_view outcome_name(CheckOutcome outcome) {
+  switch (outcome) {
+    case CheckOutcome::clean:
+      return "clean";
+    case CheckOutcome::leaks_only:
+      return "leaks";
+    case CheckOutcome::damaged:
+      return "damaged";
+  }
+  return "unknown";
+}
+
+CheckOutcome outcome_of(const Findings& findings) {
+  if (findings.of_severity(Severity::fatal) + findings.of_severity(Severity::repairable) > 0) {
+    return CheckOutcome::damaged;
+  }
+  return findings.of_severity(Severity::leak) > 0 ? CheckOutcome::leaks_only : CheckOutcome::clean;
 }
 
 }   // namespace checkers::image

@@ -44,8 +44,15 @@ enum class Rule : std::uint8_t {
   held_root = 20,
   reached_twice = 21,
   unreadable = 22,
+  // Of caches; docs/format/cache-checker.md.
+  array_shape = 23,
+  cache_mappings = 24,
+  origin_twice = 25,
+  dirty_bits = 26,
+  hints = 27,
+  discards = 28,
 };
-inline constexpr std::size_t kRules = 23;
+inline constexpr std::size_t kRules = 29;
 
 [[nodiscard]] std::string_view rule_name(Rule rule);
 [[nodiscard]] std::string_view severity_name(Severity severity);
@@ -106,5 +113,10 @@ class Findings {
   std::array<std::array<std::uint64_t, 4>, kRules> counts_{};   // by rule and severity
   std::vector<Finding> kept_;
 };
+
+// Of a whole image; the numbers are exit codes. Warnings are no damage.
+enum class CheckOutcome : std::uint8_t { clean = 0, leaks_only = 1, damaged = 2 };
+[[nodiscard]] std::string_view outcome_name(CheckOutcome outcome);
+[[nodiscard]] CheckOutcome outcome_of(const Findings& findings);
 
 }   // namespace checkers::image

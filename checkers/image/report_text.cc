@@ -1,5 +1,6 @@
 #include "checkers/image/report_text.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -19,6 +20,20 @@ std::string_view verdict(CheckOutcome outcome) {
   return "unknown";
 }
 
+void add_findings_text(std::string& text, const Findings& findings, bool incomplete,
+                       std::string_view image) {
+  const auto out = std::back_inserter(text);
+  for (const Finding& finding : findings.kept()) {
+    fmt::format_to(out, "{}\n", to_text(finding));
+  }
+  const std::uint64_t unkept = findings.total() - findings.kept().size();
+  if (unkept > 0) fmt::format_to(out, "and {} findings of the same kinds\n", unkept);
+  if (incomplete) {
+    fmt::format_to(out, "part of the metadata could not be walked: leaks are not told\n");
+  }
+  fmt::format_to(out, "{}: {}\n", image, verdict(outcome_of(findings)));
+}
+
 }   // namespace
 
 std::string render_text(const ThinReport& report, std::string_view image) {
@@ -35,15 +50,32 @@ std::string render_text(const ThinReport& report, std::string_view image) {
                    super.held_root != 0 ? ", metadata snapshot held" : "",
                    (super.flags & thin_format::kFlagNeedsCheck) != 0 ? ", needs_check" : "");
   }
-  for (const Finding& finding : report.findings.kept()) {
-    fmt::format_to(out, "{}\n", to_text(finding));
+  add_findings_text(text, report.findings, report.readable && !report.complete, image);
+  return text;
+}
+
+std::uint64_t count_dirty(const CacheReport& report) {
+  return static_cast<std::uint64_t>(
+      std::count_if(report.mappings.begin(), report.mappings.end(),
+                    [](const CacheMapping& mapping) { return mapping.dirty; }));
+}
+
+std::string render_text(const CacheReport& report, std::string_view image) {
+  std::string text;
+  if (report.readable) {
+    const CacheSuperblock& super = report.superblock;
+    fmt::format_to(
+        std::back_inserter(text),
+        "{}: cache of {} blocks, version {}, {}: {} mapped, {} stored as dirty, {} of {} "
+        "discard blocks, {} of {} metadata blocks{}{}{}\n",
+        image, super.cache_blocks, super.version,
+        super.clean() ? "shut down cleanly" : "not shut down cleanly", report.mappings.size(),
+        count_dirty(report), report.discarded.size(), super.discard_nr_blocks,
+        report.metadata_allocated, super.metadata_map.nr_blocks,
+        super.hint_root != 0 ? ", hints of " : "", super.hint_root != 0 ? super.policy_name : "",
+        super.needs_check() ? ", needs_check" : "");
   }
-  const std::uint64_t unkept = report.findings.total() - report.findings.kept().size();
-  if (unkept > 0) fmt::format_to(out, "and {} findings of the same kinds\n", unkept);
-  if (report.readable && !report.complete) {
-    fmt::format_to(out, "part of the metadata could not be walked: leaks are not told\n");
-  }
-  fmt::format_to(out, "{}: {}\n", image, verdict(report.outcome()));
+  add_findings_text(text, report.findings, report.readable && !report.complete, image);
   return text;
 }
 

@@ -14,13 +14,6 @@
 namespace checkers::image {
 namespace {
 
-struct MetadataRefs {
-  const ThinImage& image;
-
-  [[nodiscard]] std::uint64_t refs(std::uint64_t block) const { return image.refs(block); }
-  void extra(std::uint64_t) {}
-};
-
 struct DataRefs {
   const DataCounts& counts;
   Findings& findings;
@@ -41,13 +34,6 @@ struct DataRefs {
 };
 
 }   // namespace
-
-CheckOutcome ThinReport::outcome() const {
-  if (findings.of_severity(Severity::fatal) + findings.of_severity(Severity::repairable) > 0) {
-    return CheckOutcome::damaged;
-  }
-  return findings.of_severity(Severity::leak) > 0 ? CheckOutcome::leaks_only : CheckOutcome::clean;
-}
 
 class ThinChecker::Impl {
  public:

@@ -37,8 +37,6 @@ struct ThinDevice {
   friend bool operator==(const ThinDevice&, const ThinDevice&) = default;
 };
 
-enum class CheckOutcome : std::uint8_t { clean = 0, leaks_only = 1, damaged = 2 };
-
 struct ThinReport {
   Findings findings;
   bool readable{false};   // the superblock could be made sense of; else nothing below is filled
@@ -51,7 +49,7 @@ struct ThinReport {
   std::vector<ThinDevice> devices;        // by id
   std::vector<ThinDevice> held_devices;   // of the metadata snapshot
 
-  [[nodiscard]] CheckOutcome outcome() const;
+  [[nodiscard]] CheckOutcome outcome() const { return outcome_of(findings); }
   // 0 clean (warnings are no damage), 1 leaks only, 2 damaged.
   [[nodiscard]] int exit_code() const { return static_cast<int>(outcome()); }
 };

@@ -25,7 +25,7 @@ inline constexpr std::uint32_t kNodeSalt = 121107;
 inline constexpr std::uint32_t kIndexSalt = 160478;
 inline constexpr std::uint32_t kBitmapSalt = 240779;
 inline constexpr std::size_t kChecksumOffset = 0;
-inline constexpr std::size_t kBlockNumberOffset = 8;   // in every type of block
+inline constexpr std::size_t kBlockNumberOffset = 8;   // in every type of block but arrays'
 
 inline constexpr std::uint64_t kMagic = 27022010;
 inline constexpr std::uint32_t kFlagNeedsCheck = 1;

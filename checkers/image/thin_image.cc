@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "checkers/image/cache_format.h"
+
 namespace checkers::image {
 namespace {
 
@@ -12,6 +14,8 @@ std::uint32_t salt_of(BlockType type) {
     case BlockType::superblock:
     case BlockType::held_superblock:
       return thin_format::kSuperblockSalt;
+    case BlockType::cache_superblock:
+      return cache_format::kSuperblockSalt;
     case BlockType::metadata_index:
       return thin_format::kIndexSalt;
     case BlockType::metadata_bitmap:
@@ -24,10 +28,30 @@ std::uint32_t salt_of(BlockType type) {
     case BlockType::device_tree:
     case BlockType::top_mapping:
     case BlockType::device_mapping:
+    case BlockType::mapping_tree:
+    case BlockType::hint_tree:
+    case BlockType::dirty_tree:
+    case BlockType::discard_tree:
       return thin_format::kNodeSalt;
+    case BlockType::mapping_array:
+    case BlockType::hint_array:
+    case BlockType::dirty_array:
+    case BlockType::discard_array:
+      return cache_format::kArraySalt;
   }
   return thin_format::kNodeSalt;
 }
+
+std::size_t number_offset_of(BlockType type) {
+  return salt_of(type) == cache_format::kArraySalt ? cache_format::kArrayNumberOffset
+                                                   : thin_format::kBlockNumberOffset;
+}
+
+bool is_superblock(BlockType type) {
+  return type == BlockType::superblock || type == BlockType::cache_superblock;
+}
+
+}   // namespace
 
 SpaceMapRoot parse_map_root(const std::byte* bytes) {
   constexpr auto& fields = thin_format::kSpaceMapRootFields;
@@ -36,8 +60,6 @@ SpaceMapRoot parse_map_root(const std::byte* bytes) {
           .bitmap_root = thin_format::load64(bytes, thin_format::at(fields, "bitmap_root")),
           .ref_count_root = thin_format::load64(bytes, thin_format::at(fields, "ref_count_root"))};
 }
-
-}   // namespace
 
 const char* block_type_name(BlockType type) {
   switch (type) {
@@ -65,6 +87,24 @@ const char* block_type_name(BlockType type) {
       return "a node of the top mapping tree";
     case BlockType::device_mapping:
       return "a node of a device's mapping tree";
+    case BlockType::cache_superblock:
+      return "the superblock";
+    case BlockType::mapping_tree:
+      return "a node of the mapping array";
+    case BlockType::mapping_array:
+      return "a block of the mapping array";
+    case BlockType::hint_tree:
+      return "a node of the hint array";
+    case BlockType::hint_array:
+      return "a block of the hint array";
+    case BlockType::dirty_tree:
+      return "a node of the dirty bitset";
+    case BlockType::dirty_array:
+      return "a block of the dirty bitset";
+    case BlockType::discard_tree:
+      return "a node of the discard bitset";
+    case BlockType::discard_array:
+      return "a block of the discard bitset";
   }
   return "unknown";
 }
@@ -161,16 +201,16 @@ const std::byte* ThinImage::load(std::uint64_t block, BlockType type, unsigned s
   const std::uint32_t stored = thin_format::load32(bytes, thin_format::kChecksumOffset);
   const std::uint32_t computed = thin_format::checksum(bytes, salt_of(type));
   if (stored != computed) {
-    const bool super = type == BlockType::superblock;
+    const bool super = is_superblock(type);
     findings_->add(super ? Rule::superblock_checksum : Rule::block_identity, Severity::fatal, block,
                    "csum", fmt::format("{:#010x}", stored),
                    fmt::format("{:#010x} for {}", computed, block_type_name(type)));
     complete_ = false;
     return nullptr;
   }
-  const std::uint64_t number = thin_format::load64(bytes, thin_format::kBlockNumberOffset);
+  const std::uint64_t number = thin_format::load64(bytes, number_offset_of(type));
   if (number != block) {
-    const bool super = type == BlockType::superblock;
+    const bool super = is_superblock(type);
     findings_->add(super ? Rule::superblock_fields : Rule::block_identity, Severity::fatal, block,
                    "blocknr", fmt::format("{}", number), fmt::format("{}", block));
     complete_ = false;

@@ -30,6 +30,16 @@ enum class BlockType : std::uint8_t {
   device_tree,
   top_mapping,
   device_mapping,
+  // Of caches.
+  cache_superblock,
+  mapping_tree,
+  mapping_array,
+  hint_tree,
+  hint_array,
+  dirty_tree,
+  dirty_array,
+  discard_tree,
+  discard_array,
 };
 [[nodiscard]] const char* block_type_name(BlockType type);
 
@@ -60,6 +70,7 @@ struct Superblock {
   std::uint64_t magic{0};
 };
 [[nodiscard]] Superblock parse_superblock(const std::byte* bytes, std::uint64_t block);
+[[nodiscard]] SpaceMapRoot parse_map_root(const std::byte* bytes);
 
 // Where a block number was read: a field, or entry `index` of one.
 struct Pointer {

@@ -23,6 +23,14 @@ struct IndexEntry {
   bool usable{false};   // the bitmap was entered and may be read
 };
 
+// What the walks counted of metadata blocks, for ThinSpaceMap::compare().
+struct MetadataRefs {
+  const ThinImage& image;
+
+  [[nodiscard]] std::uint64_t refs(std::uint64_t block) const { return image.refs(block); }
+  void extra(std::uint64_t) {}
+};
+
 class ThinSpaceMap {
  public:
   enum class Kind : std::uint8_t { metadata, data };

@@ -49,5 +49,6 @@ int render(const RenderOptions& options);
 
 int list(const std::string& what, bool json);
 int check_thin(const std::filesystem::path& image, bool json);
+int check_cache(const std::filesystem::path& image, bool json);
 
 }   // namespace program

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "checkers/image/cache_format.h"
 #include "checkers/image/findings.h"
 #include "checkers/image/thin_format.h"
 
@@ -72,6 +73,8 @@ TEST(FormatDocs, TablesOfFieldsAreThoseOfTheCode) {
   expect_same("space-maps.md", "index block", thin_format::kIndexBlockFields);
   expect_same("space-maps.md", "index entry", thin_format::kIndexEntryFields);
   expect_same("devices-and-mappings.md", "device details", thin_format::kDetailsFields);
+  expect_same("cache-superblock.md", "cache superblock", cache_format::kSuperblockFields);
+  expect_same("cache.md", "array block", cache_format::kArrayFields);
 }
 
 TEST(FormatDocs, NodeCapacitiesAreThoseOfTheCode) {
@@ -86,18 +89,35 @@ TEST(FormatDocs, NodeCapacitiesAreThoseOfTheCode) {
 
 TEST(FormatDocs, ChecksumConstantsAreThoseOfTheCode) {
   const std::string text = page("README.md");
-  for (const std::uint32_t salt : {thin_format::kSuperblockSalt, thin_format::kNodeSalt,
-                                   thin_format::kIndexSalt, thin_format::kBitmapSalt}) {
+  for (const std::uint32_t salt :
+       {thin_format::kSuperblockSalt, thin_format::kNodeSalt, thin_format::kIndexSalt,
+        thin_format::kBitmapSalt, cache_format::kSuperblockSalt, cache_format::kArraySalt}) {
     EXPECT_NE(text.find(fmt::format("| {} |", salt)), std::string::npos) << salt;
   }
 }
 
+TEST(FormatDocs, ArrayCapacitiesAreThoseOfTheCode) {
+  const std::string text = page("cache.md");
+  for (const std::uint32_t size : {4U, 8U}) {
+    const std::string cells = fmt::format("| {} | {} |", size, cache_format::array_entries(size));
+    EXPECT_NE(text.find(cells), std::string::npos) << cells;
+  }
+}
+
 TEST(FormatDocs, RulesAreThoseOfTheCode) {
+  constexpr std::size_t kThinRules = 22;
   const auto rows = table(page("checker.md"), "rules");
-  ASSERT_EQ(rows.size(), kRules - 1);
+  ASSERT_EQ(rows.size(), kThinRules);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     EXPECT_EQ(rows[i][0], fmt::format("{}", i + 1));
     EXPECT_EQ(rows[i][1], rule_name(static_cast<Rule>(i + 1)));
+  }
+  const auto cache_rows = table(page("cache-checker.md"), "cache rules");
+  ASSERT_EQ(cache_rows.size(), 2 + kRules - 1 - kThinRules);
+  for (std::size_t i = 0; i < cache_rows.size(); ++i) {
+    const std::size_t rule = i < 2 ? i + 1 : kThinRules + i - 1;
+    EXPECT_EQ(cache_rows[i][0], fmt::format("{}", rule));
+    EXPECT_EQ(cache_rows[i][1], rule_name(static_cast<Rule>(rule)));
   }
 }
 

@@ -1,68 +1,20 @@
 // Against the tools of thin-provisioning: what we write they accept, what they write we open.
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <string>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/pdata/tools.h"
 #include "tests/unit/thin/metadata_tank.h"
 
 namespace engine::thin {
 namespace {
 
-// A folder of its own, gone with the test.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = ::testing::TempDir() + "metadata.XXXXXX";
-    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
-    path_ = pattern;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  [[nodiscard]] std::string operator/(const char* name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
-
-void write_image(const sim::DiskImage& image, const std::string& path) {
-  std::ofstream out{path, std::ios::binary};
-  for (std::uint64_t b = 0; b < image.sectors() / kMetaBlockSectors; ++b) {
-    const auto bytes = pdata::block_bytes(image, b);
-    out.write(reinterpret_cast<const char*>(bytes.data()),
-              static_cast<std::streamsize>(bytes.size()));
-  }
-}
-sim::DiskImageRef read_image(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  std::stringstream text;
-  text << in.rdbuf();
-  const std::string bytes = text.str();
-  auto image = std::make_shared<sim::DiskImage>(bytes.size() / kSectorSize);
-  image->write(Sector{0}, std::as_bytes(std::span{bytes}));
-  return image;
-}
-int run(const std::string& command) {
-  const int status = std::system(command.c_str());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-std::string text_of(const std::string& path) {
-  std::ifstream in{path};
-  std::stringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-#define NEEDS_TOOLS() \
-  if (run("command -v thin_check >/dev/null 2>&1") != 0) GTEST_SKIP() << "no thin_check here"
+using pdata::Folder;
+using pdata::read_image;
+using pdata::run;
+using pdata::text_of;
+using pdata::write_image;
 
 void expect_tools_agree(const sim::DiskImage& image) {
   const Folder folder;
@@ -75,7 +27,7 @@ void expect_tools_agree(const sim::DiskImage& image) {
 }
 
 TEST(MetadataTools, AcceptWhatWeWrite) {
-  NEEDS_TOOLS();
+  NEEDS_TOOL("thin_check");
   expect_tools_agree(*with_metadata({.blocks = 1024}, small_options(), [](Metadata&) {}));
   expect_tools_agree(*with_metadata({.blocks = 1024}, small_options(), example_history));
 }
@@ -103,13 +55,13 @@ void busy_history(Metadata& metadata) {
 }
 
 TEST(MetadataTools, AcceptABusyPool) {
-  NEEDS_TOOLS();
+  NEEDS_TOOL("thin_check");
   expect_tools_agree(*with_metadata({.blocks = 2048}, small_options(), busy_history));
   expect_tools_agree(*with_metadata({.blocks = 8192}, small_options(6), busy_history));
 }
 
 TEST(MetadataTools, WhatTheyRestoreWeOpenAndChange) {
-  NEEDS_TOOLS();
+  NEEDS_TOOL("thin_check");
   const Folder folder;
   const auto made = with_metadata({.blocks = 2048}, small_options(), busy_history);
   std::ofstream{folder / "xml"} << xml_of(*made);
