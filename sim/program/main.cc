@@ -123,10 +123,14 @@ int dispatch(int argc, char** argv) {
   check_command->require_subcommand(1);
   CLI::App* const check_thin_command = check_command->add_subcommand(
       "thin", "metadata of a thin pool; exit 0 clean, 1 leaks only, 2 damaged");
+  CLI::App* const check_cache_command = check_command->add_subcommand(
+      "cache", "metadata of a cache; exit 0 clean, 1 leaks only, 2 damaged");
   std::filesystem::path image;
   bool check_json = false;
-  check_thin_command->add_option("image", image, "a file or block device; only read")->required();
-  check_thin_command->add_flag("--json", check_json, "as JSON");
+  for (CLI::App* const command : {check_thin_command, check_cache_command}) {
+    command->add_option("image", image, "a file or block device; only read")->required();
+    command->add_flag("--json", check_json, "as JSON");
+  }
 
   try {
     app.parse(argc, argv);
@@ -153,7 +157,7 @@ int dispatch(int argc, char** argv) {
   if (*shrink_command) return shrink(shrink_options);
   if (*render_command) return render(render_options);
   if (*list_command) return list(what, list_json);
-  return check_thin(image, check_json);
+  return *check_cache_command ? check_cache(image, check_json) : check_thin(image, check_json);
 }
 
 }   // namespace
