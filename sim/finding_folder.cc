@@ -23,7 +23,11 @@ constexpr std::size_t kNameMax = 60;
 std::string folder_name(const traces::Trace& trace) {
   // A mutant may be anyone's patch, named by its path.
   std::string name = trace.mutant.empty() ? "" : fs::path{trace.mutant}.stem().string() + "-";
-  for (const char each : trace.defect.kind + " " + trace.defect.place) {
+  // Places outside of this tree are known by their last part.
+  const std::string place = trace.defect.place.starts_with('/')
+                                ? fs::path{trace.defect.place}.filename().string()
+                                : trace.defect.place;
+  for (const char each : trace.defect.kind + " " + place) {
     const auto letter = static_cast<unsigned char>(each);
     if (std::isalnum(letter) != 0) {
       name += static_cast<char>(std::tolower(letter));

@@ -28,7 +28,7 @@ Finding not_deterministic(std::uint64_t seed) {
 void expect(bool holds, std::string_view what, std::source_location where) {
   if (holds) [[likely]]
     return;
-  engine::check_failed(engine::CheckKind::assertion, what, std::string{what}, where);
+  engine::check_failed(engine::CheckKind::assertion, {}, std::string{what}, where);
 }
 
 // Executions that fail abandon their stacks, so each try has an execution of its own.
