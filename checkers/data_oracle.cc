@@ -139,7 +139,7 @@ DataOracle::Request DataOracle::begin_zero(std::uint32_t device, std::uint64_t s
 
 DataOracle::Request DataOracle::begin_discard(std::uint32_t device, std::uint64_t sector,
                                               std::uint64_t sectors) {
-  if (!options_.zeroed) return begin_constant(device, sector, sectors, kAnything);
+  if (discards_to_anything()) return begin_constant(device, sector, sectors, kAnything);
   const Request request = begin_constant(device, sector, sectors, kZeroes);
   const std::lock_guard lock{mutex_};
   const auto found = devices_.find(device);
@@ -159,7 +159,7 @@ void DataOracle::end_zero(const Request& request, bool ok, bool fua) {
 
 void DataOracle::end_discard(const Request& request) {
   end_change(request, false, false);
-  if (!options_.zeroed) return;
+  if (discards_to_anything()) return;
   Request hidden = request;
   hidden.constant = kAnything;
   end_change(hidden, false, false);
@@ -211,7 +211,7 @@ void DataOracle::end_read(const Request& request, bool ok, std::span<const std::
     SectorHistory& history = touched->second;
     if (options_.may_roll_back && history.permits_rolled_back(seen)) continue;
     if (history.permits(seen, request.begun)) {
-      history.settle(seen, request.begun);
+      history.settle(seen, request.begun, options_.discarded_is_anything);
       continue;
     }
     std::string permitted;

@@ -39,6 +39,8 @@ class DataOracle {
     // Metadata errors may roll a pool back to its last commit at any time: what is not durable may
     // vanish without a power cut.
     bool may_roll_back = false;
+    // What was discarded may read as anything, and differently each time, until it is written.
+    bool discarded_is_anything = false;
   };
   explicit DataOracle(Options options) : options_{options} {}
 
@@ -95,6 +97,9 @@ class DataOracle {
     std::map<std::uint64_t, SectorHistory> touched;   // by sector; others hold the initial value
   };
   [[nodiscard]] SectorHistory initial() const;
+  [[nodiscard]] bool discards_to_anything() const noexcept {
+    return !options_.zeroed || options_.discarded_is_anything;
+  }
   SectorHistory& history(Device& device, std::uint64_t sector);
   [[nodiscard]] Request begin(std::uint32_t device, std::uint64_t sector, std::uint64_t sectors);
   [[nodiscard]] Request begin_constant(std::uint32_t device, std::uint64_t sector,

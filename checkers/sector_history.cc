@@ -76,7 +76,7 @@ bool SectorHistory::quiet(Moment since) const noexcept {
   });
 }
 
-void SectorHistory::settle(Stamp seen, Moment read_begun) {
+void SectorHistory::settle(Stamp seen, Moment read_begun, bool anything_stays) {
   if (!quiet(read_begun)) return;
   bool known = false;
   for (const Candidate& candidate : candidates_) {
@@ -85,6 +85,7 @@ void SectorHistory::settle(Stamp seen, Moment read_begun) {
   // Unknown contents stay unknown: what an unmapped block reads as may change when it is mapped.
   if (!known) return;
   for (Candidate& candidate : candidates_) {
+    if (anything_stays && candidate.stamp == kAnything) continue;
     if (candidate.stamp != seen && candidate.superseded > read_begun)
       candidate.superseded = read_begun;
   }

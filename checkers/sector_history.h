@@ -59,7 +59,8 @@ class SectorHistory {
   // Where the past may come back: superseded for good is all that counts.
   [[nodiscard]] bool permits_rolled_back(Stamp seen) const noexcept;
   // A read that no change overlapped returned `seen`: from now on it is the value.
-  void settle(Stamp seen, Moment read_begun);
+  // With `anything_stays`, kAnything remains possible beside it.
+  void settle(Stamp seen, Moment read_begun, bool anything_stays = false);
   // The power went and came back at `now`.
   void power_cut(Moment now);
   // What a snapshot taken between `begun` and `now` may hold.

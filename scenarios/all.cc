@@ -17,6 +17,19 @@ const std::vector<Scenario>& all_scenarios() {
       {"thin-worker-iteration",
        "thins with deferred requests, removed and made while the worker visits them",
        &thin::worker_iteration},
+      {"cache-general",
+       "all that caches do: requests, migrations, table reloads, every mode and policy, faults, "
+       "cuts",
+       &cache::general},
+      {"cache-replaced-victim",
+       "one place and two blocks that throw each other out of it, dirty or clean",
+       &cache::replaced_victim},
+      {"cache-shared-metadata",
+       "tables that come and go on one metadata device while another is active",
+       &cache::shared_metadata},
+      {"cache-writethrough-copies",
+       "writes to both disks, while their block enters, is cleaned or leaves",
+       &cache::writethrough_copies},
   };
   return all;
 }

@@ -58,19 +58,19 @@ bool Control::suspend_noflush(const std::string& device) {
   return done;
 }
 
-void Control::resume(const std::string& device) {
-  static_cast<void>(bench_.system->resume(device));
+bool Control::resume(const std::string& device) {
+  return bench_.system->resume(device).has_value();
 }
 
-void Control::bounce(const std::string& device, bool noflush, Meanwhile meanwhile) {
+bool Control::bounce(const std::string& device, bool noflush, Meanwhile meanwhile) {
   const bool quiet = noflush ? suspend_noflush(device) : suspend(device);
   if (quiet && meanwhile == Meanwhile::expect_quiet) linger();
-  resume(device);
+  return resume(device);
 }
 
 // For a moment, anything that reaches the disks now has no right to.
 void Control::linger() {
-  bench_.world.expect_quiet("while its pool is suspended");
+  bench_.world.expect_quiet("while what uses it is suspended");
   for (int i = 0; i < 4; ++i)
     engine::yield_now();
   bench_.world.expect_quiet(nullptr);

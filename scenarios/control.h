@@ -26,10 +26,11 @@ class Control {
   bool suspend(const std::string& device);
   // Waits for no bio, which must not take long.
   bool suspend_noflush(const std::string& device);
-  void resume(const std::string& device);
+  bool resume(const std::string& device);
   enum class Meanwhile : bool { nothing, expect_quiet };
-  // Suspends and resumes. In between, with expect_quiet, nothing may reach the disks below.
-  void bounce(const std::string& device, bool noflush, Meanwhile meanwhile);
+  // Suspends and resumes; does it run again? In between, with expect_quiet, nothing may reach the
+  // data disks.
+  bool bounce(const std::string& device, bool noflush, Meanwhile meanwhile);
   // Removes the device, if nobody has it open.
   void remove(const std::string& device);
   // Removes all devices and the system; what is still in use is a finding.

@@ -1,5 +1,6 @@
-// A scenario names a family of workloads. One, thin-general, is aimed at nothing; the others put
-// the pieces of one historical race on the table and leave the rest to the schedule.
+// A scenario names a family of workloads. One of each kind of volume, thin-general and
+// cache-general, is aimed at nothing; the others put the pieces of one historical race on the table
+// and leave the rest to the schedule.
 #pragma once
 
 #include <cstdint>
@@ -34,5 +35,12 @@ rc::Gen<Workload> general();
 rc::Gen<Workload> discard_passdown();   // seed 002
 rc::Gen<Workload> worker_iteration();   // seed 004
 }   // namespace thin
+
+namespace cache {
+rc::Gen<Workload> general();
+rc::Gen<Workload> replaced_victim();       // seed 000
+rc::Gen<Workload> shared_metadata();       // seed 001
+rc::Gen<Workload> writethrough_copies();   // seed 003
+}   // namespace cache
 
 }   // namespace scenarios

@@ -47,8 +47,12 @@ class World {
     static_cast<void>(count);
     return 0;
   }
-  // Hands every event on, until called with null. Where the world sees none: nothing.
-  virtual void listen(engine::TraceSink* sink) { static_cast<void>(sink); }
+  // Hands every event on, in the order in which things happen, until called with null. False:
+  // nobody in this world can tell.
+  virtual bool listen(engine::TraceSink* sink) {
+    static_cast<void>(sink);
+    return false;
+  }
 
   // Until called with null: why no I/O may reach the data disks. For judges.
   virtual void expect_quiet(const char* why) { static_cast<void>(why); }

@@ -41,7 +41,10 @@ class TankWorld final : public scenarios::World,
   [[nodiscard]] std::uint32_t choose(const char* what, std::uint32_t count) override {
     return execution_.choose(what, count);
   }
-  void listen(engine::TraceSink* sink) override { listener_ = sink; }
+  bool listen(engine::TraceSink* sink) override {
+    listener_ = sink;
+    return true;
+  }
   void watch_discards() override { disks_.back().judge.watch_discards(); }
   [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const override {
     return disks_.back().judge.was_discarded(begin, sectors);

@@ -28,13 +28,15 @@ TEST(Workload, TheSameSeedGivesTheSameWorkload) {
 
 TEST(Workload, GeneralTrafficDrawsEveryVerb) {
   std::set<Verb> seen;
-  for (std::uint64_t seed = 0; seed < 400; ++seed) {
-    for (const Actor& actor : workload_of(*find_scenario("thin-general"), seed).value().actors) {
-      for (const Operation& operation : actor.operations)
-        seen.insert(operation.verb);
+  for (const char* name : {"thin-general", "cache-general"}) {
+    for (std::uint64_t seed = 0; seed < 400; ++seed) {
+      for (const Actor& actor : workload_of(*find_scenario(name), seed).value().actors) {
+        for (const Operation& operation : actor.operations)
+          seen.insert(operation.verb);
+      }
     }
   }
-  EXPECT_EQ(seen.size(), static_cast<std::size_t>(Verb::sleep) + 1);
+  EXPECT_EQ(seen.size(), static_cast<std::size_t>(kLastVerb) + 1);
 }
 
 TEST(WorkloadText, SaysWhichLineIsWrong) {

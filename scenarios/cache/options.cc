@@ -1,0 +1,71 @@
+#include "scenarios/cache/options.h"
+
+#include <chrono>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "scenarios/cache/policies.h"
+
+namespace scenarios::cache {
+namespace {
+
+// With small nodes goes a cache of metadata in which not even these all fit.
+constexpr std::size_t kSmallMemoryBlocks = 12;
+
+// A device this small may run full in the middle of a commit, which is a failure like any other.
+constexpr std::uint64_t kRoomyMetadataBlocks = 64;
+
+}   // namespace
+
+engine::cache::CacheOptions cache_options(const SystemSpec& spec) {
+  engine::cache::CacheOptions options;
+  options.tick_interval = std::chrono::milliseconds{spec.commit_interval_ms};
+  options.metadata_fan_out = spec.fan_out;
+  options.metadata_array_entries = spec.fan_out;
+  if (spec.fan_out != 0) options.metadata_memory_blocks = kSmallMemoryBlocks;
+  if (spec.cells != 0) {
+    options.caller_cells_max = spec.cells;
+    options.migrations_max = spec.cells;
+    options.discards_max = spec.cells;
+  }
+  return options;
+}
+
+std::uint64_t origin_sectors(const SystemSpec& spec) noexcept {
+  return spec.cache.origin_blocks * spec.block_sectors;
+}
+
+std::string cache_table(const SystemSpec& spec, CacheIo mode, CachePolicy policy) {
+  std::string features{to_string(mode)};
+  std::size_t count = 1;
+  const auto add = [&](bool wanted, std::string_view word) {
+    if (!wanted) return;
+    features += ' ';
+    features += word;
+    ++count;
+  };
+  add(spec.cache.metadata2, "metadata2");
+  add(spec.no_discard_passdown, "no_discard_passdown");
+  return fmt::format("0 {} cache metadata fast origin {} {} {} {} 2 migration_threshold {}",
+                     origin_sectors(spec), spec.block_sectors, count, features,
+                     Policies::table_name(policy), spec.cache.threshold);
+}
+
+// A failed flush of data is one too: commits begin with it.
+bool may_need_check(const Workload& workload) noexcept {
+  const FaultSpec& faults = workload.faults;
+  return faults.metadata_read_errors != 0 || faults.metadata_write_errors != 0 ||
+         faults.data_write_errors != 0 || workload.system.metadata_blocks < kRoomyMetadataBlocks;
+}
+
+bool is_calm(const Workload& workload) noexcept {
+  return workload.faults == FaultSpec{} && !may_need_check(workload);
+}
+
+// Nothing that was acknowledged rests on what an abort throws away.
+checkers::DataOracle::Options oracle_options() noexcept {
+  return {.discarded_is_anything = true};
+}
+
+}   // namespace scenarios::cache

@@ -1,0 +1,107 @@
+#include "scenarios/cache/volume.h"
+
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "engine/fiber/timer.h"
+#include "scenarios/cache/options.h"
+#include "scenarios/cache/volume_name.h"
+
+namespace scenarios::cache {
+
+using engine::Errc;
+
+Volume::Volume(World& world, const Workload& workload)
+    : Family{world, workload, oracle_options(), is_calm(workload)},
+      workload_{workload},
+      requests_{bench_},
+      control_{bench_},
+      policies_{std::make_unique<Policies>(bench_)},
+      active_{workload.system.cache.io_mode, workload.system.cache.policy},
+      fast_blocks_{workload.system.cache.blocks},
+      always_writethrough_{active_.mode == CacheIo::writethrough} {}
+
+Volume::~Volume() {
+  bench_.system.reset();
+}
+
+void Volume::boot() {
+  targets_ = std::make_unique<engine::cache::CacheTargets>(cache_options(workload_.system));
+  policies_->add_to(targets_->policies());
+  bench_.system = std::make_unique<engine::dm::System>(bench_.world.env());
+  targets_->add_to(bench_.system->registry());
+  if (bench_.power_cut) {
+    policies_->forget_cells();
+    // After a crash all is dirty, which passthrough does not take.
+    active_.mode = CacheIo::writeback;
+    always_writethrough_ = false;
+    inactive_.reset();
+  }
+  make();
+}
+
+void Volume::make_volumes() {
+  bench_.oracle.create(kVolume, origin_sectors(workload_.system));
+}
+
+void Volume::shut_down() {
+  control_.shut_down();
+  const std::size_t open = targets_->metadata().open_metadata();
+  if (open != 0)
+    bench_.tell("metadata leaked", fmt::format("{} open after all tables are gone", open));
+  targets_.reset();
+}
+
+void Volume::perform(const Operation& operation) {
+  if (is_request(operation.verb)) {
+    if (operation.thin == kVolume)
+      requests_.issue({.device = kName, .volume = kVolume, .unready = &unready_}, operation);
+    return;
+  }
+  switch (operation.verb) {
+    case Verb::status:
+      static_cast<void>(bench_.system->status(kName));
+      return;
+    case Verb::sleep:
+      engine::sleep_for(std::chrono::milliseconds{operation.sectors});
+      return;
+    case Verb::invalidate:
+      static_cast<void>(
+          control_.message(kName, fmt::format("invalidate_cblocks {}-{}", operation.sector,
+                                              operation.sector + operation.sectors)));
+      return;
+    case Verb::threshold:
+      static_cast<void>(
+          control_.message(kName, fmt::format("migration_threshold {}", operation.sectors)));
+      return;
+    default:
+      break;
+  }
+  const engine::MutexLock lock{control_lock_};
+  switch (operation.verb) {
+    case Verb::bounce_cache:
+      bounce(operation.noflush);
+      break;
+    case Verb::load_cache:
+      static_cast<void>(load({operation.io_mode, operation.policy}));
+      break;
+    case Verb::clear_cache:
+      static_cast<void>(bench_.system->clear(kName));
+      inactive_.reset();
+      break;
+    case Verb::reload_cache:
+      if (load({operation.io_mode, operation.policy})) bounce(operation.noflush);
+      break;
+    case Verb::remake_cache:
+      remake();
+      break;
+    case Verb::resize_cache:
+      resize(static_cast<std::uint32_t>(operation.sectors));
+      break;
+    default:
+      break;   // there is nothing of the kind here
+  }
+}
+
+}   // namespace scenarios::cache

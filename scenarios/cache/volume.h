@@ -1,0 +1,76 @@
+// The cache family: one cached device, its table in every mode and with every policy, and the
+// judges of both.
+//
+// Control actions exclude one another, as a user's tools do; requests run against all of them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/cache/cache_view.h"
+#include "engine/cache/targets.h"
+#include "engine/fiber/mutex.h"
+#include "scenarios/cache/policies.h"
+#include "scenarios/control.h"
+#include "scenarios/family.h"
+#include "scenarios/requests.h"
+
+namespace scenarios::cache {
+
+class Volume final : public Family {
+ public:
+  Volume(World& world, const Workload& workload);
+  ~Volume() override;
+
+  void boot() override;
+  void make_volumes() override;
+  void perform(const Operation& operation) override;
+  void judge_at_rest() override;
+  void shut_down() override;
+  void judge_image(Image which) override;
+
+ private:
+  struct Table {
+    CacheIo mode;
+    CachePolicy policy;
+    friend bool operator==(const Table&, const Table&) = default;
+  };
+
+  // --- volume_control.cc. The caller holds control_lock_, or is alone.
+  void make();
+  bool load(const Table& table);
+  // What is loaded has become active, or is to be given up for what was active before.
+  void resumed(bool worked);
+  void give_up();
+  void bounce(bool noflush);
+  void remake();
+  void resize(std::uint32_t blocks);
+  void set_fast_blocks(std::uint32_t blocks);
+
+  // --- volume_judging.cc
+  // Suspended, so that nothing moves.
+  void judge_still();
+  void judge_contents(const engine::cache::CacheView& view, checkers::Findings& findings);
+  void judge_agreement(const engine::cache::CacheView& view, checkers::Findings& findings);
+  void drain();
+  void tell_unless_excused(std::string_view kind, std::string text);
+
+  const Workload& workload_;
+  Requests requests_;
+  Control control_;
+  std::unique_ptr<Policies> policies_;
+  // The targets outlive the system that has them in its registry.
+  std::unique_ptr<engine::cache::CacheTargets> targets_;
+  engine::Mutex control_lock_{"lab.cache"};
+  Table active_;                    // guarded by control_lock_
+  std::optional<Table> inactive_;   // guarded by control_lock_
+  std::uint32_t fast_blocks_;       // guarded by control_lock_
+  bool always_writethrough_;        // since the disks were blank
+  std::atomic<bool> unready_{false};
+  bool unusable_ = false;   // it could not be made active, which was excused
+};
+
+}   // namespace scenarios::cache

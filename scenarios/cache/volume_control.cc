@@ -1,0 +1,121 @@
+// Control actions on a cached device, and which table is active afterwards.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "scenarios/cache/options.h"
+#include "scenarios/cache/volume.h"
+#include "scenarios/cache/volume_name.h"
+
+namespace scenarios::cache {
+
+using engine::Errc;
+
+void Volume::tell_unless_excused(std::string_view kind, std::string text) {
+  if (bench_.world.power_is_cut()) return;
+  if (may_need_check(workload_)) {
+    unusable_ = true;
+    return;
+  }
+  bench_.tell(kind, std::move(text));
+}
+
+void Volume::make() {
+  unready_ = true;
+  const auto made = bench_.system->create_with_table(
+      kName, cache_table(workload_.system, active_.mode, active_.policy));
+  unready_ = false;
+  if (made || made.error().code == Errc::power_lost || made.error().code == Errc::exists) return;
+  if (active_.mode == CacheIo::passthrough && made.error().code == Errc::busy) {
+    // Something in it is dirty.
+    static_cast<void>(bench_.system->remove(kName));
+    active_.mode = CacheIo::writeback;
+    make();
+    return;
+  }
+  tell_unless_excused("the cache does not open",
+                      fmt::format("{} at {}", made.error().what, made.error().where));
+}
+
+bool Volume::load(const Table& table) {
+  const auto loaded =
+      bench_.system->load(kName, cache_table(workload_.system, table.mode, table.policy));
+  if (loaded) {
+    inactive_ = table;
+    return true;
+  }
+  if (loaded.error().code != Errc::not_found && loaded.error().code != Errc::power_lost)
+    tell_unless_excused("a table does not load", loaded.error().what);
+  return false;
+}
+
+void Volume::resumed(bool worked) {
+  if (worked) {
+    if (inactive_) active_ = *inactive_;
+    if (active_.mode != CacheIo::writethrough) always_writethrough_ = false;
+    inactive_.reset();
+    return;
+  }
+  const auto info = bench_.system->info(kName);
+  if (!info) return;   // nothing was to be resumed
+  if (bench_.world.power_is_cut()) {
+    give_up();
+    return;
+  }
+  const bool may_refuse = inactive_ && inactive_->mode == CacheIo::passthrough;
+  if (!may_refuse && inactive_ && *inactive_ == active_)
+    tell_unless_excused("the cache does not resume", "with the table that it had");
+  // What was refused gives way to what cannot be.
+  active_.mode = active_.mode == CacheIo::passthrough ? CacheIo::writeback : active_.mode;
+  always_writethrough_ = always_writethrough_ && active_.mode == CacheIo::writethrough;
+  inactive_.reset();
+  const bool again = load(active_) && control_.resume(kName);
+  inactive_.reset();
+  if (again) return;
+  tell_unless_excused("the cache does not come back",
+                      "a table was refused, and the one before it is, too");
+  give_up();
+}
+
+// Whoever waits for the device gets an error.
+void Volume::give_up() {
+  unready_ = true;
+  static_cast<void>(
+      bench_.system->load(kName, fmt::format("0 {} error", origin_sectors(workload_.system))));
+  static_cast<void>(bench_.system->resume(kName));
+}
+
+void Volume::bounce(bool noflush) {
+  resumed(control_.bounce(kName, noflush, Control::Meanwhile::expect_quiet));
+}
+
+void Volume::remake() {
+  control_.remove(kName);
+  if (bench_.system->info(kName)) return;   // somebody has it open
+  inactive_.reset();
+  make();
+}
+
+void Volume::set_fast_blocks(std::uint32_t blocks) {
+  bench_.world.resize("fast", std::uint64_t{blocks} * workload_.system.block_sectors);
+}
+
+void Volume::resize(std::uint32_t blocks) {
+  if (blocks == 0 || blocks > workload_.system.cache.blocks_max) return;
+  if (!control_.suspend(kName)) return;
+  set_fast_blocks(blocks);
+  const bool worked = load(active_) && control_.resume(kName);
+  if (worked) {
+    fast_blocks_ = blocks;
+    inactive_.reset();
+    return;
+  }
+  // Smaller is refused where what would go is dirty.
+  if (blocks >= fast_blocks_)
+    tell_unless_excused("the cache does not grow", fmt::format("to {} blocks", blocks));
+  set_fast_blocks(fast_blocks_);
+  inactive_.reset();
+  resumed(load(active_) && control_.resume(kName));
+}
+
+}   // namespace scenarios::cache

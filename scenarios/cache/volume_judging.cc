@@ -1,0 +1,122 @@
+// What is left of a cache when the actors are done: its data, what it knows of itself, its image.
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include <fmt/format.h>
+
+#include "checkers/cache_state.h"
+#include "checkers/image/as_findings.h"
+#include "engine/fiber/timer.h"
+#include "scenarios/cache/options.h"
+#include "scenarios/cache/volume.h"
+#include "scenarios/cache/volume_name.h"
+
+namespace scenarios::cache {
+namespace {
+
+// Within that time a cleaner has written everything back.
+constexpr engine::Nanos kDrainMax = std::chrono::seconds{60};
+
+}   // namespace
+
+void Volume::judge_at_rest() {
+  const engine::MutexLock lock{control_lock_};
+  const auto info = bench_.system->info(kName);
+  if (!info || !info->has_live_table || info->suspended || unready_) {
+    if (info) static_cast<void>(bench_.system->remove(kName));
+    make();
+  }
+  if (unusable_ || !control_.is_active(kName)) return;
+  const Target target{.device = kName, .volume = kVolume};
+  requests_.read_back(target, workload_.system.block_sectors);
+  static_cast<void>(bench_.system->status(kName));
+  judge_still();
+  requests_.read_back(target, workload_.system.block_sectors);
+  drain();
+}
+
+void Volume::judge_still() {
+  if (!control_.suspend(kName)) {
+    tell_unless_excused("the cache does not suspend", "and nothing is under way");
+    return;
+  }
+  if (engine::cache::Cache* const cache = targets_->find(kName)) {
+    const engine::cache::CacheView view{*cache};
+    checkers::Findings findings;
+    for (const std::string& leak : view.leaks())
+      findings.add("lab", "leak in the cache", "nothing is under way, but {}", leak);
+    // A block whose write failed on one disk stays different where nothing can leave any more.
+    if (view.mode() == engine::cache::CacheMode::write) judge_contents(view, findings);
+    judge_agreement(view, findings);
+    bench_.tell(findings);
+  }
+  inactive_.reset();
+  resumed(control_.resume(kName));
+}
+
+void Volume::judge_contents(const engine::cache::CacheView& view, checkers::Findings& findings) {
+  const auto fast = bench_.world.image("fast");
+  const auto origin = bench_.world.image("origin");
+  checkers::judge_cache_contents(view, *fast, *origin, findings);
+}
+
+void Volume::judge_agreement(const engine::cache::CacheView& view, checkers::Findings& findings) {
+  checkers::judge_cache_bits(view, findings);
+  if (const auto* const judge = Policies::judge_of(view.policy()))
+    checkers::judge_cache_agreement(view, *judge, findings);
+  if (always_writethrough_ && view.dirty_count() != 0) {
+    findings.add("cache_state", "dirty in writethrough",
+                 "{} blocks are dirty, and the cache has always been in writethrough",
+                 view.dirty_count());
+  }
+  if (bench_.calm && view.mode() != engine::cache::CacheMode::write) {
+    findings.add("cache_state", "degraded without a fault", "the cache is in mode {}",
+                 engine::cache::to_string(view.mode()));
+  }
+}
+
+// Everything goes back to the origin, which then must hold all by itself.
+void Volume::drain() {
+  if (!load({CacheIo::writeback, CachePolicy::cleaner}) ||
+      !control_.bounce(kName, false, Control::Meanwhile::expect_quiet)) {
+    tell_unless_excused("no cleaner", "the cache cannot be given a cleaner");
+    return;
+  }
+  engine::cache::Cache* const cache = targets_->find(kName);
+  if (cache == nullptr) return;
+  static_cast<void>(
+      control_.message(kName, fmt::format("migration_threshold {}", CacheSpec{}.threshold)));
+  const engine::cache::CacheView view{*cache};
+  const engine::Nanos deadline = engine::current_executor().now() + kDrainMax;
+  while (view.dirty_count() != 0 && engine::current_executor().now() < deadline)
+    engine::sleep_for(std::chrono::seconds{1});
+  if (view.dirty_count() != 0) {
+    if (workload_.system.commit_interval_ms != 0 &&
+        view.mode() == engine::cache::CacheMode::write && bench_.calm) {
+      bench_.tell("never clean", fmt::format("a cleaner has left {} blocks dirty after a minute",
+                                             view.dirty_count()));
+    }
+    return;
+  }
+  if (!control_.suspend(kName)) return;
+  const Target below{.device = "origin", .volume = kVolume};
+  requests_.read_back(below, workload_.system.block_sectors);
+}
+
+void Volume::judge_image(Image /*which*/) {
+  const auto image = bench_.world.image("metadata");
+  // A cut before the first commit leaves a blank device, which is nobody's cache.
+  std::array<std::byte, checkers::image::kImageBlockSize> first{};
+  if (image->nr_blocks() == 0 || !image->read(0, first)) return;
+  if (std::all_of(first.begin(), first.end(), [](std::byte each) { return each == std::byte{0}; }))
+    return;
+  const checkers::image::CacheReport report =
+      checkers::image::check_cache(*image, {.origin_blocks = workload_.system.cache.origin_blocks,
+                                            .array_entries = workload_.system.fan_out});
+  checkers::Findings findings;
+  checkers::image::add_findings(report, findings);
+  bench_.tell(findings);
+}
+
+}   // namespace scenarios::cache
