@@ -159,11 +159,11 @@ Result<void> Cache::load() {
     const Error& error = resized.error();
     if (error.code == Errc::busy)
       return fail(Errc::busy, error.where, "cache shrink refused: a block that would go is dirty");
-    if (error.code != Errc::invalid) metadata_failed("resize", error);
+    if (error.code != Errc::invalid) abandon_resume();
     return resized;
   }
   if (auto loaded = load_blocks(); !loaded) {
-    static_cast<void>(metadata_->abort());   // the change of size
+    abandon_resume();
     return loaded;
   }
   ENGINE_TRY_ASSIGN(const Statistics statistics, metadata_->statistics());
@@ -193,11 +193,18 @@ Result<void> Cache::load_blocks() {
 Result<void> Cache::begin_service() {
   if (serving_.load()) return {};
   if (auto begun = metadata_->begin_service(); !begun) {
-    metadata_failed("begin of service", begun.error());
+    abandon_resume();
     return begun;
   }
   serving_.store(true);
   return {};
+}
+
+// Nothing that anybody was told of rests on the open transaction, so there is nothing to check
+// either: the resume may be tried again.
+void Cache::abandon_resume() {
+  if (mode() != CacheMode::write || metadata_->abort()) return;
+  set_mode(CacheMode::fail, "the transaction could not be aborted");
 }
 
 Result<std::unique_ptr<Policy>> Cache::make_policy() {

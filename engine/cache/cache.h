@@ -110,6 +110,7 @@ class Cache {
   Result<void> load_blocks();
   Result<void> check_devices() const;
   Result<void> begin_service();
+  void abandon_resume();
   void shut_down_cleanly();
   [[nodiscard]] Result<std::unique_ptr<Policy>> make_policy();
   [[nodiscard]] PolicyIdentity identity() const noexcept;

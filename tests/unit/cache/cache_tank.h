@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -201,6 +202,7 @@ class CacheTank final : private DeviceDirectory {
     if (name == "metadata") return &metadata;
     if (name == "fast") return &fast;
     if (name == "origin") return &origin;
+    if (const auto found = more.find(name); found != more.end()) return found->second;
     return fail(Errc::not_found);
   }
 
@@ -208,6 +210,7 @@ class CacheTank final : private DeviceDirectory {
   Env env_;
 
  public:
+  std::map<std::string, BlockDevice*, std::less<>> more;   // further devices that tables may name
   sim::SimDevice metadata;
   sim::SimDevice fast;
   sim::SimDevice origin;
