@@ -1,5 +1,6 @@
 #include "scenarios/generate.h"
 
+#include <algorithm>
 #include <string>
 #include <tuple>
 
@@ -11,6 +12,8 @@ template <typename T>
 rc::Gen<T> full(rc::Gen<T> gen) {
   return rc::gen::resize(rc::kNominalSize, std::move(gen));
 }
+
+constexpr std::uint32_t kDraws = 1U << 20;   // many more than ids to choose from
 
 enum class Shape : std::uint8_t { sector, few, block, straddle, two_blocks };
 
@@ -41,9 +44,26 @@ bool moves_whole_blocks(Verb verb) {
   return verb == Verb::discard;
 }
 
-Operation build(const Menu& menu, Verb verb, std::uint32_t thin, std::uint32_t other,
+// Low ids are the more likely ones, so that operations meet on them.
+std::uint32_t often_low(std::uint32_t drawn, std::uint32_t count) {
+  return std::min(drawn % count, drawn / count % count);
+}
+
+// A snapshot mostly takes an id that is not in use yet, and never its origin's.
+void choose_snapshot(const Menu& menu, std::uint32_t drawn, Operation& operation) {
+  const std::uint32_t ids = menu.thins + menu.more_thins;
+  if (menu.more_thins != 0 && drawn % 4 != 0) {
+    operation.thin = menu.thins + drawn / 4 % menu.more_thins;
+  } else {
+    operation.thin = drawn / 4 % ids;
+  }
+  if (operation.origin == operation.thin) operation.origin = (operation.thin + 1) % ids;
+}
+
+Operation build(const Menu& menu, Verb verb, std::uint32_t who, std::uint32_t other,
                 std::uint64_t block, Shape shape, std::uint32_t flags) {
-  Operation operation{.verb = verb, .thin = thin};
+  const std::uint32_t ids = menu.thins + menu.more_thins;
+  Operation operation{.verb = verb, .thin = often_low(who, ids)};
   switch (verb) {
     case Verb::write:
     case Verb::write_zeroes:
@@ -57,13 +77,14 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t thin, std::uint32_t o
       const Extent extent = extent_of(menu, block, drawn);
       operation.sector = extent.sector;
       operation.sectors = extent.sectors;
-      if (moves_whole_blocks(verb) && flags % 4 == 2)   // from there to the end
-        operation.sectors = menu.blocks * menu.block_sectors - extent.sector;
+      if (moves_whole_blocks(verb) && flags % 4 == 2)   // some more, perhaps to the end
+        operation.sectors = (1 + other % (menu.blocks - block)) * menu.block_sectors;
       if (verb == Verb::write) operation.fua = flags % 8 == 1;
       break;
     }
     case Verb::create_snap:
-      operation.origin = other;
+      operation.origin = often_low(who, ids);
+      choose_snapshot(menu, other, operation);
       operation.noflush = flags % 4 == 1;
       break;
     case Verb::bounce_thin:
@@ -139,8 +160,8 @@ rc::Gen<Operation> operation(const Menu& menu) {
                           return verbs.back().second;
                         });
   }();
-  auto parts = rc::gen::tuple(std::move(verb), full(rc::gen::inRange<std::uint32_t>(0, menu.thins)),
-                              full(rc::gen::inRange<std::uint32_t>(0, menu.thins)),
+  auto parts = rc::gen::tuple(std::move(verb), full(rc::gen::inRange<std::uint32_t>(0, kDraws)),
+                              full(rc::gen::inRange<std::uint32_t>(0, kDraws)),
                               full(rc::gen::inRange<std::uint64_t>(0, menu.blocks)),
                               rc::gen::weightedElement<Shape>({{5, Shape::sector},
                                                                {2, Shape::few},
@@ -149,14 +170,16 @@ rc::Gen<Operation> operation(const Menu& menu) {
                                                                {1, Shape::two_blocks}}),
                               full(rc::gen::inRange<std::uint32_t>(0, 16)));
   return rc::gen::map(std::move(parts), [menu](const auto& drawn) {
-    const auto& [chosen, thin, other, block, shape, flags] = drawn;
-    return build(menu, chosen, thin, other, block, shape, flags);
+    const auto& [chosen, who, other, block, shape, flags] = drawn;
+    return build(menu, chosen, who, other, block, shape, flags);
   });
 }
 
 rc::Gen<std::vector<Operation>> operations(const Menu& menu, std::size_t most) {
-  return rc::gen::resize(static_cast<int>(most),
-                         rc::gen::container<std::vector<Operation>>(full(operation(menu))));
+  return rc::gen::mapcat(
+      full(rc::gen::inRange<std::size_t>(1, most + 1)), [menu](std::size_t count) {
+        return rc::gen::container<std::vector<Operation>>(count, full(operation(menu)));
+      });
 }
 
 rc::Gen<std::vector<Actor>> actors(const Menu& menu, std::size_t least, std::size_t most,

@@ -14,7 +14,8 @@ namespace scenarios {
 // What an operation generator may draw from.
 struct Menu {
   std::vector<std::pair<std::size_t, Verb>> verbs;   // weights
-  std::uint32_t thins = 1;                           // ids 0 .. thins - 1
+  std::uint32_t thins = 1;                           // ids 0 .. thins - 1 are there at first
+  std::uint32_t more_thins = 0;                      // ids behind them that may come to be
   std::uint64_t blocks = 4;                          // virtual blocks addressed
   std::uint32_t block_sectors = 128;
   bool whole_blocks_only = false;
@@ -25,9 +26,9 @@ struct Menu {
 };
 
 [[nodiscard]] rc::Gen<Operation> operation(const Menu& menu);
-// Up to `most` operations.
+// One to `most` operations.
 [[nodiscard]] rc::Gen<std::vector<Operation>> operations(const Menu& menu, std::size_t most);
-// Between `least` and `most` actors named a, b, c ..., each with up to `operations_most`.
+// Between `least` and `most` actors named a, b, c ..., each with one to `operations_most`.
 [[nodiscard]] rc::Gen<std::vector<Actor>> actors(const Menu& menu, std::size_t least,
                                                  std::size_t most, std::size_t operations_most);
 

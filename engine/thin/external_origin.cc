@@ -10,9 +10,11 @@
 
 namespace engine::thin {
 
-// Zeroes are nothing where nothing is zeroes.
-bool Pool::needs_block(const ThinDevice& thin, const io::MappedBio& bio) noexcept {
-  if (bio.op == BioOp::write_zeroes) return bio.sector.value() < thin.origin_sectors();
+// Zeroes are nothing where nothing is zeroes, and stays so when it is provisioned. A pool that does
+// not zero new blocks would show what the block held before.
+bool Pool::needs_block(const ThinDevice& thin, const io::MappedBio& bio) const noexcept {
+  if (bio.op == BioOp::write_zeroes)
+    return !config_.features.zero_new_blocks || bio.sector.value() < thin.origin_sectors();
   return bio.op != BioOp::read;
 }
 

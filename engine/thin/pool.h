@@ -107,6 +107,9 @@ class Pool final : private PreCommitHook {
   // Completion context: the bio that writes a new block has come back.
   static void bio_written(NewMapping& mapping, Errc status);
 
+  // Where nothing is mapped: must the bio get a block, or is it served without?
+  [[nodiscard]] bool needs_block(const ThinDevice& thin, const io::MappedBio& bio) const noexcept;
+
   [[nodiscard]] io::OwnerDevice& owner() const noexcept { return owner_; }
   [[nodiscard]] BlockDevice& metadata_device() const noexcept { return metadata_device_; }
   [[nodiscard]] BlockDevice& data_device() const noexcept { return data_; }
@@ -208,7 +211,6 @@ class Pool final : private PreCommitHook {
   void wait_for_shared_reads(NewMapping& mapping);
 
   // --- external_origin.cc
-  [[nodiscard]] static bool needs_block(const ThinDevice& thin, const io::MappedBio& bio) noexcept;
   void serve_unmapped(ThinDevice& thin, PoolCell& cell);
   void fill_from_origin(NewMapping& mapping);
 

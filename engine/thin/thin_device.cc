@@ -88,7 +88,7 @@ io::MapResult ThinDevice::map_claimed(io::MappedBio& bio, PoolCell& cell) {
   }
   const bool is_read = bio.op == BioOp::read;
   if (!found->has_value()) {
-    if (bio.op == BioOp::write || origin() != nullptr) {
+    if (origin() != nullptr || (!is_read && pool_->needs_block(*this, bio))) {
       defer_cell(cell);
       return io::MapResult::submitted;
     }

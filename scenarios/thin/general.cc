@@ -1,6 +1,8 @@
 // General traffic: whatever the engine can do, in swarms. Each workload leaves out some kinds of
 // operations and faults, because a run that mixes everything rarely gets deep into anything
-// (Groce et al., "Swarm Testing", 2012).
+// (Groce et al., "Swarm Testing", 2012), and has its own weights for the others. It stays on few
+// blocks of few thins, so that operations meet, and often starts from a pool that has been in use.
+#include "scenarios/draw.h"
 #include "scenarios/generate.h"
 #include "scenarios/scenario.h"
 
@@ -9,136 +11,172 @@ namespace {
 
 using Weights = std::vector<std::pair<std::size_t, Verb>>;
 
-// What a swarm has: bit i of a draw switches a group on.
-constexpr std::uint32_t kDiscards = 1U << 0;
-constexpr std::uint32_t kSnapshots = 1U << 1;
-constexpr std::uint32_t kLifecycle = 1U << 2;   // create, delete, activate, deactivate
-constexpr std::uint32_t kBounces = 1U << 3;     // suspend, resume, reload
-constexpr std::uint32_t kPoolMessages = 1U << 4;
-constexpr std::uint32_t kTime = 1U << 5;
-constexpr std::uint32_t kGrowth = 1U << 6;
-constexpr std::uint32_t kPowerCut = 1U << 7;
-constexpr std::uint32_t kIoErrors = 1U << 8;
-constexpr std::uint32_t kSwarmBits = 9;
+// What a workload has.
+struct Swarm {
+  bool discards = false;
+  bool snapshots = false;
+  bool lifecycle = false;   // create, delete, activate, deactivate
+  bool bounces = false;     // suspend, resume, reload
+  bool pool_messages = false;
+  bool time = false;
+  bool growth = false;
+  bool power_cut = false;
+  bool io_errors = false;
+  bool deep = false;   // trees of several levels, which come of many blocks and small nodes
+};
 
-// Trees of several levels come of many blocks and small nodes, which one workload in so many has.
-constexpr std::uint32_t kDeepOneIn = 6;
-constexpr std::uint64_t kDeepBlocks = 14;
+constexpr std::uint32_t kDeepOneIn = 5;
 constexpr std::uint32_t kSmallFanOut = 6;
 
-Weights weights_of(std::uint32_t swarm) {
-  Weights weights{{30, Verb::write}, {14, Verb::read}, {8, Verb::flush}, {2, Verb::write_zeroes}};
-  const auto add = [&](std::uint32_t bit, Weights more) {
-    if ((swarm & bit) != 0) weights.insert(weights.end(), more.begin(), more.end());
+Swarm draw_swarm(Draw& draw) {
+  Swarm swarm;
+  for (bool Swarm::* const each :
+       {&Swarm::discards, &Swarm::snapshots, &Swarm::lifecycle, &Swarm::bounces,
+        &Swarm::pool_messages, &Swarm::time, &Swarm::growth, &Swarm::power_cut, &Swarm::io_errors})
+    swarm.*each = draw.one_in(2);
+  swarm.deep = draw.one_in(kDeepOneIn);
+  if (draw.one_in(2)) swarm.power_cut = swarm.io_errors = false;   // half of all without any fault
+  return swarm;
+}
+
+// A group that is in is sometimes most of what happens.
+Weights draw_weights(const Swarm& swarm, Draw& draw) {
+  Weights weights;
+  const auto add = [&](bool in, Weights group) {
+    const std::size_t factor = draw.of<std::size_t>({1, 1, 1, 4});
+    if (!in) return;
+    for (auto& [weight, verb] : group)
+      weights.emplace_back(weight * factor, verb);
   };
-  add(kDiscards, {{16, Verb::discard}});
-  add(kSnapshots, {{10, Verb::create_snap}, {3, Verb::delete_thin}});
-  add(kLifecycle,
+  add(true, {{30, Verb::write}, {2, Verb::write_zeroes}});
+  add(!draw.one_in(3), {{14, Verb::read}});
+  add(!draw.one_in(3), {{8, Verb::flush}});
+  add(swarm.discards, {{16, Verb::discard}});
+  add(swarm.snapshots, {{10, Verb::create_snap}, {3, Verb::delete_thin}});
+  add(swarm.lifecycle,
       {{4, Verb::create_thin}, {4, Verb::delete_thin}, {5, Verb::activate}, {6, Verb::deactivate}});
-  add(kBounces, {{4, Verb::bounce_thin}, {4, Verb::bounce_pool}, {3, Verb::reload_pool}});
-  add(kPoolMessages, {{3, Verb::set_transaction},
-                      {4, Verb::reserve_snap},
-                      {4, Verb::release_snap},
-                      {3, Verb::status}});
-  add(kTime, {{4, Verb::sleep}});
-  add(kGrowth, {{4, Verb::grow_data}, {2, Verb::grow_metadata}});
+  add(swarm.bounces, {{4, Verb::bounce_thin}, {4, Verb::bounce_pool}, {3, Verb::reload_pool}});
+  add(swarm.pool_messages, {{3, Verb::set_transaction},
+                            {4, Verb::reserve_snap},
+                            {4, Verb::release_snap},
+                            {3, Verb::status}});
+  add(swarm.time, {{4, Verb::sleep}});
+  add(swarm.growth, {{4, Verb::grow_data}, {2, Verb::grow_metadata}});
   return weights;
 }
 
-SystemSpec system_of(std::uint32_t swarm, std::uint32_t sizes, std::uint32_t options) {
+SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
   SystemSpec system;
-  // Few data blocks: space runs out, freed blocks are soon used again.
-  system.data_blocks = std::array<std::uint64_t, 8>{1, 2, 3, 4, 4, 6, 8, 12}[sizes % 8];
-  system.data_device_blocks = system.data_blocks + ((swarm & kGrowth) != 0 ? 3 : 0);
-  system.metadata_blocks = std::array<std::uint64_t, 4>{64, 64, 40, 24}[sizes / 8 % 4];
-  system.low_water_blocks = sizes / 32 % 3;
-  const std::uint32_t thins = 1 + sizes / 128 % 3;
+  const std::uint32_t thins = draw.of<std::uint32_t>({1, 1, 1, 2, 2, 3});
+  const std::uint64_t blocks = swarm.deep ? draw.of<std::uint64_t>({14, 14, 24})
+                                          : draw.of<std::uint64_t>({1, 1, 2, 2, 3, 4});
   for (std::uint32_t id = 0; id < thins; ++id)
-    system.thins.push_back({id, 4});
-  const auto one_in = [&](std::uint32_t n, std::uint32_t shift) {
-    return (options >> shift & 0xFU) % n == n - 1;
-  };
-  system.no_discard_passdown = one_in(4, 0);
-  system.error_if_no_space = one_in(2, 4);
-  system.skip_block_zeroing = one_in(6, 8);
-  system.ignore_discard = one_in(15, 12);
-  system.fan_out = one_in(2, 16) ? kSmallFanOut : 0;
-  system.cells = one_in(3, 20) ? 2 : 0;
-  system.discard_reads = static_cast<DiscardReads>((options >> 24) % 3);
-  if (one_in(4, 26)) system.commit_interval_ms = 0;
+    system.thins.push_back({id, blocks});
+  // Few data blocks: space runs out, freed blocks are soon used again.
+  system.data_blocks = draw.of<std::uint64_t>({1, 2, 3, 4, 4, 6, 8, 12});
+  if (swarm.deep) system.data_blocks = blocks + 2 * system.data_blocks;
+  system.data_device_blocks = system.data_blocks + (swarm.growth ? 3 : 0);
+  system.metadata_blocks = swarm.deep ? 96 : draw.of<std::uint64_t>({64, 64, 64, 64, 40, 24});
+  system.low_water_blocks = draw.below(3);
+  system.no_discard_passdown = draw.one_in(4);
+  system.error_if_no_space = draw.one_in(2);
+  system.skip_block_zeroing = draw.one_in(6);
+  system.ignore_discard = draw.one_in(16);
+  system.fan_out = swarm.deep || draw.one_in(2) ? kSmallFanOut : 0;
+  system.cells = draw.one_in(3) ? 2 : 0;
+  system.discard_reads =
+      draw.of({DiscardReads::garbage, DiscardReads::zeroes, DiscardReads::old_data});
+  if (draw.one_in(4)) system.commit_interval_ms = 0;
   return system;
 }
 
-FaultSpec faults_of(std::uint32_t swarm, std::uint32_t options) {
+FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
   FaultSpec faults;
-  if ((swarm & kPowerCut) != 0) faults.power_cuts = 1;
+  if (swarm.power_cut) faults.power_cuts = 1;
+  if (!swarm.io_errors) return faults;
   // Two in a row as a matter of course: the failure path of the failure path.
-  if ((swarm & kIoErrors) != 0) {
-    switch (options % 5) {
-      case 0:
-        faults.metadata_write_errors = 1 + options / 5 % 2;
-        break;
-      case 1:
-        faults.metadata_read_errors = 1 + options / 5 % 2;
-        break;
-      case 2:
-        faults.data_write_errors = 1;
-        break;
-      case 3:
-        faults.data_read_errors = 1;
-        break;
-      default:
-        faults.metadata_write_errors = 1;
-        faults.metadata_read_errors = 1;
-        break;
-    }
+  switch (draw.below(5)) {
+    case 0:
+      faults.metadata_write_errors = 1 + draw.below(2);
+      break;
+    case 1:
+      faults.metadata_read_errors = 1 + draw.below(2);
+      break;
+    case 2:
+      faults.data_write_errors = 1;
+      break;
+    case 3:
+      faults.data_read_errors = 1;
+      break;
+    default:
+      faults.metadata_write_errors = 1;
+      faults.metadata_read_errors = 1;
+      break;
   }
   return faults;
 }
 
-void make_deep(Workload& workload) {
-  SystemSpec& system = workload.system;
-  system.fan_out = kSmallFanOut;
-  system.metadata_blocks = 96;
-  system.data_blocks = kDeepBlocks + 2 * system.data_blocks;
-  system.data_device_blocks += kDeepBlocks + system.data_device_blocks;
-  for (ThinSpec& thin : system.thins)
-    thin.blocks = kDeepBlocks;
-  for (std::uint64_t block = 0; block < kDeepBlocks; ++block) {
-    workload.setup.push_back(
-        {.verb = Verb::write, .sector = block * system.block_sectors, .sectors = 1});
+// The blocks that are in use at first. Block i of `blocks` is written as number i * stride, so that
+// nodes of a tree are full, half full, or grow in the middle.
+void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload) {
+  const SystemSpec& system = workload.system;
+  const std::uint64_t blocks = system.thins.front().blocks;
+  std::uint32_t used =
+      draw.of<std::uint32_t>({0, 0, 1, static_cast<std::uint32_t>(system.thins.size())});
+  if (swarm.deep) used = 1;
+  const std::uint64_t stride = draw.of<std::uint64_t>({1, 1, blocks - 1, 5, 11});
+  for (std::uint32_t id = 0; id < used; ++id) {
+    for (std::uint64_t i = 0; i < blocks; ++i) {
+      workload.setup.push_back({.verb = Verb::write,
+                                .thin = id,
+                                .sector = i * stride % blocks * system.block_sectors,
+                                .sectors = 1});
+    }
   }
+}
+
+// What was done to them since: what shapes a pool and needs nobody else at the same time.
+rc::Gen<std::vector<Operation>> past(const Swarm& swarm, Draw& draw, const Menu& menu) {
+  Menu then = menu;
+  then.verbs = {{4, Verb::write}};
+  if (swarm.discards) then.verbs.emplace_back(8, Verb::discard);
+  if (swarm.snapshots) then.verbs.emplace_back(6, Verb::create_snap);
+  if (swarm.lifecycle) then.verbs.emplace_back(2, Verb::delete_thin);
+  const std::size_t most = draw.of<std::size_t>({0, 0, 2, swarm.deep ? 8U : 4U});
+  if (most == 0) return rc::gen::just(std::vector<Operation>{});
+  return operations(then, most);
+}
+
+Menu menu_of(const Swarm& swarm, const SystemSpec& system, Draw& draw) {
+  return {.verbs = draw_weights(swarm, draw),
+          .thins = static_cast<std::uint32_t>(system.thins.size()),
+          .more_thins = swarm.snapshots || swarm.lifecycle ? 1 + draw.below(2) : 0,
+          .blocks = system.thins.front().blocks,
+          .block_sectors = system.block_sectors};
 }
 
 }   // namespace
 
 rc::Gen<Workload> general() {
-  const auto draw = [](std::uint32_t most) {
-    return rc::gen::noShrink(
-        rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::uint32_t>(0, most)));
-  };
-  auto configuration =
-      rc::gen::tuple(draw(1U << kSwarmBits), draw(1U << 30), draw(1U << 30), draw(2 * kDeepOneIn));
-  return rc::gen::mapcat(std::move(configuration), [](const auto& drawn) {
-    auto [swarm, sizes, options, kind] = drawn;
-    const bool deep = kind / 2 == 0;
-    if (kind % 2 == 0) swarm &= ~(kPowerCut | kIoErrors);   // half of all runs without any fault
-    Workload base;
-    base.scenario = "thin-general";
-    base.system = system_of(swarm, sizes, options);
-    base.faults = faults_of(swarm, options >> 3);
-    if (deep) make_deep(base);
-    Menu menu{.verbs = weights_of(swarm),
-              .thins = static_cast<std::uint32_t>(base.system.thins.size()) + 1,
-              .blocks = deep ? kDeepBlocks : 4,
-              .block_sectors = base.system.block_sectors};
-    if ((swarm & kSnapshots) != 0) ++menu.thins;
-    return rc::gen::map(actors(menu, 2, 4, 7), [base](std::vector<Actor> made) {
-      Workload workload = base;
-      workload.actors = std::move(made);
-      return workload;
-    });
-  });
+  return rc::gen::mapcat(
+      rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>()), [](std::uint64_t seed) {
+        Draw draw{seed};
+        const Swarm swarm = draw_swarm(draw);
+        Workload base;
+        base.scenario = "thin-general";
+        base.system = draw_system(swarm, draw);
+        base.faults = draw_faults(swarm, draw);
+        draw_contents(swarm, draw, base);
+        const Menu menu = menu_of(swarm, base.system, draw);
+        return rc::gen::map(rc::gen::pair(past(swarm, draw, menu), actors(menu, 2, 4, 7)),
+                            [base](std::pair<std::vector<Operation>, std::vector<Actor>> made) {
+                              Workload workload = base;
+                              workload.setup.insert(workload.setup.end(), made.first.begin(),
+                                                    made.first.end());
+                              workload.actors = std::move(made.second);
+                              return workload;
+                            });
+      });
 }
 
 }   // namespace scenarios::thin

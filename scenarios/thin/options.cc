@@ -9,7 +9,7 @@ namespace scenarios::thin {
 namespace {
 
 // With small nodes goes a cache in which not even these all fit.
-constexpr std::size_t kSmallCacheBlocks = 12;
+constexpr std::size_t kSmallCacheBlocks = 8;
 
 // A device this small may run full in the middle of a commit, which is a failure like any other.
 constexpr std::uint64_t kRoomyMetadataBlocks = 64;
