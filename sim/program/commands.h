@@ -47,6 +47,19 @@ struct RenderOptions {
 };
 int render(const RenderOptions& options);
 
+struct ScoreboardOptions {
+  std::string mutants;   // names with commas between them; empty: all
+  std::string strategies = "random,pct,pos,urw,surw,portfolio";
+  std::uint32_t seeds = 5;
+  std::uint64_t schedules = 20'000;   // of each search
+  double seconds = 60;                // the same
+  std::uint32_t jobs = 0;
+  bool aimed = false;   // with each mutant's aimed scenario, not the general one
+  bool json = false;
+  std::filesystem::path out;   // a folder; empty: none
+};
+int scoreboard(const ScoreboardOptions& options);
+
 int list(const std::string& what, bool json);
 int check_thin(const std::filesystem::path& image, bool json);
 int check_cache(const std::filesystem::path& image, bool json);

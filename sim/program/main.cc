@@ -111,6 +111,20 @@ int dispatch(int argc, char** argv) {
       ->check(CLI::IsMember({"svg", "dot", "html", "json", "story"}));
   render_command->add_option("--out", render_options.out, "a file; standard output without");
 
+  ScoreboardOptions board;
+  CLI::App* const scoreboard_command =
+      app.add_subcommand("scoreboard", "how soon each strategy finds each mutant");
+  scoreboard_command->add_option("--mutants", board.mutants,
+                                 "names with commas between them; all without");
+  scoreboard_command->add_option("--strategies", board.strategies, "names, likewise");
+  scoreboard_command->add_option("--seeds", board.seeds, "searches of each");
+  scoreboard_command->add_option("--schedules", board.schedules, "of one search, at the most");
+  scoreboard_command->add_option("--time", board.seconds, "seconds of one search, at the most");
+  scoreboard_command->add_option("--jobs", board.jobs, "worker processes; 0: one a core");
+  scoreboard_command->add_flag("--aimed", board.aimed, "with the aimed scenarios");
+  scoreboard_command->add_flag("--json", board.json, "as JSON");
+  scoreboard_command->add_option("--out", board.out, "folder for text, JSON and plot");
+
   std::string what;
   bool list_json = false;
   CLI::App* const list_command = app.add_subcommand("list", "what there is");
@@ -156,6 +170,7 @@ int dispatch(int argc, char** argv) {
   if (*replay_command) return replay(replay_options);
   if (*shrink_command) return shrink(shrink_options);
   if (*render_command) return render(render_options);
+  if (*scoreboard_command) return scoreboard(board);
   if (*list_command) return list(what, list_json);
   return *check_cache_command ? check_cache(image, check_json) : check_thin(image, check_json);
 }

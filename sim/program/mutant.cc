@@ -6,10 +6,9 @@
 #include <fstream>
 #include <map>
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
+
+#include "sim/program/subprocess.h"
 
 // Where this program was built, and from what: set by the build.
 #ifndef WAVETANK_SOURCE_DIR
@@ -53,6 +52,16 @@ std::map<std::string, std::string> header_of(const fs::path& patch) {
   return header;
 }
 
+// The scenario aimed at nothing that drives what the patch changes.
+std::string general_scenario(const fs::path& patch) {
+  std::ifstream file{patch};
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.starts_with("+++ b/engine/cache/")) return "cache-general";
+  }
+  return "thin-general";
+}
+
 Mutant read_mutant(const fs::path& patch) {
   std::map<std::string, std::string> header = header_of(patch);
   Mutant mutant;
@@ -64,24 +73,9 @@ Mutant read_mutant(const fs::path& patch) {
   mutant.consequence = header["Consequence"];
   mutant.noticed_by = header["Noticed-by"];
   mutant.scenario = header["Scenario"];
+  mutant.general = general_scenario(patch);
   mutant.patch = patch;
   return mutant;
-}
-
-// Runs a program and waits; its output goes where ours goes.
-int run(const std::vector<std::string>& words) {
-  const pid_t child = fork();
-  if (child == 0) {
-    std::vector<char*> arguments;
-    for (const std::string& word : words)
-      arguments.push_back(const_cast<char*>(word.c_str()));
-    arguments.push_back(nullptr);
-    execvp(arguments[0], arguments.data());
-    _exit(127);
-  }
-  int status = 0;
-  if (child < 0 || waitpid(child, &status, 0) < 0 || !WIFEXITED(status)) return 127;
-  return WEXITSTATUS(status);
 }
 
 }   // namespace
@@ -132,8 +126,8 @@ tl::expected<fs::path, std::string> built_mutant(const Mutant& mutant) {
     return tl::unexpected(fmt::format("mutant {} is not built, and the sources are not at {}",
                                       mutant.name, source_dir().string()));
   fmt::print(stderr, "building mutant {}\n", mutant.name);
-  const int status = run({"python3", script.string(), "--build", binary_dir().string(), "--patch",
-                          mutant.patch.string(), "--out", out.string()});
+  const int status = run_program({"python3", script.string(), "--build", binary_dir().string(),
+                                  "--patch", mutant.patch.string(), "--out", out.string()});
   if (status != 0) return tl::unexpected(fmt::format("mutant {} could not be built", mutant.name));
   return made;
 }

@@ -30,6 +30,7 @@ struct Mutant {
   std::string consequence;
   std::string noticed_by;
   std::string scenario;
+  std::string general;   // the scenario aimed at nothing that drives what is patched
   std::filesystem::path patch;
 };
 
