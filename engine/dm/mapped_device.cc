@@ -6,10 +6,10 @@
 
 namespace engine::dm {
 
-MappedDevice::MappedDevice(std::string name) : BlockDevice{"mapped"}, name_{std::move(name)} {}
+MappedDevice::MappedDevice(std::string name) : DeviceName{std::move(name)}, BlockDevice{first()} {}
 
 MappedDevice::~MappedDevice() {
-  ENGINE_CHECK_ALIVE(active_ == nullptr, "{}: destroyed with a table", name_);
+  ENGINE_CHECK_ALIVE(active_ == nullptr, "{}: destroyed with a table", device_name());
 }
 
 // --- Suspend and resume. ---
@@ -99,7 +99,8 @@ void MappedDevice::internal_suspend_noflush() {
 
 void MappedDevice::internal_resume() {
   const MutexLock lock{suspend_lock_};
-  ENGINE_CHECK(internal_suspends_ != 0, "{}: resumed internally but never suspended", name_);
+  ENGINE_CHECK(internal_suspends_ != 0, "{}: resumed internally but never suspended",
+               device_name());
   if (--internal_suspends_ != 0 || user_suspended_) return;
   if (std::exchange(resume_owed_, false)) active_->resume();
   reopen();

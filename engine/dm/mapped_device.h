@@ -22,7 +22,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "engine/dm/device_name.h"
 #include "engine/dm/event_counter.h"
 #include "engine/dm/table.h"
 #include "engine/fiber/mutex.h"
@@ -33,7 +35,11 @@
 
 namespace engine::dm {
 
-class MappedDevice final : public BlockDevice, public io::OwnerDevice, private io::MappedBioCore {
+// The name comes first: traces know the device by it.
+class MappedDevice final : private DeviceName,
+                           public BlockDevice,
+                           public io::OwnerDevice,
+                           private io::MappedBioCore {
  public:
   // Has no table and fails every bio until resume() gives it one.
   explicit MappedDevice(std::string name);
@@ -58,6 +64,8 @@ class MappedDevice final : public BlockDevice, public io::OwnerDevice, private i
 
   // To the target at `sector`. Errors: invalid, or the target's.
   Result<std::string> message(Sector sector, std::span<const std::string_view> args);
+  // In a trace it keeps the name it was made with. Calls exclude each other.
+  void rename(std::string name) { DeviceName::set(std::move(name)); }
   // Of the active table; empty without one. While suspended nothing is committed.
   [[nodiscard]] std::string status(io::StatusCommit commit);
   [[nodiscard]] std::string table_text();
@@ -65,7 +73,7 @@ class MappedDevice final : public BlockDevice, public io::OwnerDevice, private i
   [[nodiscard]] bool may_follow(std::string_view immutable_type);
 
   // --- io::OwnerDevice ---
-  [[nodiscard]] std::string_view device_name() const noexcept override { return name_; }
+  [[nodiscard]] std::string_view device_name() const noexcept override { return DeviceName::get(); }
   [[nodiscard]] BlockDevice& block_device() noexcept override { return *this; }
   void event() override { events_.add(); }
   [[nodiscard]] bool suspended() const noexcept override {
@@ -109,7 +117,6 @@ class MappedDevice final : public BlockDevice, public io::OwnerDevice, private i
   void reopen() ABSL_EXCLUSIVE_LOCKS_REQUIRED(suspend_lock_);
   void install(std::unique_ptr<Table>& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(suspend_lock_);
 
-  std::string name_;
   io::Gate gate_{"mapped.gate"};
   // Read inside the gate; changed when that has drained, under both locks.
   std::unique_ptr<Table> active_;

@@ -136,7 +136,7 @@ void MappedDevice::map_data(SplitBio& split) {
     const Table::Row& row = table.find(at);
     const std::uint64_t sectors = io::piece_sectors(
         bio.op, at - row.target->begin(), bio.sectors - done, row.target->sectors(), row.limits);
-    ENGINE_CHECK(sectors != 0, "{}: an empty piece at sector {}", name_, at);
+    ENGINE_CHECK(sectors != 0, "{}: an empty piece at sector {}", device_name(), at);
     split.missing.fetch_add(1, std::memory_order_relaxed);
     map_piece(row, bio.op, done, sectors, bio, &split);
     done += sectors;
@@ -171,7 +171,7 @@ void MappedDevice::clone_ended(Bio& bio) {
 }
 
 void MappedDevice::end_mapped(io::MappedBio& piece, Errc status) {
-  ENGINE_CHECK_ALIVE(!piece.submitted, "{}: a piece ends that is in flight below", name_);
+  ENGINE_CHECK_ALIVE(!piece.submitted, "{}: a piece ends that is in flight below", device_name());
   Bio& parent = *piece.parent;
   auto* const split = static_cast<SplitBio*>(piece.core_data);
   active_->bios.give(piece);

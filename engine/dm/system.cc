@@ -69,7 +69,8 @@ class Action {
  public:
   Action(const MappedDevice& device, const char* name,
          std::source_location where = std::source_location::current()) noexcept
-      : object_{device.object()}, name_{name}, where_{where} {
+      : device_{device.name()}, object_{device.object()}, name_{name}, where_{where} {
+    object_.name = device_.c_str();
     trace_event(OpKind::control, &object_, where_, 0, 0, 0, name_);
   }
   ~Action() {
@@ -86,7 +87,9 @@ class Action {
   }
 
  private:
-  const SyncObject object_;   // a copy: the device may be gone in the end
+  // Copies: the device may be gone in the end.
+  const std::string device_;
+  SyncObject object_;
   const char* name_;
   std::source_location where_;
   Errc status_ = Errc::ok;
@@ -174,17 +177,35 @@ Result<void> System::create(std::string_view name) {
   return {};
 }
 
+Result<void> System::rename(std::string_view name, std::string_view new_name) {
+  if (!valid_name(new_name)) return fail(Errc::invalid, 0, "not a device name");
+  const NodeRef node = find(name);
+  if (!node) return no_such_device();
+  const MutexLock control{node->control_lock};
+  // Others may have renamed it meanwhile, or given its name to another.
+  if (node->removed || node->device.device_name() != name) return no_such_device();
+  Action action{node->device, "rename"};
+  const SpinGuard guard{directory_lock_};
+  if (directory_.contains(new_name))
+    return action.ended(Result<void>{fail(Errc::exists, 0, "a device of that name exists")});
+  auto entry = directory_.extract(directory_.find(name));
+  entry.key() = new_name;
+  directory_.insert(std::move(entry));
+  node->device.rename(std::string{new_name});
+  return {};
+}
+
 Result<void> System::remove(std::string_view name) {
   std::unique_ptr<Node> last;
   {
     const NodeRef node = find(name);
     if (!node) return no_such_device();
     const MutexLock control{node->control_lock};
-    if (node->removed) return no_such_device();
+    if (node->removed || node->device.device_name() != name) return no_such_device();
     {
       const SpinGuard guard{directory_lock_};
       if (node->open_count != 0) return fail(Errc::busy, node->open_count, "the device is open");
-      auto entry = directory_.extract(directory_.find(name));
+      auto entry = directory_.extract(directory_.find(node->device.device_name()));
       last = std::move(entry.mapped());
     }
     node->removed = true;
@@ -311,29 +332,35 @@ Result<std::string> System::table(std::string_view name) {
 Result<DeviceInfo> System::info(std::string_view name) {
   const NodeRef node = find(name);
   if (!node) return no_such_device();
+  return describe(*node);
+}
+
+DeviceInfo System::describe(Node& node) {
   DeviceInfo info;
-  info.name = name;
-  info.sectors = node->device.limits().sectors;
-  info.events = node->device.events().value();
-  info.suspended = node->device.user_suspended();
-  info.has_live_table = node->device.has_table();
-  info.has_inactive_table = node->has_inactive.load();
+  info.sectors = node.device.limits().sectors;
+  info.events = node.device.events().value();
+  info.suspended = node.device.user_suspended();
+  info.has_live_table = node.device.has_table();
+  info.has_inactive_table = node.has_inactive.load();
   const SpinGuard guard{directory_lock_};
-  info.open_count = node->open_count;
+  info.name = node.device.device_name();
+  info.open_count = node.open_count;
   return info;
 }
 
 std::vector<DeviceInfo> System::list() {
-  std::vector<std::string> names;
+  // Not the names: those may change while this waits.
+  std::vector<NodeRef> nodes;
   {
     const SpinGuard guard{directory_lock_};
-    for (const auto& entry : directory_)
-      names.push_back(entry.first);
+    for (const auto& [name, node] : directory_) {
+      node->references.get();
+      nodes.emplace_back(*node);
+    }
   }
   std::vector<DeviceInfo> infos;
-  for (const std::string& name : names) {
-    if (auto one = info(name); one) infos.push_back(*std::move(one));
-  }
+  for (const NodeRef& node : nodes)
+    infos.push_back(describe(*node));
   return infos;
 }
 

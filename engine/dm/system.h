@@ -62,6 +62,9 @@ class System {
   Result<void> resume(std::string_view name, io::SuspendKind kind = io::SuspendKind::flush);
   // create, load and resume; removes the device again when one of them fails.
   Result<void> create_with_table(std::string_view name, std::string_view table);
+  // Gives the device another name; whoever has it open keeps it, and tables that name it say the
+  // new name from now on. Errors: exists, invalid (name).
+  Result<void> rename(std::string_view name, std::string_view new_name);
   // Errors: busy while it is open. I/O that is waiting ends first.
   Result<void> remove(std::string_view name);
   // Removes all devices, those above before those below. Errors: busy (some remain).
@@ -90,6 +93,7 @@ class System {
   using Directory = std::map<std::string, std::unique_ptr<Node>, std::less<>>;
 
   [[nodiscard]] NodeRef find(std::string_view name);
+  DeviceInfo describe(Node& node);
   // `above`: the node whose table opens it; null for users.
   Result<io::DeviceRef> open_for(Node* above, std::string_view name, io::DeviceTable& closer);
   void close_for(Node* above, io::OwnerDevice& device) noexcept;

@@ -244,8 +244,7 @@ class DeviceRef {
   DeviceRef(DeviceTable& table, OwnerDevice& mapped) noexcept
       : table_{&table},
         device_{&mapped.block_device()},
-        mapped_{&mapped},
-        name_{mapped.device_name()} {}
+        mapped_{&mapped} {}
   ~DeviceRef() { reset(); }
   DeviceRef(DeviceRef&& other) noexcept
       : table_{other.table_},
@@ -268,7 +267,9 @@ class DeviceRef {
   // Null for plain devices.
   [[nodiscard]] OwnerDevice* mapped() const noexcept { return mapped_; }
   // As a table line writes it.
-  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] std::string name() const {
+    return mapped_ != nullptr ? std::string{mapped_->device_name()} : name_;
+  }
   void reset() noexcept {
     if (mapped_ != nullptr) table_->close(*mapped_);
     mapped_ = nullptr;

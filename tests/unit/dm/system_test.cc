@@ -114,7 +114,7 @@ TEST(System, SurvivesAllVerbsAtOnce) {
         for (int round = 0; round < 12; ++round) {
           const char* const name = kNames[rng.below(3)];
           const char* const other = kNames[rng.below(3)];
-          switch (rng.below(11)) {
+          switch (rng.below(12)) {
             case 0:
             case 1:
               static_cast<void>(
@@ -145,6 +145,9 @@ TEST(System, SurvivesAllVerbsAtOnce) {
               static_cast<void>(system.table(name));
               break;
             case 8:
+              static_cast<void>(system.rename(name, other));
+              break;
+            case 9:
               static_cast<void>(system.message(name, Sector{0}, "hello"));
               static_cast<void>(system.list());
               break;

@@ -1,0 +1,36 @@
+// The name of a device, which a rename may change while others read it. Every name it ever had
+// lives as long as the device, so that a view of one stays good.
+#pragma once
+
+#include <atomic>
+#include <forward_list>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace engine::dm {
+
+class DeviceName {
+ public:
+  explicit DeviceName(std::string name)
+      : first_{names_.emplace_front(std::move(name))}, current_{&first_} {}
+  DeviceName(const DeviceName&) = delete;
+  DeviceName& operator=(const DeviceName&) = delete;
+
+  [[nodiscard]] std::string_view get() const noexcept {
+    return *current_.load(std::memory_order_acquire);
+  }
+  // The one it was made with.
+  [[nodiscard]] const char* first() const noexcept { return first_.c_str(); }
+  // One at a time.
+  void set(std::string name) {
+    current_.store(&names_.emplace_front(std::move(name)), std::memory_order_release);
+  }
+
+ private:
+  std::forward_list<std::string> names_;   // the latest first
+  const std::string& first_;
+  std::atomic<const std::string*> current_;
+};
+
+}   // namespace engine::dm
