@@ -1,10 +1,12 @@
 // What happened in an execution, kept in memory while tracing is on. Holds no pointer into the
-// execution but string literals, so it outlives it.
+// execution but string literals, so it outlives it; names of objects, which may go, are its own.
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <source_location>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/fiber/event.h"
@@ -56,9 +58,20 @@ struct LoggedFiber {
 };
 
 struct EventLog {
+  EventLog() = default;
+  EventLog(EventLog&&) = default;   // a copy's names would be the original's
+  EventLog& operator=(EventLog&&) = default;
+
   std::vector<LoggedEvent> events;
   std::vector<LoggedDecision> decisions;
   std::vector<LoggedFiber> fibers;
+  std::set<std::string, std::less<>> names;
+  // The log's own copy of a name, null for null. Stays across clear().
+  const char* keep(const char* name) {
+    if (name == nullptr) return nullptr;
+    const auto found = names.find(std::string_view{name});
+    return (found != names.end() ? found : names.emplace(name).first)->c_str();
+  }
   void clear() {
     events.clear();
     decisions.clear();

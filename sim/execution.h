@@ -180,9 +180,22 @@ class Execution final : public engine::Executor,
   SimFiber* fire_timer();
   // Suspends `self` in that state.
   void set_aside(SimFiber& self, SimFiber::State state, const engine::Point& why);
-  void hand_over(SimFiber& next) noexcept;
-  void make_runnable(SimFiber& fiber) noexcept;
-  void stop_running(SimFiber& fiber) noexcept;
+  void hand_over(SimFiber& next) noexcept {
+    ++switches_;
+    turn_began_ = points_;
+    current_ = &next;
+  }
+  void make_runnable(SimFiber& fiber) noexcept {
+    fiber.state = SimFiber::State::runnable;
+    fiber.index = static_cast<std::uint32_t>(runnable_.size());
+    runnable_.push_back(&fiber);
+  }
+  void stop_running(SimFiber& fiber) noexcept {
+    SimFiber* const last = runnable_.back();
+    runnable_[fiber.index] = last;
+    last->index = fiber.index;
+    runnable_.pop_back();
+  }
   void refresh_sink() noexcept;
   void tell(engine::OpKind op, const engine::Fiber& fiber, std::source_location where) noexcept;
   void fill_names();

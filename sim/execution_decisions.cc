@@ -1,0 +1,164 @@
+// Who goes on at each scheduling point, and what the environment decides: by the strategy, else by
+// the rule of schedule.h. Where the two differ, it is recorded.
+#include "sim/execution.h"
+#include "sim/tsan.h"
+
+namespace sim {
+
+using engine::Point;
+
+void Execution::point(const Point& point) {
+  SimFiber* from = nullptr;
+  SimFiber* next = nullptr;
+  {
+    const Hush hush;
+    SimFiber& self = *current_;
+    if (&self == &root_) return;
+    from = &self;
+    ++points_;
+    ++self.steps;
+    mix(static_cast<std::uint64_t>(self.id.value()) << 32U |
+        static_cast<std::uint64_t>(point.op) << 24U |
+        (point.object != nullptr ? point.object->id & 0xFFFFFFU : 0U));
+    if (points_ >= options_.points_max) [[unlikely]]
+      too_many_points(point);
+    if (runnable_.size() + steps_.size() == 1 && !every_point_) {   // nothing but to go on
+      self.yielded = false;
+      return;
+    }
+    self.pending = &point;
+    next = &decide(self, point);
+    if (next == &self) return;
+    hand_over(*next);
+  }
+  handed_over(from);
+  from->switch_to(*next);
+}
+
+SimFiber& Execution::decide(SimFiber& self, const Point& point) {
+  for (;;) {
+    const auto fibers = static_cast<std::uint32_t>(runnable_.size());
+    if (fibers == 0 && must_happen_ == 0) [[unlikely]] {
+      if (!advance_time()) return root_;
+      continue;
+    }
+    const std::uint32_t rule = fallback(self);
+    std::uint32_t pick = rule;
+    if (fibers + steps_.size() > 1 || every_point_) {
+      const bool self_runnable = self.state == SimFiber::State::runnable;
+      pick = strategy_->pick(Choices{runnable_, steps_, self, self_runnable, rule, point});
+    }
+    if (pick != rule || options_.trace) note_decision(self, point, pick, rule);
+    if (pick < fibers) {
+      SimFiber& next = *runnable_[pick];
+      if (&next != &self && self.state == SimFiber::State::runnable && !self.yielded)
+        ++preemptions_;
+      next.yielded = false;
+      return next;
+    }
+    EnvStep& step = *steps_[pick - fibers];
+    mix(static_cast<std::uint64_t>(step.id.value()) << 32U | static_cast<std::uint64_t>(step.kind) |
+        0x100U);
+    withdraw(step);
+    // Whoever gave way has done so.
+    for (SimFiber* const fiber : runnable_)
+      fiber->yielded = false;
+    if (SimFiber* const started = step.happen()) {
+      started->interrupted = &self;
+      started->interrupted_id = self.id;
+      return *started;
+    }
+    ++self.steps;   // after what the step itself had to decide
+  }
+}
+
+// The rule of schedule.h.
+std::uint32_t Execution::fallback(const SimFiber& self) noexcept {
+  const bool runnable = self.state == SimFiber::State::runnable;
+  const auto fibers = static_cast<std::uint32_t>(runnable_.size());
+  if (runnable && !self.yielded && points_ - turn_began_ < options_.turn_points_max) [[likely]]
+    return self.index;
+  if (fibers == 0) return oldest_step();
+  const SimFiber* const interrupted = self.interrupted;
+  if (!runnable && interrupted != nullptr && interrupted->id == self.interrupted_id &&
+      interrupted->state == SimFiber::State::runnable && !interrupted->yielded)
+    return interrupted->index;
+  const SimFiber* best = nullptr;
+  for (const SimFiber* const fiber : runnable_) {
+    if (fiber == &self || fiber->yielded) continue;
+    if (best == nullptr || fiber->id < best->id) best = fiber;
+  }
+  if (best != nullptr) return best->index;
+  // Everybody gave way: to the environment, else in turn.
+  if (must_happen_ != 0) return oldest_step();
+  const SimFiber* after = nullptr;
+  for (const SimFiber* const fiber : runnable_) {
+    if (best == nullptr || fiber->id < best->id) best = fiber;
+    if (fiber->id > self.id && (after == nullptr || fiber->id < after->id)) after = fiber;
+  }
+  return after != nullptr ? after->index : best->index;
+}
+
+std::uint32_t Execution::oldest_step() const noexcept {
+  const EnvStep* best = nullptr;
+  for (const EnvStep* const step : steps_) {
+    if (step->duty == EnvStep::Duty::may_happen) continue;
+    if (best == nullptr || step->age < best->age) best = step;
+  }
+  return static_cast<std::uint32_t>(runnable_.size()) + best->index;
+}
+
+void Execution::note_decision(SimFiber& self, const Point& point, std::uint32_t pick,
+                              std::uint32_t rule) {
+  const auto fibers = static_cast<std::uint32_t>(runnable_.size());
+  const bool is_fiber = pick < fibers;
+  const ActorId to = is_fiber ? runnable_[pick]->id : steps_[pick - fibers]->id;
+  const ChoiceKind kind = is_fiber ? ChoiceKind::run : steps_[pick - fibers]->kind;
+  const std::uint32_t value = kind == ChoiceKind::fire ? 0 : to.value();
+  if (pick != rule)
+    outcome_.schedule.decisions.push_back(Decision{self.id, self.steps, kind, value});
+  if (!options_.trace || (is_fiber && runnable_[pick] == &self)) return;
+  const bool preemption = is_fiber && self.state == SimFiber::State::runnable && !self.yielded;
+  log_.decisions.push_back(
+      {.point = points_,
+       .events_before = log_.events.size(),
+       .time_ns = now_.count(),
+       .from = self.id,
+       .from_step = self.steps,
+       .kind = kind,
+       .to = to,
+       .value = 0,
+       .what = is_fiber ? runnable_[pick]->name() : steps_[pick - fibers]->name,
+       .preemption = preemption,
+       .deviation = pick != rule,
+       .op = point.op,
+       .object_name = point.object != nullptr ? log_.keep(point.object->name) : nullptr,
+       .object_id = point.object != nullptr ? point.object->id : 0,
+       .where = point.where});
+}
+
+std::uint32_t Execution::choose(const char* what, std::uint32_t count, std::uint32_t one_in) {
+  const Hush hush;
+  SimFiber& self = *current_;
+  ++self.steps;
+  if (count <= 1) return 0;
+  const std::uint32_t value = strategy_->value(self, what, count, one_in);
+  mix(static_cast<std::uint64_t>(value) << 32U | 0x200U);
+  if (value != 0)
+    outcome_.schedule.decisions.push_back(Decision{self.id, self.steps, ChoiceKind::value, value});
+  if (options_.trace && value != 0) {
+    log_.decisions.push_back({.point = points_,
+                              .events_before = log_.events.size(),
+                              .time_ns = now_.count(),
+                              .from = self.id,
+                              .from_step = self.steps,
+                              .kind = ChoiceKind::value,
+                              .to = {},
+                              .value = value,
+                              .what = what,
+                              .deviation = true});
+  }
+  return value;
+}
+
+}   // namespace sim

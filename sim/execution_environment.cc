@@ -1,0 +1,81 @@
+// What happens besides fibers: steps that are on offer, and time with its timers.
+#include <algorithm>
+
+#include "sim/deadlock.h"
+#include "sim/execution.h"
+#include "sim/tsan.h"
+
+namespace sim {
+
+void Execution::offer(EnvStep& step) {
+  const Hush hush;
+  ENGINE_CHECK(step.index == EnvStep::kNotOffered, "step {} is offered twice", step.name);
+  step.index = static_cast<std::uint32_t>(steps_.size());
+  step.age = offers_++;
+  step.priority = 0;
+  steps_.push_back(&step);
+  if (step.duty == EnvStep::Duty::must_happen) ++must_happen_;
+}
+
+void Execution::withdraw(EnvStep& step) noexcept {
+  const Hush hush;
+  if (step.index == EnvStep::kNotOffered) return;
+  EnvStep* const last = steps_.back();
+  steps_[step.index] = last;
+  last->index = step.index;
+  steps_.pop_back();
+  step.index = EnvStep::kNotOffered;
+  if (step.duty == EnvStep::Duty::must_happen) --must_happen_;
+}
+
+void Execution::arm(engine::Timer& timer, engine::Nanos deadline) noexcept {
+  const Hush hush;
+  timer.deadline = std::max(deadline, now_);
+  timer.sequence = timer_sequence_++;
+  timer.armed = true;
+  timers_.insert(timer);
+  handed_over(&timer);
+  refresh_timer_step();
+}
+
+bool Execution::disarm(engine::Timer& timer) noexcept {
+  const Hush hush;
+  if (!timer.armed) return false;
+  timers_.erase(timers_.iterator_to(timer));
+  timer.armed = false;
+  refresh_timer_step();
+  return true;
+}
+
+void Execution::refresh_timer_step() noexcept {
+  const bool due = !timers_.empty() && (options_.timers_race || timers_.begin()->deadline <= now_);
+  const bool offered = timer_step_.index != EnvStep::kNotOffered;
+  if (due && !offered) offer(timer_step_);
+  if (!due && offered) withdraw(timer_step_);
+}
+
+bool Execution::advance_time() {
+  if (live_ == 0) return false;
+  if (!timers_.empty()) {
+    now_ = std::max(now_, timers_.begin()->deadline);
+    refresh_timer_step();
+    return true;
+  }
+  keep(describe_deadlock(*this));
+  return false;
+}
+
+SimFiber* Execution::fire_timer() {
+  engine::Timer& timer = *timers_.begin();
+  now_ = std::max(now_, timer.deadline);
+  timers_.erase(timers_.begin());
+  timer.armed = false;
+  refresh_timer_step();
+  return start_for_step(ActorId{ActorKind::timer, 0, ++fired_}, timer.object.name, [&timer] {
+    taken_over(&timer);
+    const engine::ContextScope scope{engine::ContextKind::completion};
+    timer.fire();
+  });
+}
+
+}   // namespace sim

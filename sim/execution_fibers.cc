@@ -1,0 +1,175 @@
+// The fibers of an execution: from start to end, waiting and being woken.
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "sim/execution.h"
+#include "sim/tsan.h"
+
+namespace sim {
+
+#if defined(SIM_TSAN)
+namespace {
+constexpr std::size_t kTsanFibersMax = 2000;   // it can tell 8128 apart
+}   // namespace
+#endif
+
+using engine::Access;
+using engine::Fiber;
+using engine::OpKind;
+using engine::Point;
+
+Fiber& Execution::new_fiber() {
+  const Hush hush;
+#if defined(SIM_TSAN)
+  // Using a fiber again orders what its bodies do, which hides races: as late as possible.
+  if (free_.size() > kTsanFibersMax) {
+    SimFiber* const fiber = free_.front();
+    free_.erase(free_.begin());
+    return *fiber;
+  }
+#else
+  if (!free_.empty()) {
+    SimFiber* const fiber = free_.back();
+    free_.pop_back();
+    return *fiber;
+  }
+#endif
+  if (used_ == slots_.size()) {
+    // Making one must not shift the ids of this run's objects.
+    const std::uint32_t next_object_id = engine::t_thread.next_object_id;
+    slots_.push_back(std::make_unique<SimFiber>(stacks_.take()));
+    engine::t_thread.next_object_id = next_object_id;
+  }
+  return *slots_[used_++];
+}
+
+void Execution::start(Fiber& fiber, std::source_location where) {
+  if (enlist(fiber, where)) point(Point{OpKind::fiber_spawn, Access::write, &fiber.object, where});
+}
+
+bool Execution::enlist(Fiber& fiber, std::source_location where) {
+  const Hush hush;
+  auto& started = static_cast<SimFiber&>(fiber);
+  const bool for_step = step_actor_ != ActorId{};
+  started.id = for_step ? std::exchange(step_actor_, ActorId{}) : ActorId::fiber(spawned_++);
+  started.steps = 0;
+  started.yielded = false;
+  started.pending = nullptr;
+  started.interrupted = nullptr;
+  ++live_;
+  make_runnable(started);
+  strategy_->started(started);
+  if (engine::t_thread.sink != nullptr) [[unlikely]] {
+    if (options_.trace) log_.fibers.push_back({started.id, current_->id, fiber.name(), where});
+    tell(OpKind::fiber_spawn, fiber, where);
+  }
+  if (for_step) {
+    step_fiber_ = &started;
+    return false;
+  }
+  return current_ != &root_;
+}
+
+void Execution::finished(Fiber& fiber) {
+  auto& self = static_cast<SimFiber&>(fiber);
+  if (fiber.context.spin_depth != 0 || fiber.context.read_depth != 0) {
+    engine::check_failed(
+        engine::CheckKind::atomic_context, "fiber exit",
+        fmt::format("fiber {} ended inside a spin lock or a read section entered "
+                    "at {}:{}",
+                    fiber.name(), fiber.context.entered.file_name(), fiber.context.entered.line()),
+        fiber.context.entered);
+  }
+  handed_over(&root_);
+  self.exit_to(*after_end(self));
+}
+
+SimFiber* Execution::after_end(SimFiber& self) {
+  const Hush hush;
+  const Point point{OpKind::fiber_exit, Access::none, &self.object, {}};
+  if (engine::t_thread.sink != nullptr) [[unlikely]]
+    tell(OpKind::fiber_exit, self, {});
+  stop_running(self);
+  self.state = SimFiber::State::ended;
+  --live_;
+  ++self.steps;
+  SimFiber& next = decide(self, point);
+  free_.push_back(&self);
+  hand_over(next);
+  return &next;
+}
+
+void Execution::park(const Point& why) {
+  SimFiber* self = nullptr;
+  {
+    const Hush hush;
+    self = current_;
+    ENGINE_CHECK(self != &root_, "the thread that runs an execution cannot wait in it");
+    if (self->notified) {
+      self->notified = false;
+      return;
+    }
+  }
+  set_aside(*self, SimFiber::State::parked, why);
+}
+
+void Execution::set_aside(SimFiber& self, SimFiber::State state, const Point& why) {
+  SimFiber* next = nullptr;
+  {
+    const Hush hush;
+    self.state = state;
+    self.waiting = why;
+    self.pending = nullptr;   // the point it stood at is gone
+    stop_running(self);
+    if (state == SimFiber::State::spinning) {
+      ++spinning_;
+    } else if (engine::t_thread.sink != nullptr) [[unlikely]] {
+      engine::trace_event(OpKind::fiber_park, why.object, why.where,
+                          static_cast<std::uint64_t>(why.op));
+    }
+    ++self.steps;
+    next = &decide(self, self.waiting);
+    if (next == &self) return;   // the environment woke it meanwhile
+    hand_over(*next);
+  }
+  handed_over(&self);
+  self.switch_to(*next);
+}
+
+void Execution::unpark(Fiber& fiber, std::source_location where) noexcept {
+  const Hush hush;
+  auto& woken = static_cast<SimFiber&>(fiber);
+  if (woken.state != SimFiber::State::parked) {
+    woken.notified = true;
+    return;
+  }
+  make_runnable(woken);
+  if (engine::t_thread.sink != nullptr) [[unlikely]]
+    tell(OpKind::fiber_unpark, fiber, where);
+}
+
+void Execution::yield(std::source_location where) {
+  {
+    const Hush hush;
+    current_->yielded = true;
+  }
+  point(Point{OpKind::yield, Access::none, nullptr, where});
+}
+
+void Execution::spin_wait(const Point& point) {
+  set_aside(static_cast<SimFiber&>(*engine::t_thread.fiber), SimFiber::State::spinning, point);
+}
+
+void Execution::spin_released(const engine::SyncObject& object) noexcept {
+  const Hush hush;
+  if (spinning_ == 0) return;
+  for (std::uint32_t i = 0; i < used_; ++i) {
+    SimFiber& fiber = *slots_[i];
+    if (fiber.state != SimFiber::State::spinning || fiber.waiting.object != &object) continue;
+    --spinning_;
+    make_runnable(fiber);
+  }
+}
+
+}   // namespace sim

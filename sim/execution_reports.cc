@@ -1,0 +1,142 @@
+// What an execution tells of itself: findings, events, the log and the digest.
+#include <algorithm>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "sim/execution.h"
+#include "sim/tsan.h"
+
+namespace sim {
+
+using engine::Fiber;
+using engine::OpKind;
+using engine::Point;
+
+void Execution::too_many_points(const Point& point) {
+  Finding finding;
+  finding.kind = FindingKind::endless;
+  finding.message = fmt::format("no end after {} scheduling points", points_);
+  finding.place = fmt::format("{}:{}", point.where.file_name(), point.where.line());
+  fail(std::move(finding));
+}
+
+void Execution::report(Finding finding) {
+  fail(std::move(finding));
+}
+
+void Execution::keep(Finding finding) {
+  if (outcome_.finding) return;
+  finding.point = points_;
+  finding.time_ns = now_.count();
+  if (current_ != &root_)
+    finding.fiber = fmt::format("{}#{}", current_->name(), current_->id.ordinal());
+  outcome_.finding = std::move(finding);
+}
+
+void Execution::fail(Finding finding) {
+  {
+    const Hush hush;
+    keep(std::move(finding));
+  }
+  if (!running_ || engine::t_thread.fiber == &root_) return;
+  Hush::end_all();
+  handed_over(&root_);
+  static_cast<SimFiber*>(engine::t_thread.fiber)->switch_to(root_);
+}
+
+void Execution::check_failed(const engine::CheckFailure& failure) noexcept {
+  Finding finding;
+  switch (failure.kind) {
+    case engine::CheckKind::assertion:
+      finding.kind = FindingKind::assertion;
+      break;
+    case engine::CheckKind::atomic_context:
+      finding.kind = FindingKind::atomic_context;
+      break;
+    case engine::CheckKind::lifetime:
+      finding.kind = FindingKind::lifetime;
+      break;
+  }
+  finding.message = failure.message.empty() ? std::string{failure.expression} : failure.message;
+  finding.place = fmt::format("{}:{}", failure.where.file_name(), failure.where.line());
+  if (!failure.message.empty()) finding.detail = std::string{failure.expression};
+  fail(std::move(finding));
+  fmt::print(stderr, "{}: check failed outside any fiber: {}\n", outcome_.finding->place,
+             outcome_.finding->message);
+  std::abort();
+}
+
+void Execution::add_sink(engine::TraceSink& sink) {
+  sinks_.push_back(&sink);
+  if (running_) refresh_sink();
+}
+
+void Execution::remove_sink(engine::TraceSink& sink) noexcept {
+  std::erase(sinks_, &sink);
+  if (running_) refresh_sink();
+}
+
+void Execution::refresh_sink() noexcept {
+  const bool wanted = options_.trace || options_.digest_events || !sinks_.empty();
+  engine::t_thread.sink = wanted ? static_cast<engine::TraceSink*>(this) : nullptr;
+}
+
+void Execution::tell(OpKind op, const Fiber& fiber, std::source_location where) noexcept {
+  engine::trace_event(op, &fiber.object, where, static_cast<const SimFiber&>(fiber).id.value());
+}
+
+void Execution::event(const engine::Event& event) noexcept {
+  const Hush hush;
+  if (options_.digest_events) {
+    mix(static_cast<std::uint64_t>(event.op) << 32U |
+        (event.object != nullptr ? event.object->id : 0U));
+    mix(event.a);
+    mix(event.b);
+    mix(event.c);
+  }
+  if (options_.trace) {
+    LoggedEvent& logged = log_.events.emplace_back();
+    logged.point = points_;
+    logged.time_ns = now_.count();
+    logged.actor = current_->id;
+    logged.op = event.op;
+    if (event.object != nullptr) {
+      logged.object_kind = event.object->kind;
+      logged.object_id = event.object->id;
+      logged.object_name = log_.keep(event.object->name);
+    }
+    logged.where = event.where;
+    logged.a = event.a;
+    logged.b = event.b;
+    logged.c = event.c;
+    logged.name = event.name;
+  }
+  for (engine::TraceSink* const sink : sinks_)
+    sink->event(event);
+}
+
+void Execution::digest_value(std::uint64_t value) noexcept {
+  const Hush hush;
+  mix(value);
+}
+
+void Execution::fill_names() {
+  for (const auto& slot : slots_) {
+    if (slot->id != ActorId{}) outcome_.schedule.names.emplace(slot->id.value(), slot->name());
+  }
+  for (const LoggedFiber& fiber : log_.fibers)
+    outcome_.schedule.names.emplace(fiber.id.value(), fiber.name);
+}
+
+std::vector<const SimFiber*> Execution::live_fibers() const {
+  std::vector<const SimFiber*> live;
+  for (std::uint32_t i = 0; i < used_; ++i) {
+    if (slots_[i]->state != SimFiber::State::ended) live.push_back(slots_[i].get());
+  }
+  std::sort(live.begin(), live.end(),
+            [](const SimFiber* a, const SimFiber* b) { return a->id < b->id; });
+  return live;
+}
+
+}   // namespace sim
