@@ -84,10 +84,32 @@ def fill(path, seed, first, count, stride=PAGE, length=PAGE):
     device.close()
 
 
+def write(path, seed, first, count, block):
+    """Writes whole blocks, each with one request that goes past the page cache."""
+    device = Device(path)
+    for number in range(first, first + count):
+        device.write_at(number * block, pattern(seed, number * block, block))
+    device.flush()
+    device.close()
+
+
+def blocks(path, block, numbers):
+    """[(number, hex digest)] of single blocks."""
+    device = Device(path)
+    found = [(n, hashlib.md5(device.read_at(n * block, block)).hexdigest()) for n in numbers]
+    device.close()
+    return found
+
+
 def main(arguments):
     verb, path, *rest = arguments
     if verb == "fill":
         fill(path, rest[0], *map(int, rest[1:]))
+    elif verb == "write":
+        write(path, rest[0], *map(int, rest[1:]))
+    elif verb == "blocks":
+        for number, hexdigest in blocks(path, int(rest[0]), map(int, rest[1].split(","))):
+            print(number, hexdigest)
     elif verb == "digest":
         size, stride, length = map(int, rest)
         device = Device(path, direct=not stride)
