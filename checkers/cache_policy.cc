@@ -82,11 +82,19 @@ void CachePolicyJudge::loaded(const Mapping& mapping) {
   places_[mapping.origin] = mapping.at;
 }
 
-void CachePolicyJudge::set_dirty(OriginBlock block) {
+void CachePolicyJudge::must_be_there(OriginBlock block, Findings& findings) const {
+  if (places_.contains(block)) return;
+  findings.add(kChecker, "the policy is told of what it does not have",
+               "of block {}, that it is dirty or clean", block);
+}
+
+void CachePolicyJudge::set_dirty(OriginBlock block, Findings& findings) {
+  must_be_there(block, findings);
   if (places_.contains(block)) dirty_.insert(block);
 }
 
-void CachePolicyJudge::clear_dirty(OriginBlock block) {
+void CachePolicyJudge::clear_dirty(OriginBlock block, Findings& findings) {
+  must_be_there(block, findings);
   dirty_.erase(block);
 }
 

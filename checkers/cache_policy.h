@@ -1,6 +1,7 @@
 // Judges the talk between a cache and its policy, from both sides.
 //
 // Of the cache: it asks about a block, moves or removes one, only while it holds the block's cell;
+// it speaks of the dirtiness of what is there alone;
 // once a policy has given up a victim, nobody asks about the victim before the demotion has been
 // committed or rolled back, and until then its cell is held.
 // Of the policy: what it answers agrees with what it answered before, a place has one block at
@@ -30,8 +31,8 @@ class CachePolicyJudge {
   void mapped(const engine::cache::MapRequest& request, const engine::cache::Decision& decision,
               std::optional<engine::cache::OriginBlock> granted, Findings& findings);
   void loaded(const engine::cache::Mapping& mapping);
-  void set_dirty(engine::cache::OriginBlock block);
-  void clear_dirty(engine::cache::OriginBlock block);
+  void set_dirty(engine::cache::OriginBlock block, Findings& findings);
+  void clear_dirty(engine::cache::OriginBlock block, Findings& findings);
   void removing(engine::cache::OriginBlock block, Findings& findings);
   void forcing(engine::cache::OriginBlock current, engine::cache::OriginBlock back,
                Findings& findings);
@@ -54,6 +55,7 @@ class CachePolicyJudge {
 
  private:
   void must_hold(const char* doing, engine::cache::OriginBlock block, Findings& findings) const;
+  void must_be_there(engine::cache::OriginBlock block, Findings& findings) const;
   void forget(engine::cache::OriginBlock block);
 
   const CacheCells& cells_;

@@ -113,6 +113,7 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t who, std::uint32_t ot
     case Verb::status:
     case Verb::clear_cache:
     case Verb::remake_cache:
+    case Verb::rival:
       operation.thin = 0;
       break;
     case Verb::bounce_cache:

@@ -62,6 +62,8 @@ std::string_view to_string(Verb verb) noexcept {
       return "invalidate";
     case Verb::threshold:
       return "threshold";
+    case Verb::rival:
+      return "rival";
   }
   return "?";
 }
@@ -160,6 +162,7 @@ std::string to_string(const Operation& operation) {
     case Verb::status:
     case Verb::clear_cache:
     case Verb::remake_cache:
+    case Verb::rival:
       break;
   }
   return text;

@@ -47,8 +47,9 @@ enum class Verb : std::uint8_t {
   resize_cache,   // as reload, with `sectors` blocks of the fast disk
   invalidate,     // message: cache blocks [sector, sector + sectors)
   threshold,      // message: a migration threshold of `sectors`
+  rival,          // another device comes with a table on the same disks, and goes again
 };
-inline constexpr Verb kLastVerb = Verb::threshold;
+inline constexpr Verb kLastVerb = Verb::rival;
 
 enum class CacheIo : std::uint8_t { writeback, writethrough, passthrough };
 // `adversary`: whatever the contract allows, by the schedule's choice. `direct`: every block that

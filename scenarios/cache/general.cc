@@ -52,7 +52,7 @@ Weights draw_weights(const Swarm& swarm, Draw& draw) {
   add(swarm.bounces, {{6, Verb::bounce_cache}});
   add(swarm.reloads, {{8, Verb::reload_cache}});
   add(swarm.loads, {{4, Verb::load_cache}, {1, Verb::clear_cache}});
-  add(swarm.lifecycle, {{3, Verb::remake_cache}});
+  add(swarm.lifecycle, {{3, Verb::remake_cache}, {2, Verb::rival}});
   add(swarm.growth, {{4, Verb::resize_cache}});
   add(swarm.messages, {{5, Verb::invalidate}, {2, Verb::threshold}, {2, Verb::status}});
   add(swarm.time, {{5, Verb::sleep}});

@@ -52,12 +52,12 @@ Decision JudgedPolicy::map(const MapRequest& request, CellLocker& victims) {
 
 void JudgedPolicy::set_dirty(OriginBlock block) {
   policy_->set_dirty(block);
-  judge_.set_dirty(block);
+  ask_judge([&](Findings& findings) { judge_.set_dirty(block, findings); });
 }
 
 void JudgedPolicy::clear_dirty(OriginBlock block) {
   policy_->clear_dirty(block);
-  judge_.clear_dirty(block);
+  ask_judge([&](Findings& findings) { judge_.clear_dirty(block, findings); });
 }
 
 engine::Result<void> JudgedPolicy::load_mapping(const Mapping& mapping,

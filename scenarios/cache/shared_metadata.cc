@@ -20,8 +20,11 @@ rc::Gen<Workload> shared_metadata() {
   const Menu writing{.verbs = {{4, Verb::write}, {3, Verb::read}, {2, Verb::flush}},
                      .blocks = 3,
                      .block_sectors = kAimedBlockSectors};
+  const Menu others{.verbs = {{2, Verb::write}, {2, Verb::read}, {2, Verb::rival}},
+                    .blocks = 3,
+                    .block_sectors = kAimedBlockSectors};
   return rc::gen::map(rc::gen::tuple(draw(0, 12), operations(controlling, 4),
-                                     operations(writing, 4), operations(writing, 2)),
+                                     operations(writing, 4), operations(others, 2)),
                       [](const auto& drawn) {
                         const auto& [options, first, second, third] = drawn;
                         Workload workload = aimed("cache-shared-metadata", 2, 3);

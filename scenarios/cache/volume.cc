@@ -75,6 +75,9 @@ void Volume::perform(const Operation& operation) {
       static_cast<void>(
           control_.message(kName, fmt::format("migration_threshold {}", operation.sectors)));
       return;
+    case Verb::rival:
+      rival();
+      return;
     default:
       break;
   }

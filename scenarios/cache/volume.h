@@ -48,6 +48,8 @@ class Volume final : public Family {
   void bounce(bool noflush);
   void remake();
   void resize(std::uint32_t blocks);
+  // The caller does not hold the lock: it comes and goes beside everything else.
+  void rival();
   void set_fast_blocks(std::uint32_t blocks);
 
   // --- volume_judging.cc

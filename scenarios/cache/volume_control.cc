@@ -96,6 +96,24 @@ void Volume::remake() {
   make();
 }
 
+void Volume::rival() {
+  static constexpr const char* kRival = "rival";
+  engine::dm::System& system = *bench_.system;
+  if (!system.create(kRival)) return;   // there is one already
+  const auto loaded =
+      system.load(kRival, cache_table(workload_.system, CacheIo::writeback, CachePolicy::direct));
+  if (loaded) {
+    const engine::MutexLock lock{control_lock_};
+    const auto info = system.info(kName);
+    const bool in_use = info && info->has_live_table && !info->suspended && !unready_;
+    if (in_use && system.resume(kRival)) {
+      bench_.tell("two caches on one metadata device",
+                  "a second device's table became active beside the first");
+    }
+  }
+  static_cast<void>(system.remove(kRival));
+}
+
 void Volume::set_fast_blocks(std::uint32_t blocks) {
   bench_.world.resize("fast", std::uint64_t{blocks} * workload_.system.block_sectors);
 }

@@ -139,6 +139,7 @@ void Volumes::perform(const Operation& operation) {
     case Verb::resize_cache:
     case Verb::invalidate:
     case Verb::threshold:
+    case Verb::rival:
       break;   // there is none here
   }
 }
