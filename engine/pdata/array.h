@@ -6,7 +6,7 @@
 // array to a multiple of the capacity. resize() removes such blocks, and no reader looks at them.)
 //
 // Each change returns the root's new place; blocks of the last commit are shadowed, never changed.
-// Values are plain data. All functions suspend, hold at most eight blocks at a time, and fail with
+// Values are plain data. All functions suspend, hold at most six blocks at a time, and fail with
 // what the transaction manager fails with, or with corrupt where a block breaks a rule or an entry
 // is missing. When a change fails the array may be half changed: the transaction must be aborted.
 // Callers serialise: one writer, or readers only.

@@ -26,7 +26,7 @@ state() {
   echo "STATE $1 ${words[6]%/*}"
 }
 save() {
-  dd if=$META of="$1.meta" bs=1M iflag=direct status=none
+  dd if="$META" of="$1.meta" bs=1M iflag=direct status=none
   dd if=$FAST of="$1.fast" bs=1M iflag=direct status=none
   dd if=$ORIGIN of="$1.origin" bs=32768 skip=100 count=40 iflag=direct status=none
 }

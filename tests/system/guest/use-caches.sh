@@ -13,9 +13,9 @@ load_module dm-cache-smq
 io() { $python3 "$KLIB/../harness/blockio.py" "$@"; }
 for word in ${CACHES//,/ }; do
   name=${word%:*}
-  dd if="$name.meta" of=$META bs=1M oflag=direct status=none
+  dd if="$name.meta" of="$META" bs=1M oflag=direct status=none
   dd if="$name.fast" of=$FAST bs=1M oflag=direct status=none
-  for fill in ${ORIGIN_FILLS//,/ }; do io write $ORIGIN origin ${fill/:/ } 32768; done
+  for fill in ${ORIGIN_FILLS//,/ }; do io write $ORIGIN origin "${fill%:*}" "${fill#*:}" 32768; done
   dmsetup create fast --table "0 $((${word#*:} * 64)) linear $FAST 0"
   dmsetup create cache --table "0 $(blockdev --getsz $ORIGIN) cache $META /dev/mapper/fast $ORIGIN 64 ${FEATURES//,/ } smq 0"
   read -ra words < <(dmsetup status --noflush cache)
@@ -29,5 +29,5 @@ for word in ${CACHES//,/ }; do
   dmsetup remove cache
   dmsetup remove fast
   io blocks $ORIGIN 32768 "$BLOCKS" | sed "s/^/ORIGIN $name /"
-  dd if=$META of="$name.after" bs=1M iflag=direct status=none
+  dd if="$META" of="$name.after" bs=1M iflag=direct status=none
 done
