@@ -59,13 +59,19 @@ class Service {
       raws.push_back(*device);
     }
     volumes_.emplace(executor_, devices_, server_);
+    if (auto opened = open_caches(false); !opened) return opened;
     if (!options_.metadata.empty()) {
       const auto metadata = devices_.open("metadata", options_.metadata);
       if (!metadata) return tl::unexpected{metadata.error()};
-      const auto data = devices_.open("data", options_.data);
-      if (!data) return tl::unexpected{data.error()};
-      if (auto opened = volumes_->open_pool(options_, **data); !opened) return opened;
+      std::string data = options_.data;
+      if (options_.data_cache() == nullptr) {
+        const auto opened = devices_.open("data", options_.data);
+        if (!opened) return tl::unexpected{opened.error()};
+        data = "data";
+      }
+      if (auto opened = volumes_->open_pool(options_, data); !opened) return opened;
     }
+    if (auto opened = open_caches(true); !opened) return opened;
     for (std::size_t i = 0; i < raws.size(); ++i)
       volumes_->add_raw(options_.raws[i], *raws[i]);
     if (!options_.control.empty())
@@ -86,6 +92,15 @@ class Service {
   UringExecutor& executor() noexcept { return executor_; }
 
  private:
+  // Those on thin volumes, or the others.
+  Outcome open_caches(bool on_thins) {
+    for (const CacheSpec& cache : options_.caches) {
+      if (options_.on_thin(cache) != on_thins) continue;
+      if (auto opened = volumes_->open_cache(options_, cache); !opened) return opened;
+    }
+    return std::string{};
+  }
+
   const ServeOptions& options_;
   UringExecutor executor_;
   Devices devices_;

@@ -18,6 +18,7 @@ using Problem = tl::unexpected<std::string>;
 
 constexpr std::uint64_t kBlockSizeMin = 64 << 10;
 constexpr std::uint64_t kBlockSizeMax = 1 << 30;
+constexpr std::uint64_t kCacheBlockSizeMin = 32 << 10;
 constexpr std::uint32_t kThinIdMax = (1U << 24) - 1;
 constexpr std::uint32_t kReactorsMax = 64;
 
@@ -40,6 +41,52 @@ tl::expected<ThinSpec, std::string> parse_thin(std::string_view text) {
   spec.size_bytes = *size;
   spec.name = second == std::string_view::npos ? fmt::format("thin{}", spec.id)
                                                : std::string{rest.substr(second + 1)};
+  return spec;
+}
+
+// NAME:KEY=VALUE,KEY=VALUE...
+tl::expected<CacheSpec, std::string> parse_cache(std::string_view text) {
+  const auto wrong = [&](std::string_view why) {
+    return Problem{fmt::format("--cache {}: {}", text, why)};
+  };
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos) return wrong("want NAME:metadata=F,fast=F,origin=F");
+  CacheSpec spec;
+  spec.name = text.substr(0, colon);
+  std::string_view rest = text.substr(colon + 1);
+  while (!rest.empty()) {
+    const std::string_view item = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(item.size() + 1, rest.size()));
+    const std::size_t equals = item.find('=');
+    if (equals == std::string_view::npos) return wrong(fmt::format("'{}' is no key=value", item));
+    const std::string_view key = item.substr(0, equals);
+    const std::string value{item.substr(equals + 1)};
+    if (key == "metadata") {
+      spec.metadata = value;
+    } else if (key == "fast") {
+      spec.fast = value;
+    } else if (key == "origin") {
+      spec.origin = value;
+    } else if (key == "mode") {
+      spec.mode = value;
+    } else if (key == "policy") {
+      spec.policy = value;
+    } else if (key == "version") {
+      if (value != "1" && value != "2") return wrong("the metadata's version is 1 or 2");
+      spec.metadata2 = value == "2";
+    } else if (key == "block-size") {
+      const auto size = parse_size(value);
+      if (!size) return wrong(size.error());
+      spec.block_size_bytes = *size;
+    } else {
+      return wrong(fmt::format("unknown key '{}'", key));
+    }
+  }
+  if (spec.metadata.empty() || spec.fast.empty() || spec.origin.empty())
+    return wrong("metadata, fast and origin are needed");
+  if (spec.block_size_bytes < kCacheBlockSizeMin || spec.block_size_bytes > kBlockSizeMax ||
+      spec.block_size_bytes % kCacheBlockSizeMin != 0)
+    return wrong("block-size is a multiple of 32 KiB up to 1 GiB");
   return spec;
 }
 
@@ -104,9 +151,9 @@ tl::expected<void, std::string> read_config(ServeFlags& flags) {
     return Problem{fmt::format("{}: line {}: {}", flags.config, error.source().begin.line,
                                error.description())};
   }
-  static const std::set<std::string_view> kKeys = {"metadata", "data",    "block-size", "low-water",
-                                                   "feature",  "thin",    "raw",        "message",
-                                                   "listen",   "control", "reactors",   "spin-us"};
+  static const std::set<std::string_view> kKeys = {
+      "metadata", "data",   "block-size", "low-water", "feature", "thin", "raw",
+      "message",  "listen", "control",    "reactors",  "spin-us", "cache"};
   for (const auto& [key, node] : table)
     if (!kKeys.contains(key.str()))
       return Problem{fmt::format("{}: line {}: unknown key '{}'", flags.config,
@@ -118,6 +165,7 @@ tl::expected<void, std::string> read_config(ServeFlags& flags) {
   reader.take("low-water", flags.low_water);
   reader.take("feature", flags.features);
   reader.take("thin", flags.thins);
+  reader.take("cache", flags.caches);
   reader.take("raw", flags.raws);
   reader.take("message", flags.messages);
   reader.take("listen", flags.listen);
@@ -131,8 +179,8 @@ tl::expected<void, std::string> read_config(ServeFlags& flags) {
 tl::expected<void, std::string> check(ServeOptions& options) {
   if (options.metadata.empty() != options.data.empty())
     return Problem{"a pool needs both --metadata and --data"};
-  if (options.metadata.empty() && options.raws.empty())
-    return Problem{"nothing to serve: give --metadata and --data, or --raw"};
+  if (options.metadata.empty() && options.raws.empty() && options.caches.empty())
+    return Problem{"nothing to serve: give --metadata and --data, or --cache, or --raw"};
   if (options.metadata.empty() && (!options.thins.empty() || !options.messages.empty()))
     return Problem{"--thin and --message need a pool: give --metadata and --data"};
   if (options.listen.empty()) return Problem{"nowhere to serve: give --listen unix:PATH"};
@@ -149,6 +197,9 @@ tl::expected<void, std::string> check(ServeOptions& options) {
     if (thin.name.empty() || thin.name.size() > 4096 || !names.insert(thin.name).second)
       return Problem{fmt::format("two exports, or none, are called '{}'", thin.name)};
   }
+  for (const CacheSpec& cache : options.caches)
+    if (cache.name.empty() || cache.name == "pool" || !names.insert(cache.name).second)
+      return Problem{fmt::format("two devices, or none, are called '{}'", cache.name)};
   for (const RawSpec& raw : options.raws)
     if (raw.name.empty() || raw.name.size() > 4096 || !names.insert(raw.name).second)
       return Problem{fmt::format("two exports, or none, are called '{}'", raw.name)};
@@ -156,6 +207,22 @@ tl::expected<void, std::string> check(ServeOptions& options) {
 }
 
 }   // namespace
+
+const CacheSpec* ServeOptions::data_cache() const {
+  const auto found = std::find_if(caches.begin(), caches.end(),
+                                  [&](const CacheSpec& cache) { return cache.name == data; });
+  return found == caches.end() ? nullptr : &*found;
+}
+
+bool ServeOptions::on_thin(const CacheSpec& cache) const {
+  return std::any_of(thins.begin(), thins.end(),
+                     [&](const ThinSpec& thin) { return thin.name == cache.origin; });
+}
+
+bool ServeOptions::under_cache(const ThinSpec& thin) const {
+  return std::any_of(caches.begin(), caches.end(),
+                     [&](const CacheSpec& cache) { return cache.origin == thin.name; });
+}
 
 void add_serve_flags(CLI::App& command, ServeFlags& flags) {
   command.add_option("--config", flags.config, "TOML file with the other flags' names as keys")
@@ -171,6 +238,11 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags) {
                      "of the pool's table line, e.g. skip_block_zeroing");
   command.add_option("--thin", flags.thins, "a thin volume to export; created when missing")
       ->type_name("ID:SIZE[:NAME]");
+  command
+      .add_option("--cache", flags.caches,
+                  "a cached volume to export: metadata=F,fast=F,origin=F; also block-size=SIZE, "
+                  "mode=writeback|writethrough|passthrough, policy=NAME, version=1|2")
+      ->type_name("NAME:KEY=VALUE,...");
   command.add_option("--raw", flags.raws, "a file or block device to export as it is")
       ->type_name("[NAME=]FILE");
   command.add_option("--message", flags.messages,
@@ -203,6 +275,11 @@ tl::expected<ServeOptions, std::string> read_serve_options(const ServeFlags& giv
     auto thin = parse_thin(text);
     if (!thin) return Problem{thin.error()};
     options.thins.push_back(*std::move(thin));
+  }
+  for (const std::string& text : flags.caches) {
+    auto cache = parse_cache(text);
+    if (!cache) return Problem{cache.error()};
+    options.caches.push_back(*std::move(cache));
   }
   std::transform(flags.raws.begin(), flags.raws.end(), std::back_inserter(options.raws),
                  [](const std::string& text) { return parse_raw(text); });

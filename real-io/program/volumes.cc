@@ -61,6 +61,7 @@ Volumes::Volumes(real_io::UringExecutor& executor, Devices& devices, real_io::nb
       server_{server},
       system_{std::in_place, engine::Env{executor, devices}} {
   targets_.add_to(system_->registry());
+  cache_targets_.add_to(system_->registry());
 }
 
 Volumes::~Volumes() = default;
@@ -75,9 +76,45 @@ void Volumes::add_raw(const RawSpec& raw, real_io::UringDevice& device) {
   publish();
 }
 
-Volumes::Outcome Volumes::open_pool(const ServeOptions& options, const real_io::UringDevice& data) {
+tl::expected<std::uint64_t, std::string> Volumes::sectors_of(std::string_view device) {
+  if (const auto info = system_->info(device)) return info->sectors;
+  const auto plain = devices_.find(device);
+  if (!plain) return Trouble{in_words(device, plain.error())};
+  return (*plain)->limits().sectors;
+}
+
+Volumes::Outcome Volumes::open_cache(const ServeOptions& options, const CacheSpec& spec) {
+  const auto open = [&](std::string_view role, const std::string& path) {
+    return devices_.open(fmt::format("{}.{}", spec.name, role), path);
+  };
+  const auto metadata = open("metadata", spec.metadata);
+  if (!metadata) return Trouble{metadata.error()};
+  const auto fast = open("fast", spec.fast);
+  if (!fast) return Trouble{fast.error()};
+  std::string origin = spec.origin;
+  if (!options.on_thin(spec)) {
+    const auto opened = open("origin", spec.origin);
+    if (!opened) return Trouble{opened.error()};
+    origin = fmt::format("{}.origin", spec.name);
+  }
+  const auto sectors = sectors_of(origin);
+  if (!sectors) return Trouble{sectors.error()};
+  const std::string table =
+      fmt::format("0 {} cache {}.metadata {}.fast {} {} {}{} {} 0", *sectors, spec.name, spec.name,
+                  origin, spec.block_size_bytes / engine::kSectorSize,
+                  spec.metadata2 ? "2 metadata2 " : "1 ", spec.mode, spec.policy);
+  if (const auto made = system_->create_with_table(spec.name, table); !made)
+    return Trouble{fmt::format("cache {} on {}, {} and {}: {}", spec.name, spec.metadata, spec.fast,
+                               spec.origin, table_trouble(table, made.error()))};
+  if (options.data_cache() == &spec) return std::string{};
+  return export_device(spec.name, spec.name);
+}
+
+Volumes::Outcome Volumes::open_pool(const ServeOptions& options, std::string_view data) {
   const std::uint64_t block_sectors = options.block_size_bytes / engine::kSectorSize;
-  const std::uint64_t blocks = data.limits().sectors / block_sectors;
+  const auto sectors = sectors_of(data);
+  if (!sectors) return Trouble{sectors.error()};
+  const std::uint64_t blocks = *sectors / block_sectors;
   if (blocks == 0)
     return Trouble{fmt::format("{}: too small for one block of {} bytes", options.data,
                                options.block_size_bytes)};
@@ -86,8 +123,8 @@ Volumes::Outcome Volumes::open_pool(const ServeOptions& options, const real_io::
   for (const std::string& feature : options.features)
     features += " " + feature;
   const std::string table =
-      fmt::format("0 {} thin-pool metadata data {} {} {}{}", blocks * block_sectors, block_sectors,
-                  options.low_water_blocks, options.features.size(), features);
+      fmt::format("0 {} thin-pool metadata {} {} {} {}{}", blocks * block_sectors, data,
+                  block_sectors, options.low_water_blocks, options.features.size(), features);
   if (const auto made = system_->create_with_table(kPool, table); !made)
     return Trouble{fmt::format("pool on {} and {}: {}", options.metadata, options.data,
                                table_trouble(table, made.error()))};
@@ -106,6 +143,7 @@ Volumes::Outcome Volumes::open_pool(const ServeOptions& options, const real_io::
         fmt::format("0 {} thin {} {}", thin.size_bytes / engine::kSectorSize, kPool, thin.id);
     if (const auto active = system_->create_with_table(thin.name, line); !active)
       return Trouble{fmt::format("thin {}: {}", thin.id, table_trouble(line, active.error()))};
+    if (options.under_cache(thin)) continue;
     if (auto offered = export_device(thin.name, thin.name); !offered) return offered;
   }
   return std::string{};

@@ -10,6 +10,7 @@
 
 #include <tl/expected.hpp>
 
+#include "engine/cache/targets.h"
 #include "engine/dm/system.h"
 #include "engine/thin/targets.h"
 #include "real-io/nbd/server.h"
@@ -33,7 +34,11 @@ class Volumes {
 
   // Opens the pool (formatting blank metadata), sends the messages, makes and exports the thins.
   // After a failure close() is still owed.
-  [[nodiscard]] Outcome open_pool(const ServeOptions& options, const real_io::UringDevice& data);
+  // `data`: what its table calls the data device, which is there.
+  [[nodiscard]] Outcome open_pool(const ServeOptions& options, std::string_view data);
+  // Opens the devices of a cache, formatting blank metadata, and the cache; its origin is a file
+  // or a mapped device that is there. Exports it, unless the pool stands on it.
+  [[nodiscard]] Outcome open_cache(const ServeOptions& options, const CacheSpec& spec);
   void add_raw(const RawSpec& raw, real_io::UringDevice& device);
   // One line of the control protocol (docs/operating.md).
   [[nodiscard]] Outcome control(std::string_view line);
@@ -50,11 +55,14 @@ class Volumes {
   [[nodiscard]] std::string list();
   void publish();
   void watch_events();
+  // Sectors of a device that a table may name. The error is one line.
+  [[nodiscard]] tl::expected<std::uint64_t, std::string> sectors_of(std::string_view device);
 
   real_io::UringExecutor& executor_;
   Devices& devices_;
   real_io::nbd::Server& server_;
   engine::thin::ThinTargets targets_;
+  engine::cache::CacheTargets cache_targets_;
   std::optional<engine::dm::System> system_;
   engine::Mutex mutex_{"wavetankd.control"};
   std::vector<std::shared_ptr<const real_io::nbd::Export>> exports_;
