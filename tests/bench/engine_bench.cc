@@ -1,6 +1,7 @@
 // The engine without NBD against the same program on raw io_uring: a thin volume on a pool on one
-// file, the raw program on another file of the same kind, turn about; ratios are to the raw run of
-// the same round.
+// file, the raw program on another file of the same kind. They take turns in short slices, first
+// one, then the other, then the other way round, so that what else the machine does meets both
+// alike; a row shows medians over the slices, and of the ratio and the added CPU over the pairs.
 #include <array>
 #include <cstdio>
 #include <memory>
@@ -29,10 +30,19 @@ constexpr std::uint64_t kBlock = 64 << 10;
 struct Settings {
   std::string folder = ".";
   std::uint64_t megabytes = 512;   // of mapped blocks
-  double seconds = 2.0;
-  int rounds = 3;
+  double seconds = 0.25;           // of a slice
+  int slices = 12;                 // of each kind, for loads that can be repeated
+  int parts = 5;                   // of the volume, for loads that do each block once
   double spin_us = 0;
   std::string only;   // rows whose name holds it
+};
+
+enum class Prepare : std::uint8_t { mapped, unmapped, shared };
+
+// What a row is judged by: the ratio to raw at least, the added CPU at most. 0: nothing.
+struct Aim {
+  double ratio = 0;
+  double added_us = 0;
 };
 
 class TwoFiles final : public engine::DeviceDirectory {
@@ -159,78 +169,135 @@ class Bench {
   }
 
   void all() {
-    const std::uint64_t mapped = settings_.megabytes * kMiB;
-    const std::uint64_t pages = mapped / 4096;
-    const std::uint64_t blocks = mapped / kBlock;
+    const std::uint64_t pages = mapped() / 4096;
+    const std::uint64_t blocks = mapped() / kBlock;
     const double s = settings_.seconds;
-    fmt::print("{:<34}{:>10}{:>10}{:>7}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}\n", "engine / raw io_uring",
-               "raw IOPS", "IOPS", "ratio", "raw p50", "p50", "raw p99", "p99", "raw CPU",
-               "CPU us");
-    for (const Load& load : {
-             Load{"read 4K, mapped, depth 1", Op::read, 1, 4096, 4096, pages, false, s},
-             Load{"read 4K, mapped, depth 32", Op::read, 32, 4096, 4096, pages, false, s},
-             Load{"write 4K, mapped, depth 1", Op::write, 1, 4096, 4096, pages, false, s},
-             Load{"write 4K, mapped, depth 32", Op::write, 32, 4096, 4096, pages, false, s},
-         })
-      compare(load, Prepare::mapped);
-    for (const Load& load : {
-             Load{"first write 4K, depth 32", Op::write, 32, 4096, kBlock, blocks, true, s},
-             Load{"first write 64K, depth 32", Op::write, 32, kBlock, kBlock, blocks, true, s},
-         })
-      compare(load, Prepare::unmapped);
-    for (const Load& load : {
-             Load{"break sharing 4K, depth 32", Op::write, 32, 4096, kBlock, blocks, true, s},
-             Load{"break sharing 64K, depth 32", Op::write, 32, kBlock, kBlock, blocks, true, s},
-         })
-      compare(load, Prepare::shared);
-    compare(Load{"discard 64K, depth 32", Op::discard, 32, kBlock, kBlock, blocks, true, s},
-            Prepare::mapped);
+    fmt::print("{:<32}{:>9}{:>9}{:>7}{:>6}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>7}{:>6}\n",
+               "engine / raw io_uring", "raw IOPS", "IOPS", "ratio", "aim", "raw p50", "p50",
+               "raw p99", "p99", "raw CPU", "CPU us", "added", "aim");
+    const Aim mapped_aim{0.97, 1.0};
+    compare(
+        Prepare::mapped,
+        {{{"read 4K, mapped, depth 1", Op::read, 1, 4096, 4096, pages, 0, false, s}, mapped_aim},
+         {{"read 4K, mapped, depth 32", Op::read, 32, 4096, 4096, pages, 0, false, s}, mapped_aim},
+         {{"write 4K, mapped, depth 1", Op::write, 1, 4096, 4096, pages, 0, false, s}, mapped_aim},
+         {{"write 4K, mapped, depth 32", Op::write, 32, 4096, 4096, pages, 0, false, s},
+          mapped_aim}});
+    compare(Prepare::unmapped,
+            {{{"first write 4K, depth 32", Op::write, 32, 4096, kBlock, blocks, 0, true, s},
+              {0.5, 0}}});
+    compare(
+        Prepare::unmapped,
+        {{{"first write 64K, depth 32", Op::write, 32, kBlock, kBlock, blocks, 0, true, s}, {}}});
+    compare(Prepare::shared,
+            {{{"break sharing 4K / copy", Op::write, 32, 4096, kBlock, blocks, 0, true, s},
+              {1.0, 0},
+              Op::copy}});
+    compare(Prepare::shared,
+            {{{"break sharing 64K / write", Op::write, 32, kBlock, kBlock, blocks, 0, true, s},
+              {0.6, 0}}});
+    compare(Prepare::mapped,
+            {{{"discard 64K, depth 32", Op::discard, 32, kBlock, kBlock, blocks, 0, true, s},
+              {1.0, 0}}});
   }
 
  private:
-  enum class Prepare : std::uint8_t { mapped, unmapped, shared };
+  struct Row {
+    Load load;
+    Aim aim;
+    Op raw_op = Op::discard;   // copy: the raw program copies blocks instead
+  };
+  using Pair = std::pair<Measured, Measured>;   // raw, ours
 
-  void compare(const Load& load, Prepare prepare) {
-    if (std::string_view{load.name}.find(settings_.only) == std::string_view::npos) return;
-    std::vector<std::pair<Measured, Measured>> rounds;
-    const bool remake_each = load.once;
-    if (!remake_each) {
-      blank(raw_, settings_.megabytes * kMiB, true);
-      make_pool(prepare);
-    }
-    for (int round = 0; round < settings_.rounds; ++round) {
-      if (remake_each) {
-        blank(raw_, settings_.megabytes * kMiB, true);
-        make_pool(prepare);
-      }
-      const Measured raw = run_raw(raw_, load);
-      Measured ours;
-      executor_.run([&] {
-        auto thin = system_->open("thin");
-        must(thin, "open");
-        EngineRun run{thin->device(), load};
-        ours = run.run();
-      });
-      rounds.emplace_back(raw, ours);
-      if (remake_each) drop_pool();
-    }
-    if (!remake_each) drop_pool();
-    std::sort(rounds.begin(), rounds.end(), [](const auto& a, const auto& b) {
-      return a.second.iops / a.first.iops < b.second.iops / b.first.iops;
+  [[nodiscard]] std::uint64_t mapped() const { return settings_.megabytes * kMiB; }
+
+  // Rows on one pool, one after the other.
+  void compare(Prepare prepare, std::vector<Row> rows) {
+    std::erase_if(rows, [&](const Row& row) {
+      return std::string_view{row.load.name}.find(settings_.only) == std::string_view::npos;
     });
-    const auto& [raw, ours] = rounds[rounds.size() / 2];
-    fmt::print("{:<34}{:>10.0f}{:>10.0f}{:>7.2f}{:>8.1f}{:>8.1f}{:>8.0f}{:>8.0f}{:>8.2f}{:>8.2f}\n",
-               load.name, raw.iops, ours.iops, ours.iops / raw.iops, raw.p50_us, ours.p50_us,
-               raw.p99_us, ours.p99_us, raw.cpu_us, ours.cpu_us);
+    if (rows.empty()) return;
+    blank(raw_, prepare == Prepare::shared ? 2 * mapped() : mapped(), true);
+    make_pool(prepare);
+    for (const Row& row : rows)
+      report(row, measure(row));
+    drop_pool();
+  }
+
+  std::vector<Pair> measure(const Row& row) {
+    std::vector<Pair> pairs;
+    const int count = row.load.once ? settings_.parts : settings_.slices;
+    for (int i = 0; i < count; ++i) {
+      Load load = row.load;
+      if (load.once) {   // a part of the blocks each
+        load.slots /= static_cast<std::uint64_t>(count);
+        load.first = load.slots * static_cast<std::uint64_t>(i);
+      }
+      Pair pair;
+      const bool raw_first = i % 2 == 0;
+      if (raw_first) pair.first = raw_slice(load, row.raw_op);
+      pair.second = our_slice(load);
+      if (!raw_first) pair.first = raw_slice(load, row.raw_op);
+      pairs.push_back(pair);
+    }
+    return pairs;
+  }
+
+  Measured raw_slice(Load load, Op raw_op) {
+    if (raw_op != Op::copy) return run_raw(raw_, load);
+    load.op = Op::copy;
+    load.bytes = kBlock;
+    return run_raw(raw_, load, mapped() + load.first * load.stride);
+  }
+
+  Measured our_slice(const Load& load) {
+    Measured ours;
+    executor_.run([&] {
+      auto thin = system_->open("thin");
+      must(thin, "open");
+      EngineRun run{thin->device(), load};
+      ours = run.run();
+    });
+    return ours;
+  }
+
+  static void report(const Row& row, const std::vector<Pair>& pairs) {
+    const auto median = [&](auto&& of) {
+      std::vector<double> values;
+      for (const Pair& pair : pairs)
+        values.push_back(of(pair));
+      std::sort(values.begin(), values.end());
+      const std::size_t half = values.size() / 2;
+      return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+    };
+    const auto raw = [&](double Measured::* field) {
+      return median([&](const Pair& pair) { return pair.first.*field; });
+    };
+    const auto ours = [&](double Measured::* field) {
+      return median([&](const Pair& pair) { return pair.second.*field; });
+    };
+    const double ratio =
+        median([](const Pair& pair) { return pair.second.iops / pair.first.iops; });
+    const double added =
+        median([](const Pair& pair) { return pair.second.cpu_us - pair.first.cpu_us; });
+    const auto aim = [](double value) {
+      return value == 0 ? std::string{} : fmt::format("{:.4g}", value);
+    };
+    fmt::print(
+        "{:<32}{:>9.0f}{:>9.0f}{:>7.2f}{:>6}{:>8.1f}{:>8.1f}{:>8.0f}{:>8.0f}{:>8.2f}{:>8.2f}{:>7."
+        "2f}"
+        "{:>6}\n",
+        row.load.name, raw(&Measured::iops), ours(&Measured::iops), ratio, aim(row.aim.ratio),
+        raw(&Measured::p50_us), ours(&Measured::p50_us), raw(&Measured::p99_us),
+        ours(&Measured::p99_us), raw(&Measured::cpu_us), ours(&Measured::cpu_us), added,
+        aim(row.aim.added_us));
     std::fflush(stdout);
   }
 
   // The data file's blocks have been written before, as the raw file's have, so that neither pays
   // for the file system's allocation.
   void make_pool(Prepare prepare) {
-    const std::uint64_t mapped = settings_.megabytes * kMiB;
-    const std::uint64_t size =
-        prepare == Prepare::shared ? 2 * mapped + 64 * kMiB : mapped + 64 * kMiB;
+    const std::uint64_t size = (prepare == Prepare::shared ? 2 : 1) * mapped() + 64 * kMiB;
     blank(metadata_, 64 * kMiB, false);
     blank(data_, size, true);
     devices_ = std::make_unique<TwoFiles>(executor_, metadata_, data_);
@@ -242,14 +309,14 @@ class Bench {
                "pool", fmt::format("0 {} thin-pool metadata data 128 0", size / 512)),
            "pool");
       must(system_->message("pool", engine::Sector{0}, "create_thin 0"), "create_thin");
-      must(system_->create_with_table("thin", fmt::format("0 {} thin pool 0", mapped / 512)),
+      must(system_->create_with_table("thin", fmt::format("0 {} thin pool 0", mapped() / 512)),
            "thin");
       if (prepare == Prepare::unmapped) return;
       {
         auto thin = system_->open("thin");
         must(thin, "open");
         EngineRun fill{thin->device(),
-                       Load{"fill", Op::write, 16, kBlock, kBlock, mapped / kBlock, true, 1}};
+                       Load{"fill", Op::write, 16, kBlock, kBlock, mapped() / kBlock, 0, true, 1}};
         fill.run();
         must(engine::flush_and_wait(thin->device()), "flush");
       }
@@ -286,8 +353,9 @@ int main(int argc, char** argv) {
   CLI::App program{"the engine against raw io_uring"};
   program.add_option("--folder", settings.folder, "where the files are made");
   program.add_option("--megabytes", settings.megabytes, "mapped blocks");
-  program.add_option("--seconds", settings.seconds, "a measurement");
-  program.add_option("--rounds", settings.rounds, "of each, the median is shown");
+  program.add_option("--seconds", settings.seconds, "a slice");
+  program.add_option("--slices", settings.slices, "of loads that can be repeated");
+  program.add_option("--parts", settings.parts, "of the volume, for loads that write a block once");
   program.add_option("--spin-us", settings.spin_us, "the reactor looks for work before it sleeps");
   program.add_option("--only", settings.only, "rows whose name holds this");
   CLI11_PARSE(program, argc, argv);

@@ -11,16 +11,17 @@
 
 namespace bench {
 
-enum class Op : std::uint8_t { read, write, discard };
+enum class Op : std::uint8_t { read, write, discard, copy };
 
 struct Load {
   const char* name = "";
   Op op = Op::read;
   std::uint32_t depth = 1;
   std::uint32_t bytes = 4096;
-  // Requests go to offset = slot * stride, slots 0..slots-1.
+  // Requests go to offset = slot * stride, of `slots` slots from `first` on.
   std::uint64_t stride = 4096;
   std::uint64_t slots = 0;
+  std::uint64_t first = 0;
   bool once = false;   // each slot once, in a scattered order; else at random for `seconds`
   double seconds = 1.0;
 };
@@ -63,13 +64,13 @@ class Meter {
       do {
         cursor_ = (cursor_ * 1664525 + 1013904223) & mask();
       } while (cursor_ >= load_.slots);
-      offset = cursor_ * load_.stride;
+      offset = (load_.first + cursor_) * load_.stride;
     } else {
       if ((issued_ & 15U) == 0 && wall_seconds() - began_ >= load_.seconds) return false;
       random_ ^= random_ << 13;
       random_ ^= random_ >> 7;
       random_ ^= random_ << 17;
-      offset = random_ % load_.slots * load_.stride;
+      offset = (load_.first + random_ % load_.slots) * load_.stride;
     }
     ++issued_;
     return true;

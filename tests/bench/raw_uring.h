@@ -1,5 +1,8 @@
 // The baseline: a load on one file through one io_uring, with nothing in between. The ring is set
 // up as well as we know how: one issuer, completions taken when asked for, the file registered.
+//
+// A copy reads a slot and writes it to the next free place of the file from `copy_to` on, as a pool
+// does that breaks sharing.
 #pragma once
 
 #include <cstdlib>
@@ -17,7 +20,7 @@
 
 namespace bench {
 
-inline Measured run_raw(const std::string& path, const Load& load) {
+inline Measured run_raw(const std::string& path, const Load& load, std::uint64_t copy_to = 0) {
   const int fd = open(path.c_str(), O_RDWR | O_DIRECT | O_CLOEXEC);
   io_uring ring{};
   io_uring_params params{};
@@ -31,6 +34,7 @@ inline Measured run_raw(const std::string& path, const Load& load) {
   struct Slot {
     engine::AlignedBuffer buffer;
     double since = 0;
+    bool copying = false;   // what was read is to be written
   };
   std::vector<Slot> slots(load.depth);
   Meter meter{load};
@@ -40,6 +44,9 @@ inline Measured run_raw(const std::string& path, const Load& load) {
     if (!meter.next(offset)) return;
     io_uring_sqe* const entry = io_uring_get_sqe(&ring);
     switch (load.op) {
+      case Op::copy:
+        slot.copying = true;
+        [[fallthrough]];
       case Op::read:
         io_uring_prep_read(entry, 0, slot.buffer.data(), load.bytes, offset);
         break;
@@ -55,6 +62,14 @@ inline Measured run_raw(const std::string& path, const Load& load) {
     io_uring_sqe_set_data(entry, &slot);
     slot.since = wall_seconds();
     ++in_flight;
+  };
+  const auto write_copy = [&](Slot& slot) {
+    slot.copying = false;
+    io_uring_sqe* const entry = io_uring_get_sqe(&ring);
+    io_uring_prep_write(entry, 0, slot.buffer.data(), load.bytes, copy_to);
+    copy_to += load.stride;
+    entry->flags |= IOSQE_FIXED_FILE;
+    io_uring_sqe_set_data(entry, &slot);
   };
   for (Slot& slot : slots) {
     slot.buffer = engine::AlignedBuffer{load.bytes};
@@ -73,6 +88,10 @@ inline Measured run_raw(const std::string& path, const Load& load) {
         std::exit(1);
       }
       Slot& slot = *static_cast<Slot*>(io_uring_cqe_get_data(entry));
+      if (slot.copying) {
+        write_copy(slot);
+        continue;
+      }
       meter.ended(slot.since);
       --in_flight;
       issue(slot);
