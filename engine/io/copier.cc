@@ -1,7 +1,7 @@
 #include "engine/io/copier.h"
 
 #include <algorithm>
-#include <utility>
+#include <cstring>
 
 #include "engine/base/check.h"
 
@@ -10,11 +10,27 @@ namespace engine::io {
 struct Copier::Chunk : ChunkBase {
   Bio bio;
   AlignedBuffer buffer;   // of options_.chunk_sectors, once it has been needed
+  // Bytes of the buffer outside of these are zero.
+  std::size_t dirty_begin = 0;
+  std::size_t dirty_end = 0;
   Copier* copier = nullptr;
   CopyJob* job = nullptr;
-  Step step = Step::reading;
-  std::uint64_t at = 0;   // first sector, within the job
-  std::uint64_t sectors = 0;
+  Step step = Step::read;
+  std::uint64_t at = 0;        // first sector, within the job, of this step
+  std::uint64_t sectors = 0;   // of this step
+  std::uint64_t end = 0;       // of the chunk
+
+  // The part of this step that comes from memory; empty: end <= begin.
+  [[nodiscard]] std::uint64_t overlay_begin() const noexcept {
+    return std::max(at, job->overlay_begin);
+  }
+  [[nodiscard]] std::uint64_t overlay_end() const noexcept {
+    return std::min(at + sectors, job->overlay_end);
+  }
+  [[nodiscard]] bool overlaid() const noexcept { return overlay_begin() < overlay_end(); }
+  [[nodiscard]] bool all_overlaid() const noexcept {
+    return overlay_begin() == at && overlay_end() == at + sectors;
+  }
 };
 
 Copier::Copier(const char* name, const Options& options) : name_{name}, options_{options} {
@@ -38,7 +54,7 @@ void Copier::start(CopyJob& job, std::source_location where) {
   job.next = 0;
   job.in_flight = 0;
   job.status = Errc::ok;
-  job.write_zeroes = job.from == nullptr;
+  job.write_zeroes = true;
   if (job.sectors == 0) {
     const ContextScope scope{ContextKind::completion, where};
     job.done(job, Errc::ok);
@@ -87,7 +103,8 @@ void Copier::run(std::source_location where) {
         break;
       }
     }
-    BlockDevice* const device = chunk->step == Step::reading ? chunk->job->from : chunk->job->to;
+    set_bio(*chunk);
+    BlockDevice* const device = chunk->step == Step::read ? chunk->job->from : chunk->job->to;
     device->submit(chunk->bio, where);
   }
   const ContextScope scope{ContextKind::completion, where};
@@ -123,44 +140,59 @@ Copier::Chunk* Copier::free_chunk() {
   return chunks_.back().get();
 }
 
-// Under raw_: gives the next part of `job` to `chunk`.
+// Under raw_: gives the next part of `job` to `chunk`. Zeroes are one part as far as the next chunk
+// that has something else in it.
 void Copier::begin(Chunk& chunk, CopyJob& job) {
+  const std::uint64_t left = job.sectors - job.next;
+  const std::uint64_t one = std::min(left, job.chunk_sectors);
   chunk.job = &job;
   chunk.at = job.next;
-  chunk.sectors = job.sectors - job.next;
-  if (!job.write_zeroes) chunk.sectors = std::min(chunk.sectors, job.chunk_sectors);
-  job.next += chunk.sectors;
+  chunk.sectors = one;
+  Step step = Step::read;
+  if (chunk.all_overlaid()) {
+    step = job.overlay == nullptr && job.write_zeroes ? Step::write_zeroes : Step::write;
+  } else if (job.from == nullptr) {
+    step = Step::write;
+    if (!chunk.overlaid() && job.write_zeroes) {
+      step = Step::write_zeroes;
+      if (job.overlay_end <= job.overlay_begin || job.overlay_end <= chunk.at) {
+        chunk.sectors = left;
+      } else {
+        chunk.sectors = (job.overlay_begin - chunk.at) / job.chunk_sectors * job.chunk_sectors;
+      }
+    }
+  }
+  chunk.end = chunk.at + chunk.sectors;
+  job.next = chunk.end;
   ++job.in_flight;
   if (job.next == job.sectors) waiting_.erase(waiting_.iterator_to(job));
-  if (job.write_zeroes) {
-    set_bio(chunk, Step::zeroing, BioOp::write_zeroes, nullptr);
-  } else if (job.from == nullptr) {
-    if (zeroes_.size() == 0)
-      zeroes_ = AlignedBuffer{std::size_t{options_.chunk_sectors} << kSectorShift};
-    set_bio(chunk, Step::writing, BioOp::write, zeroes_.data());
-  } else {
-    if (chunk.buffer.size() == 0)
-      chunk.buffer = AlignedBuffer{std::size_t{options_.chunk_sectors} << kSectorShift};
-    set_bio(chunk, Step::reading, BioOp::read, chunk.buffer.data());
-  }
+  chunk.step = step;
 }
 
 // Under raw_: what follows the step that has ended. True: the chunk's bio is to be submitted again.
 bool Copier::after(Chunk& chunk, JobList& finished) {
   CopyJob& job = *chunk.job;
-  const Errc status = chunk.bio.status;
-  if (status == Errc::ok && chunk.step == Step::reading && job.status == Errc::ok) {
-    set_bio(chunk, Step::writing, BioOp::write, chunk.buffer.data());
-    return true;
+  Errc status = chunk.bio.status;
+  if (job.status == Errc::ok) {
+    if (status == Errc::ok && chunk.step == Step::read) {
+      chunk.step = Step::write;
+      return true;
+    }
+    if (status == Errc::not_supported && chunk.step == Step::write_zeroes) {
+      job.write_zeroes = false;
+      chunk.step = Step::write;
+      chunk.sectors = std::min(chunk.sectors, job.chunk_sectors);
+      return true;
+    }
+    // Zeroes that the device would not make itself.
+    chunk.at += chunk.sectors;
+    if (status == Errc::ok && chunk.at < chunk.end) {
+      chunk.sectors = std::min(chunk.end - chunk.at, job.chunk_sectors);
+      return true;
+    }
   }
   --job.in_flight;
   free_.push_front(chunk);
-  if (chunk.step == Step::zeroing && status == Errc::not_supported) {
-    job.write_zeroes = false;
-    job.next = 0;
-    waiting_.push_front(job);
-    return false;
-  }
   if (status != Errc::ok && job.status == Errc::ok) {
     job.status = status;
     if (job.next != job.sectors) waiting_.erase(waiting_.iterator_to(job));
@@ -173,15 +205,63 @@ bool Copier::after(Chunk& chunk, JobList& finished) {
   return false;
 }
 
-void Copier::set_bio(Chunk& chunk, Step step, BioOp op, std::byte* data) {
-  chunk.step = step;
+// By whoever is in run(), without raw_: it may copy a whole chunk.
+void Copier::set_bio(Chunk& chunk) {
+  const CopyJob& job = *chunk.job;
   Bio& bio = chunk.bio;
-  bio.op = op;
-  bio.sector = (step == Step::reading ? chunk.job->from_sector : chunk.job->to_sector) + chunk.at;
+  bio.sector = (chunk.step == Step::read ? job.from_sector : job.to_sector) + chunk.at;
   bio.sectors = chunk.sectors;
-  bio.data = data;
   bio.end_io = &Copier::chunk_ended;
   bio.owner = &chunk;
+  switch (chunk.step) {
+    case Step::read:
+      if (chunk.buffer.size() == 0) chunk.buffer = AlignedBuffer{chunk_bytes()};
+      chunk.dirty_begin = 0;
+      chunk.dirty_end = chunk.buffer.size();
+      bio.op = BioOp::read;
+      bio.data = chunk.buffer.data();
+      return;
+    case Step::write:
+      bio.op = BioOp::write;
+      bio.data = bytes_to_write(chunk);
+      return;
+    case Step::write_zeroes:
+      bio.op = BioOp::write_zeroes;
+      bio.data = nullptr;
+      return;
+  }
+}
+
+// The overlay itself, the zeroes that all share, or the chunk's buffer with the overlay in it.
+std::byte* Copier::bytes_to_write(Chunk& chunk) {
+  const CopyJob& job = *chunk.job;
+  const std::uint64_t begin = chunk.overlay_begin();
+  const std::uint64_t end = chunk.overlay_end();
+  const std::byte* const overlay =
+      job.overlay == nullptr ? nullptr
+                             : job.overlay + ((begin - job.overlay_begin) << kSectorShift);
+  if (chunk.all_overlaid() && overlay != nullptr) return const_cast<std::byte*>(overlay);
+  if (chunk.all_overlaid() || (job.from == nullptr && !chunk.overlaid())) {
+    if (zeroes_.size() == 0) zeroes_ = AlignedBuffer{chunk_bytes()};
+    return zeroes_.data();
+  }
+  if (chunk.buffer.size() == 0) chunk.buffer = AlignedBuffer{chunk_bytes()};
+  std::byte* const bytes = chunk.buffer.data();
+  if (job.from == nullptr) {
+    std::memset(bytes + chunk.dirty_begin, 0, chunk.dirty_end - chunk.dirty_begin);
+    chunk.dirty_begin = (begin - chunk.at) << kSectorShift;
+    chunk.dirty_end = (end - chunk.at) << kSectorShift;
+  }
+  if (begin < end) {
+    std::byte* const to = bytes + ((begin - chunk.at) << kSectorShift);
+    const std::size_t size = (end - begin) << kSectorShift;
+    if (overlay == nullptr) {
+      std::memset(to, 0, size);
+    } else {
+      std::memcpy(to, overlay, size);
+    }
+  }
+  return bytes;
 }
 
 }   // namespace engine::io

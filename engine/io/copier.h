@@ -1,4 +1,5 @@
-// Copies and zeroes ranges of sectors between devices, asynchronously and with bounded memory.
+// Copies and zeroes ranges of sectors between devices, asynchronously and with bounded memory. A
+// part of the target may come from memory instead: then the copy and that write are one transfer.
 //
 // A job is cut into chunks; each chunk takes one of the copier's buffers, which bounds the memory
 // and what is in flight. Jobs are served in the order they came. Zeroing asks for
@@ -30,6 +31,11 @@ struct CopyJob {
   BlockDevice* to = nullptr;
   Sector to_sector{0};
   std::uint64_t sectors = 0;
+  // Sectors [overlay_begin, overlay_end) of the target, counted from `to_sector`, get these bytes
+  // (null: zeroes) and not the source's. They stay valid until `done`.
+  std::uint64_t overlay_begin = 0;
+  std::uint64_t overlay_end = 0;
+  const std::byte* overlay = nullptr;
   // Completion context (also when the job has no sectors or fails at once). May free the job.
   // io_error, or power_lost; what the target range then holds is unknown.
   Done done = nullptr;
@@ -41,12 +47,12 @@ struct CopyJob {
   std::uint64_t next = 0;        // sectors given to chunks so far
   std::uint32_t in_flight = 0;   // chunks
   Errc status = Errc::ok;        // the first error
-  bool write_zeroes = false;     // not yet refused by the device
+  bool write_zeroes = true;      // not yet refused by the device
 };
 
 struct CopierOptions {
   std::uint32_t chunk_sectors = 128;   // 64 KiB
-  std::uint32_t chunks_max = 16;
+  std::uint32_t chunks_max = 64;
 };
 
 class Copier {
@@ -67,7 +73,7 @@ class Copier {
 
  private:
   struct Chunk;
-  enum class Step : std::uint8_t { reading, writing, zeroing };
+  enum class Step : std::uint8_t { read, write, write_zeroes };
   using JobList = boost::intrusive::list<
       CopyJob,
       boost::intrusive::member_hook<CopyJob, boost::intrusive::list_member_hook<>, &CopyJob::hook>>;
@@ -80,18 +86,22 @@ class Copier {
   [[nodiscard]] Chunk* free_chunk();
   void begin(Chunk& chunk, CopyJob& job);
   [[nodiscard]] bool after(Chunk& chunk, JobList& finished);
-  static void set_bio(Chunk& chunk, Step step, BioOp op, std::byte* data);
+  [[nodiscard]] std::size_t chunk_bytes() const noexcept {
+    return std::size_t{options_.chunk_sectors} << kSectorShift;
+  }
+  void set_bio(Chunk& chunk);
+  [[nodiscard]] std::byte* bytes_to_write(Chunk& chunk);
 
   const char* name_;
   Options options_;
-  mutable RawLock raw_;   // guards all below
+  mutable RawLock raw_;   // guards all below but the last
   JobList waiting_;       // have chunks that have not begun
   std::uint64_t jobs_ = 0;
   std::vector<std::unique_ptr<Chunk>> chunks_;
   ChunkList free_;
   ChunkList ended_;        // came back: their next step is due
   bool running_ = false;   // somebody is in run()
-  AlignedBuffer zeroes_;
+  AlignedBuffer zeroes_;   // theirs
 };
 
 }   // namespace engine::io

@@ -72,7 +72,7 @@ static_assert(sizeof(DiscardState) <= io::MappedBio::kStorage);
   return bio.storage<DiscardState>();
 }
 
-// A data block on its way to being mapped: the bio writes its part, `fill` the rest of the block.
+// A data block on its way to being mapped: `fill` writes it, with the bio's part, or the bio alone.
 struct NewMapping {
   NewMapping(Pool& owner, ThinDevice& device, PoolCell& claim) noexcept
       : pool{&owner}, thin{&device}, cell{&claim} {}
@@ -82,8 +82,8 @@ struct NewMapping {
   PoolCell* cell;     // claims the virtual block; its holder is the bio
   VirtBlock virt;
   DataBlock data;
-  // At most: copied head, zeroed head or copied tail, zeroed tail.
-  std::array<io::CopyJob, 3> fill;
+  // At most: a copy of the external origin, and zeroes beyond its end.
+  std::array<io::CopyJob, 2> fill;
   std::uint32_t fills = 0;
   io::DeferredWork quiesced;                             // reads of the old block have ended
   Atomic<std::uint32_t> missing{"mapping.missing", 1};   // actions that have not ended

@@ -9,7 +9,8 @@ namespace engine::thin {
 void Pool::break_sharing(ThinDevice& thin, PoolCell& cell, const Mapping& old) {
   NewMapping* const mapping = begin_mapping(thin, cell);
   if (mapping == nullptr) return;
-  add_fill(*mapping, &data_, Sector{old.block.value() * block_sectors_}, 0, block_sectors_);
+  if (!overwrites_block(cell.bio()))
+    add_fill(*mapping, &data_, Sector{old.block.value() * block_sectors_}, 0, block_sectors_);
   wait_for_shared_reads(*mapping);
   start_mapping(*mapping);
 }

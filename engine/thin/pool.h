@@ -190,12 +190,15 @@ class Pool final : private PreCommitHook {
   // --- provision.cc: worker only, but where said.
   void process_cell(ThinDevice& thin, PoolCell& cell);
   void process_cell_read_only(ThinDevice& thin, PoolCell& cell);
+  enum class NewBlocks : bool { refuse, give };
+  void serve_cell(ThinDevice& thin, PoolCell& cell, NewBlocks new_blocks);
   void refuse_cell(ThinDevice& thin, PoolCell& cell);
   void provision(ThinDevice& thin, PoolCell& cell);
   Result<DataBlock> alloc_data_block();
   void give_back_data_block(DataBlock block);
   // Null when there is no memory or no block; the cell has been dealt with then.
   NewMapping* begin_mapping(ThinDevice& thin, PoolCell& cell);
+  [[nodiscard]] bool overwrites_block(const io::MappedBio& bio) const noexcept;
   void add_fill(NewMapping& mapping, BlockDevice* from, Sector from_sector, std::uint64_t begin,
                 std::uint64_t end);
   void add_zero_fill(NewMapping& mapping, std::uint64_t begin, std::uint64_t end);

@@ -1,9 +1,11 @@
 // Giving a virtual block its data block.
 //
-// The bio that needs the block writes its part straight to it, while the rest of the block is
-// filled: with zeroes, from the block it is a copy of, or from the external origin. When all has
-// ended, the worker inserts the mapping; only then does the bio end, and one with FUA only after
-// the commit that makes the mapping durable. Until then the claim on the virtual block is held.
+// The whole data block is filled, before it is mapped: with what the bio writes, and for the rest
+// with zeroes, or from the block that it is a copy of, or from the external origin. The copier puts
+// the bio's part between the rest, so a small write costs one transfer; a bio that overwrites the
+// whole block, or that needs no filling, goes straight to it. When all has ended, the worker
+// inserts the mapping; only then does the bio end, and one with FUA only after the commit that
+// makes the mapping durable. Until then the claim on the virtual block is held.
 //
 // So a new block is never visible half filled, and a failure leaves things as they were: the
 // mapping is not inserted and the block is free again.
@@ -16,41 +18,32 @@
 namespace engine::thin {
 
 void Pool::process_cell(ThinDevice& thin, PoolCell& cell) {
-  io::MappedBio& bio = cell.bio();
-  const auto found = metadata_->lookup(thin.metadata(), thin.block_of(bio));
-  const bool is_read = bio.op == BioOp::read;
-  if (!found) {
-    fail_cell(thin, cell, Errc::io_error);
-  } else if (!found->has_value()) {
-    if (!needs_block(thin, bio)) {
-      serve_unmapped(thin, cell);
-    } else {
-      provision(thin, cell);
-    }
-  } else if ((*found)->shared && !is_read) {
-    break_sharing(thin, cell, **found);
-  } else {
-    issue_cell(thin, cell, **found);
-  }
+  serve_cell(thin, cell, NewBlocks::give);
 }
 
 // Without allocations: out of space, or read-only.
 void Pool::process_cell_read_only(ThinDevice& thin, PoolCell& cell) {
+  serve_cell(thin, cell, NewBlocks::refuse);
+}
+
+void Pool::serve_cell(ThinDevice& thin, PoolCell& cell, NewBlocks new_blocks) {
   io::MappedBio& bio = cell.bio();
   const auto found = metadata_->lookup(thin.metadata(), thin.block_of(bio));
-  const bool is_read = bio.op == BioOp::read;
   if (!found) {
     fail_cell(thin, cell, Errc::io_error);
-  } else if (!found->has_value()) {
-    if (!needs_block(thin, bio)) {
-      serve_unmapped(thin, cell);
-    } else {
-      refuse_cell(thin, cell);
-    }
-  } else if ((*found)->shared && !is_read) {
+    return;
+  }
+  const std::optional<Mapping>& mapping = *found;
+  if (mapping && (!mapping->shared || bio.op == BioOp::read)) {
+    issue_cell(thin, cell, *mapping);
+  } else if (!mapping && !needs_block(thin, bio)) {
+    serve_unmapped(thin, cell);
+  } else if (new_blocks == NewBlocks::refuse) {
     refuse_cell(thin, cell);
+  } else if (mapping) {
+    break_sharing(thin, cell, *mapping);
   } else {
-    issue_cell(thin, cell, **found);
+    provision(thin, cell);
   }
 }
 
@@ -67,7 +60,9 @@ void Pool::refuse_cell(ThinDevice& thin, PoolCell& cell) {
 void Pool::provision(ThinDevice& thin, PoolCell& cell) {
   NewMapping* const mapping = begin_mapping(thin, cell);
   if (mapping == nullptr) return;
-  if (thin.origin() != nullptr) {
+  if (overwrites_block(cell.bio())) {
+    // Nothing is left to be filled.
+  } else if (thin.origin() != nullptr) {
     fill_from_origin(*mapping);
   } else if (config_.features.zero_new_blocks) {
     add_zero_fill(*mapping, 0, block_sectors_);
@@ -146,47 +141,55 @@ NewMapping* Pool::begin_mapping(ThinDevice& thin, PoolCell& cell) {
   return mapping;
 }
 
-// Sectors [begin, end) of the new block, but for what the bio writes, come from `from` (null:
-// zeroes), where the block would begin at `from_sector`.
+bool Pool::overwrites_block(const io::MappedBio& bio) const noexcept {
+  return bio.sectors == block_sectors_;
+}
+
+// Sectors [begin, end) of the new block come from `from` (null: zeroes), where the block would
+// begin at `from_sector`; but what the bio writes of them comes from the bio.
 void Pool::add_fill(NewMapping& mapping, BlockDevice* from, Sector from_sector, std::uint64_t begin,
                     std::uint64_t end) {
+  if (begin >= end) return;
   const io::MappedBio& bio = mapping.cell->bio();
   const std::uint64_t bio_begin = bio.sector.value() % block_sectors_;
-  const std::uint64_t bio_end = bio_begin + bio.sectors;
-  const auto add = [&](std::uint64_t first, std::uint64_t last) {
-    if (first >= last) return;
-    ENGINE_CHECK(mapping.fills < mapping.fill.size(), "a block is filled from too many places");
-    io::CopyJob& job = mapping.fill[mapping.fills++];
-    job.from = from;
-    job.from_sector = from_sector + first;
-    job.to = &data_;
-    job.to_sector = Sector{mapping.data.value() * block_sectors_ + first};
-    job.sectors = last - first;
-    job.owner = &mapping;
-    job.done = [](io::CopyJob& done, Errc status) {
-      mapping_action_done(*static_cast<NewMapping*>(done.owner), status);
-    };
+  const std::uint64_t first = std::clamp(bio_begin, begin, end);
+  const std::uint64_t last = std::clamp(bio_begin + bio.sectors, begin, end);
+  ENGINE_CHECK(mapping.fills < mapping.fill.size(), "a block is filled from too many places");
+  io::CopyJob& job = mapping.fill[mapping.fills++];
+  job.from = from;
+  job.from_sector = from_sector + begin;
+  job.to = &data_;
+  job.to_sector = Sector{mapping.data.value() * block_sectors_ + begin};
+  job.sectors = end - begin;
+  job.overlay_begin = first - begin;
+  job.overlay_end = last - begin;
+  if (first < last && bio.data != nullptr)
+    job.overlay = bio.data + ((first - bio_begin) << kSectorShift);
+  job.owner = &mapping;
+  job.done = [](io::CopyJob& done, Errc status) {
+    mapping_action_done(*static_cast<NewMapping*>(done.owner), status);
   };
-  add(begin, std::min(end, bio_begin));
-  add(std::max(begin, bio_end), end);
 }
 
 void Pool::add_zero_fill(NewMapping& mapping, std::uint64_t begin, std::uint64_t end) {
   add_fill(mapping, nullptr, Sector{0}, begin, end);
 }
 
+// What is filled is the whole block, with the bio's part; else the bio itself is all there is.
 void Pool::start_mapping(NewMapping& mapping) {
   io::MappedBio& bio = mapping.cell->bio();
   BioState& state = state_of(bio);
-  state.mapping = &mapping;
   // The commit that its end waits for flushes the data device.
   state.fua = std::exchange(bio.fua, false);
-  remap(bio, mapping.data);
   const std::uint32_t fills = mapping.fills;
-  mapping.missing.fetch_add(fills + 1);
+  mapping.missing.fetch_add(std::max(fills, 1U));
   for (std::uint32_t i = 0; i < fills; ++i)
     copier_.start(mapping.fill[i]);
-  bio.issue();
+  if (fills == 0) {
+    state.mapping = &mapping;
+    remap(bio, mapping.data);
+    bio.issue();
+  }
   mapping_action_done(mapping, Errc::ok);
 }
 

@@ -204,6 +204,78 @@ TEST(Copier, EndsAnEmptyJobAtOnce) {
   });
 }
 
+// What comes from memory lies where it belongs, and the rest is the source's, or zeroes, whatever
+// the ranges are and whatever the device can do.
+TEST(Copier, PutsAnOverlayBetweenTheRest) {
+  unit::for_seeds(300, [](sim::Execution& execution, std::uint64_t seed) {
+    constexpr std::uint64_t kSectors = 40;
+    sim::SimDevice from{execution, "from", {.sectors = 64}};
+    sim::SimDevice disk{execution, "to", {.sectors = 64}};
+    PromptDevice prompt{64};
+    fill_pattern(from, 0, 64);
+    fill_pattern(disk, 0, 64);
+    BlockDevice& to = seed % 3 == 0 ? static_cast<BlockDevice&>(prompt) : disk;
+    Copier copier{"copier",
+                  {.chunk_sectors = 8, .chunks_max = 1 + static_cast<std::uint32_t>(seed % 3)}};
+    AlignedBuffer bytes{kSectors * kSectorSize};
+    for (std::uint64_t s = 0; s < kSectors; ++s)
+      std::memset(bytes.data() + s * kSectorSize, static_cast<int>(0x80 + s), kSectorSize);
+    std::array<Waited, 3> jobs;   // one after the other, so that buffers are used again
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      Waited& job = jobs[i];
+      const std::uint64_t begin = (seed * 7 + i * 5) % (kSectors + 1);
+      const std::uint64_t end = std::min(kSectors, begin + (seed + i * 11) % 20);
+      const bool copies = (seed >> i) % 2 == 0;
+      const bool data = (seed + i) % 5 != 0;
+      job.from = copies ? &from : nullptr;
+      job.from_sector = Sector{3};
+      job.to = &to;
+      job.to_sector = Sector{10};
+      job.sectors = kSectors;
+      job.overlay_begin = begin;
+      job.overlay_end = end;
+      job.overlay = data ? bytes.data() : nullptr;
+      copier.start(job);
+      job.ended.wait();
+      EXPECT_EQ(job.result, Errc::ok);
+      AlignedBuffer back{kSectors * kSectorSize};
+      Bio read;
+      read.sector = Sector{10};
+      read.sectors = kSectors;
+      read.data = back.data();
+      ASSERT_TRUE(submit_and_wait(to, read));
+      for (std::uint64_t s = 0; s < kSectors; ++s) {
+        const std::byte got = back.data()[s * kSectorSize + 5];
+        std::byte wanted = copies ? pattern(3 + s, 5) : std::byte{0};
+        if (s >= begin && s < end) wanted = static_cast<std::byte>(data ? 0x80 + s - begin : 0);
+        EXPECT_EQ(got, wanted) << "sector " << s << " with [" << begin << ", " << end << ")";
+      }
+    }
+    EXPECT_EQ(copier.in_use(), 0U);
+  });
+}
+
+// A small write into a new block costs one transfer, not three.
+TEST(Copier, WritesAnOverlayAndWhatLiesAroundItAtOnce) {
+  unit::for_seeds(5, [](sim::Execution& execution, std::uint64_t seed) {
+    sim::SimDevice from{execution, "from", {.sectors = 64}};
+    sim::SimDevice to{execution, "to", {.sectors = 64}};
+    Copier copier{"copier", {.chunk_sectors = 64}};
+    AlignedBuffer bytes{kSectorSize};
+    Waited job;
+    job.from = seed % 2 == 0 ? &from : nullptr;
+    job.to = &to;
+    job.sectors = 64;
+    job.overlay_begin = 30;
+    job.overlay_end = 31;
+    job.overlay = bytes.data();
+    copier.start(job);
+    job.ended.wait();
+    EXPECT_EQ(to.submissions(), 1U);
+    EXPECT_EQ(from.submissions(), seed % 2 == 0 ? 1U : 0U);
+  });
+}
+
 // The one who waits for a job may destroy the copier as soon as it has ended.
 TEST(Copier, TouchesNothingOnceTheLastJobIsDone) {
   unit::for_seeds(2000, [](sim::Execution& execution, std::uint64_t) {
