@@ -6,16 +6,18 @@
 #include "sim/strategy_pct.h"
 #include "sim/strategy_pos.h"
 #include "sim/strategy_random.h"
+#include "sim/strategy_stall.h"
 #include "sim/strategy_surw.h"
 
 namespace sim {
 namespace {
 
 constexpr std::array kNames{
-    StrategyName{"portfolio", "random, pct and pos in turn, dealt out by seed"},
+    StrategyName{"portfolio", "random, pct, pos and stall in turn, dealt out by seed"},
     StrategyName{"random", "random walk, with a temper that varies from seed to seed"},
     StrategyName{"pct", "probabilistic concurrency testing: few priority changes, up to depth 4"},
     StrategyName{"pos", "partial-order sampling: a random priority for each operation"},
+    StrategyName{"stall", "a few fibers and I/Os stop early and stay behind"},
     StrategyName{"urw", "uniform random walk: who has more left to do goes on more often"},
     StrategyName{"surw", "the same for the operations on one object, another in each execution"},
 };
@@ -53,7 +55,11 @@ bool StrategyBox::add(std::string_view name) {
       dealt_.push_back(pct(length));
   }
   if (all || name == "pos") dealt_.push_back(std::make_unique<Pos>());
-  if (all) dealt_.push_back(std::make_unique<RandomWalk>());
+  if (all || name == "stall") dealt_.push_back(std::make_unique<Stall>());
+  if (all) {
+    dealt_.push_back(std::make_unique<RandomWalk>());
+    dealt_.push_back(std::make_unique<Stall>());
+  }
   if (name == "urw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::everything));
   if (name == "surw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::one_object));
   return dealt_.size() != before;
