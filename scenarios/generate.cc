@@ -77,7 +77,7 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t who, std::uint32_t ot
       const Extent extent = extent_of(menu, block, drawn);
       operation.sector = extent.sector;
       operation.sectors = extent.sectors;
-      if (moves_whole_blocks(verb) && flags % 4 == 2)   // some more, perhaps to the end
+      if (moves_whole_blocks(verb) && flags % 4 >= 2)   // some more, perhaps to the end
         operation.sectors = (1 + other % (menu.blocks - block)) * menu.block_sectors;
       if (verb == Verb::write) operation.fua = flags % 8 == 1;
       break;

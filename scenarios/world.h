@@ -54,6 +54,9 @@ class World {
     return false;
   }
 
+  // Timers may fire early, so that durations mean nothing.
+  [[nodiscard]] virtual bool time_leaps() const { return false; }
+
   // Until called with null: why no I/O may reach the data disks. For judges.
   virtual void expect_quiet(const char* why) { static_cast<void>(why); }
 

@@ -142,7 +142,7 @@ rc::Gen<std::vector<Operation>> past(const Swarm& swarm, Draw& draw, const Menu&
   if (swarm.discards) then.verbs.emplace_back(8, Verb::discard);
   if (swarm.snapshots) then.verbs.emplace_back(6, Verb::create_snap);
   if (swarm.lifecycle) then.verbs.emplace_back(2, Verb::delete_thin);
-  const std::size_t most = draw.of<std::size_t>({0, 0, 2, swarm.deep ? 8U : 4U});
+  const std::size_t most = draw.of<std::size_t>({0, 2, 4, swarm.deep ? 8U : 4U});
   if (most == 0) return rc::gen::just(std::vector<Operation>{});
   return operations(then, most);
 }

@@ -16,7 +16,7 @@ struct SearchOptions {
   std::uint64_t schedules = 20000;
   double seconds = 0;       // 0: no limit
   std::uint32_t jobs = 0;   // 0: one a core
-  std::uint32_t schedules_per_workload = 8;
+  std::uint32_t schedules_per_workload = 4;
   double shrink_seconds = 60;   // for each finding
   bool keep_going = false;      // look for more defects after the first
   std::filesystem::path out = "out";

@@ -9,9 +9,10 @@
 namespace program {
 namespace {
 
-// One transfer in so many brings the power cut, where the workload has one.
-constexpr std::uint32_t kCutOneIn = 60;
-constexpr std::uint32_t kFaultOneIn = 24;
+// One transfer in so many brings the power cut, or a fault, where the workload has them. Each run
+// has one of these rates: what strikes often strikes early.
+constexpr std::array<std::uint32_t, 3> kCutOneIn{60, 20, 150};
+constexpr std::array<std::uint32_t, 3> kFaultOneIn{24, 8, 80};
 
 class ImageSource final : public checkers::image::BlockSource {
  public:
@@ -139,14 +140,16 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
 void TankWorld::set_faults(sim::SimDevice& device, std::uint32_t reads, std::uint32_t writes) {
   std::vector<sim::FaultRule>& rules = device.faults().rules;
   rules.clear();
-  if (reads != 0) rules.push_back({.ops = sim::kReads, .one_in = kFaultOneIn, .count_max = reads});
+  if (reads != 0)
+    rules.push_back({.ops = sim::kReads, .one_in = kFaultOneIn[rate_], .count_max = reads});
   if (writes != 0)
     rules.push_back(
-        {.ops = sim::kWrites | sim::kFlushes, .one_in = kFaultOneIn, .count_max = writes});
+        {.ops = sim::kWrites | sim::kFlushes, .one_in = kFaultOneIn[rate_], .count_max = writes});
 }
 
 void TankWorld::faults_begin() {
   const scenarios::FaultSpec& faults = workload_.faults;
+  if (!(faults == scenarios::FaultSpec{})) rate_ = execution_.choose("rate of faults", 3);
   for (const Disk& disk : disks_) {
     switch (disk.spec.role) {
       case scenarios::DiskRole::metadata:
@@ -190,7 +193,7 @@ void TankWorld::completed(const sim::SimDevice& device, const sim::IoRecord& io)
 // Puts the cut on offer; the strategy then says when, within the next few steps.
 void TankWorld::maybe_cut() {
   if (!faults_on_ || cuts_left_ == 0 || power_cut_ != nullptr) return;
-  if (execution_.choose("power cut", 2, kCutOneIn) == 0) return;
+  if (execution_.choose("power cut", 2, kCutOneIn[rate_]) == 0) return;
   power_cut_ = std::make_unique<PowerCut>(*this);
   execution_.offer(*power_cut_);
 }

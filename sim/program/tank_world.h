@@ -45,6 +45,7 @@ class TankWorld final : public scenarios::World,
     listener_ = sink;
     return true;
   }
+  [[nodiscard]] bool time_leaps() const override { return execution_.options().timers_race; }
   void watch_discards() override { disks_.back().judge.watch_discards(); }
   [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const override {
     return disks_.back().judge.was_discarded(begin, sectors);
@@ -84,6 +85,7 @@ class TankWorld final : public scenarios::World,
   std::vector<Disk> disks_;               // the metadata first, the slowest last
   std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer
   bool faults_on_ = false;
+  std::uint32_t rate_ = 0;   // which of the rates at which faults strike
   std::uint32_t cuts_left_ = 0;
   engine::TraceSink* listener_ = nullptr;
   checkers::PoolModeJudge mode_judge_;
