@@ -87,12 +87,8 @@ Result<MetadataCore*> Metadata::core_for_change() {
   return core;
 }
 
-Result<void> Metadata::close() {
-  const WriteLock lock{lock_};
-  Result<void> result;
-  if (core_ != nullptr && !read_only_ && !core_->broken) result = commit_locked();
-  fail_locked();
-  return result;
+void Metadata::close() {
+  fail_now();
 }
 
 Result<std::uint32_t> Metadata::version() {

@@ -115,14 +115,14 @@ class Metadata {
   // corrupt.
   static Result<std::unique_ptr<Metadata>> open(BlockDevice& device,
                                                 const MetadataOptions& options);
-  // Does not suspend and writes nothing: call close() first to keep the open transaction.
+  // Does not suspend: call close() first.
   ~Metadata();
   Metadata(const Metadata&) = delete;
   Metadata& operator=(const Metadata&) = delete;
 
-  // Commits if there is something to commit, unless read-only or failed. Nothing but the destructor
-  // may be called afterwards.
-  Result<void> close();
+  // Suspends. Gives up what is not committed: a resume that failed leaves nothing behind. Nothing
+  // but the destructor may be called afterwards.
+  void close();
 
   [[nodiscard]] std::uint32_t data_block_sectors() const noexcept {
     return options_.data_block_sectors;

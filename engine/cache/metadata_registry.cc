@@ -71,8 +71,7 @@ void MetadataRegistry::release(const MetadataRef& ref) {
   }
   ENGINE_CHECK(open.references > 0);
   if (--open.references != 0) return;
-  // Nothing is left to commit after a clean shutdown, and whoever failed has been told so.
-  static_cast<void>(open.metadata->close());
+  open.metadata->close();
   std::erase_if(open_, [&](const Open& each) { return each.metadata.get() == ref.metadata_; });
 }
 

@@ -74,7 +74,7 @@ class History {
       if (wrong.empty()) wrong = compare();
       if (!wrong.empty()) return fmt::format("step {}: {}", i, wrong);
     }
-    must(metadata_->close());
+    metadata_->close();
     return {};
   }
 
@@ -213,6 +213,7 @@ class History {
       case Op::shut_down:
         return shut_down(number);
       case Op::reopen:
+        metadata_->close();
         metadata_.reset();
         metadata_ = must(Metadata::open(device_, options_));
         now_ = committed_;

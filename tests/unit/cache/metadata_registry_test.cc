@@ -41,6 +41,8 @@ TEST(CacheMetadataRegistry, TablesOfOneDeviceShareOneObject) {
     a.reset();
     EXPECT_EQ(registry.open_metadata(), 1);
     EXPECT_EQ(mappings_of(*b).size(), 1);
+    must(b->commit());
+    must(b->insert(CacheBlock{2}, OriginBlock{6}));   // given up with the last reference
     b.reset();
     EXPECT_EQ(registry.open_metadata(), 0);
     MetadataRef again = must(registry.open(device, options()));

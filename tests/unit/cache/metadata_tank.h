@@ -110,14 +110,15 @@ inline std::vector<std::uint64_t> discards_of(Metadata& metadata) {
   return result;
 }
 
-// Opens, runs `body(metadata)`, closes.
+// Opens, runs `body(metadata)`, commits, closes.
 template <typename Body>
 sim::DiskImageRef with_metadata(const TankOptions& tank, const MetadataOptions& options,
                                 Body&& body) {
   return in_tank(tank, [&](sim::SimDevice& device) {
     const std::unique_ptr<Metadata> metadata = must(Metadata::open(device, options));
     body(*metadata);
-    must(metadata->close());
+    if (!metadata->failed() && !metadata->read_only()) must(metadata->commit());
+    metadata->close();
   });
 }
 
