@@ -148,10 +148,9 @@ void Cache::mark_clean(OriginBlock block, CacheBlock at) {
 
 // --- Cells.
 
+// An inmate may end before this returns, and the cache be gone then.
 io::Prison::Detained Cache::claim(const io::CellKey& key, io::MappedBio& bio, CacheCell& memory) {
-  const io::Prison::Detained answer = prison_.detain(key, bio, memory);
-  if (answer == io::Prison::Detained::inmate) give_cell(memory);
-  return answer;
+  return prison_.detain(key, bio, memory, [&] { give_cell(memory); });
 }
 
 void Cache::give_cell(CacheCell& cell) {

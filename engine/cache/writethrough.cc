@@ -37,10 +37,8 @@ bool Cache::claim_sectors(io::MappedBio& bio, CacheCell& memory) {
   // Before the claim: as an inmate the bio is somebody else's.
   BioState& state = state_of(bio);
   state.sectors = nullptr;
-  if (sectors_.detain(key, bio, memory) == io::Prison::Detained::inmate) {
-    give_cell(memory);
-    return false;
-  }
+  const auto give_back = [&] { give_cell(memory); };
+  if (sectors_.detain(key, bio, memory, give_back) == io::Prison::Detained::inmate) return false;
   state.sectors = &memory;
   state.step = Step::origin_leg;
   remap(bio, Place{Place::Kind::origin});

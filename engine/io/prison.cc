@@ -73,12 +73,19 @@ void Prison::claim(Tree& cells, const CellKey& key, Bio* holder, Cell& memory,
 
 Prison::Detained Prison::detain(const CellKey& key, Bio& bio, Cell& memory,
                                 std::source_location where) {
+  return detain_with(key, bio, memory, nullptr, nullptr, where);
+}
+
+Prison::Detained Prison::detain_with(const CellKey& key, Bio& bio, Cell& memory,
+                                     GiveBackMemory give_back, void* argument,
+                                     std::source_location where) {
   ENGINE_CHECK_ALIVE(!memory.held_, "{}: the memory of a cell in use is offered", object_.name);
   Shard& shard = shard_of(key);
   const SpinGuard guard{shard.lock, where};
   if (Cell* const other = find_overlap(shard.cells, key); other != nullptr) {
     other->inmates_.push_back(bio);
     trace_event(OpKind::cell_detain, &object_, where, kind_and_thin(key), key.begin, 0);
+    if (give_back != nullptr) give_back(argument);
     return Detained::inmate;
   }
   claim(shard.cells, key, &bio, memory, where);

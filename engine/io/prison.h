@@ -90,6 +90,16 @@ class Prison {
   // be a cell that holds nothing; it may be reused at once after `inmate`.
   [[nodiscard]] Detained detain(const CellKey& key, Bio& bio, Cell& memory,
                                 std::source_location where = std::source_location::current());
+  // The same; on `inmate`, `give_back()` runs under the prison's lock, before anybody can get at
+  // the bio. For memory of whoever may be gone as soon as the bio has ended.
+  template <typename GiveBack>
+  [[nodiscard]] Detained detain(const CellKey& key, Bio& bio, Cell& memory, GiveBack&& give_back,
+                                std::source_location where = std::source_location::current()) {
+    using Stored = std::remove_reference_t<GiveBack>;
+    return detain_with(
+        key, bio, memory, [](void* argument) { (*static_cast<Stored*>(argument))(); },
+        const_cast<void*>(static_cast<const void*>(std::addressof(give_back))), where);
+  }
   // Claims `key` without a bio. False: someone has claimed a part of it; nothing changed.
   [[nodiscard]] bool try_lock(const CellKey& key, Cell& memory,
                               std::source_location where = std::source_location::current());
@@ -135,11 +145,15 @@ class Prison {
     Tree cells ABSL_GUARDED_BY(lock);
   };
   using VisitBios = void (*)(void* argument, BioList& bios);
+  using GiveBackMemory = void (*)(void* argument);   // null: it is not given back
 
   [[nodiscard]] Shard& shard_of(const CellKey& key) noexcept;
   [[nodiscard]] static Cell* find_overlap(Tree& cells, const CellKey& key) noexcept;
   void claim(Tree& cells, const CellKey& key, Bio* holder, Cell& memory,
              std::source_location where);
+  [[nodiscard]] Detained detain_with(const CellKey& key, Bio& bio, Cell& memory,
+                                     GiveBackMemory give_back, void* argument,
+                                     std::source_location where);
   void visit_release_with(Cell& cell, VisitBios visit, void* argument, std::source_location where);
   void unlink(Shard& shard, Cell& cell, std::source_location where);
 

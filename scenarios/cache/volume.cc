@@ -37,6 +37,9 @@ void Volume::boot() {
     active_.mode = CacheIo::writeback;
     always_writethrough_ = false;
     inactive_.reset();
+    // Which size the metadata speaks of depends on when the power went.
+    fast_blocks_ = workload_.system.cache.blocks_max;
+    set_fast_blocks(fast_blocks_);
   }
   make();
 }

@@ -1,5 +1,6 @@
 #include "sim/program/tank_world.h"
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 
@@ -71,7 +72,10 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
       cuts_left_{workload.faults.power_cuts},
       mode_judge_{scenarios::thin::mode_options(workload)} {
   for (const scenarios::DiskSpec& spec : scenarios::disks_of(workload.system)) {
-    disks_.push_back({.spec = spec, .device = nullptr, .judge = checkers::LowerDevice{spec.name}});
+    disks_.push_back({.spec = spec,
+                      .device = nullptr,
+                      .judge = checkers::LowerDevice{spec.name},
+                      .sectors_most = spec.sectors});
     build(disks_.back(), nullptr);
   }
   execution_.add_sink(*this);
@@ -119,7 +123,10 @@ engine::Result<engine::BlockDevice*> TankWorld::find(std::string_view name) {
 }
 
 void TankWorld::resize(std::string_view disk, std::uint64_t sectors) {
-  if (Disk* const found = disk_named(disk)) found->device->resize(sectors);
+  Disk* const found = disk_named(disk);
+  if (found == nullptr) return;
+  found->sectors_most = std::max(found->sectors_most, sectors);
+  found->device->resize(sectors);
 }
 
 void TankWorld::run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) {
@@ -222,6 +229,7 @@ void TankWorld::cut_power() {
   --cuts_left_;
   for (Disk& disk : disks_) {
     disk.judge.power_cut();
+    disk.device->resize(disk.sectors_most);   // what a smaller size hides is there all the same
     disk.device->power_cut();
   }
 }

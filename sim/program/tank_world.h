@@ -59,6 +59,7 @@ class TankWorld final : public scenarios::World,
     scenarios::DiskSpec spec;
     std::unique_ptr<sim::SimDevice> device;
     checkers::LowerDevice judge;   // of data disks
+    std::uint64_t sectors_most;    // it has had, or will have
   };
 
   // `left`: what is on it; null: blank.
