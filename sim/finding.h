@@ -11,6 +11,7 @@ enum class FindingKind : std::uint8_t {
   assertion,        // a failed ENGINE_CHECK
   atomic_context,   // blocking where blocking is forbidden
   lifetime,         // use of something that is gone
+  lock_order,       // locks taken in opposite orders: some schedule deadlocks
   deadlock,         // fibers wait and nothing will ever wake them
   endless,          // more scheduling points than the options allow
   checker,          // a checker's or an oracle's verdict
@@ -25,6 +26,8 @@ enum class FindingKind : std::uint8_t {
       return "atomic-context";
     case FindingKind::lifetime:
       return "lifetime";
+    case FindingKind::lock_order:
+      return "lock-order";
     case FindingKind::deadlock:
       return "deadlock";
     case FindingKind::endless:

@@ -293,6 +293,7 @@ std::string_view defect_title(const FoundDefect& defect) {
       {"atomic-context", "Blocking where nothing may block"},
       {"lifetime", "Use after the end"},
       {"deadlock", "Deadlock"},
+      {"lock-order", "Locks in opposite orders"},
       {"endless", "No end"},
       {"crash", "Crash"},
   };

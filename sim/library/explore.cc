@@ -61,7 +61,10 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
     execution.reset({.strategy = &search, .points_max = options.points_max});
     const Outcome& outcome = execution.run(program);
     if (outcome.finding) {
-      result.found = shrunk(program, outcome, options.points_max, options.shrink_tries);
+      result.found = shrunk(program, outcome,
+                            {.points_max = options.points_max,
+                             .lock_order = false,
+                             .shrink_tries = options.shrink_tries});
       result.found->ordinal = result.executions + result.cut_short + 1;
       break;
     }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "sim/lock_order.h"
 #include "sim/shrink.h"
 #include "sim/strategies.h"
 #include "sim/strategy_replay.h"
@@ -32,8 +33,7 @@ void expect(bool holds, std::string_view what, std::source_location where) {
 }
 
 // Executions that fail abandon their stacks, so each try has an execution of its own.
-Found shrunk(const Program& program, const Outcome& outcome, std::uint64_t points_max,
-             std::uint64_t tries) {
+Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions& options) {
   Found found{.finding = *outcome.finding,
               .schedule = outcome.schedule,
               .preemptions = outcome.preemptions,
@@ -41,16 +41,19 @@ Found shrunk(const Program& program, const Outcome& outcome, std::uint64_t point
   const std::string signature = found.finding.signature();
   const auto attempt = [&](const Schedule& schedule) -> std::optional<ShrinkTrial> {
     Execution execution;
+    LockOrder locks{execution};
     Replay strategy{schedule};
-    execution.reset({.strategy = &strategy, .points_max = points_max});
+    execution.reset({.strategy = &strategy, .points_max = options.points_max});
+    if (options.lock_order) execution.add_sink(locks);
     const Outcome& tried = execution.run(program);
     if (!tried.finding || tried.finding->signature() != signature) return std::nullopt;
     found.finding = *tried.finding;
     found.digest = tried.digest;
     return ShrinkTrial{tried.schedule, tried.preemptions};
   };
-  if (tries == 0) return found;
-  const auto best = shrink(outcome.schedule, attempt, {.tries_max = tries, .out_of_time = {}});
+  if (options.shrink_tries == 0) return found;
+  const auto best =
+      shrink(outcome.schedule, attempt, {.tries_max = options.shrink_tries, .out_of_time = {}});
   if (!best) return found;
   found.schedule = best->best.schedule;
   found.preemptions = best->best.preemptions;
@@ -63,8 +66,11 @@ SearchResult search(const Program& program, const SearchOptions& options) {
   ENGINE_CHECK(box.choose(options.strategy), "no strategy '{}'", options.strategy);
   SearchResult result;
   Execution execution;
+  LockOrder locks{execution};
   const auto run = [&](Strategy& strategy, std::uint64_t seed) -> const Outcome& {
     execution.reset({.seed = seed, .strategy = &strategy, .points_max = options.points_max});
+    locks.reset();
+    if (options.lock_order) execution.add_sink(locks);
     const Outcome& outcome = execution.run(program);
     result.points += outcome.points;
     return outcome;
@@ -75,7 +81,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
     const Outcome& outcome = run(strategy, seed);
     ++result.schedules;
     if (outcome.finding) {
-      result.found = shrunk(program, outcome, options.points_max, options.shrink_tries);
+      result.found = shrunk(program, outcome, options);
       result.found->ordinal = result.schedules;
       return result;
     }
@@ -93,8 +99,12 @@ SearchResult search(const Program& program, const SearchOptions& options) {
 
 const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule) {
   Replay strategy{schedule};
+  LockOrder locks{execution};
   execution.reset({.strategy = &strategy, .trace = true});
-  return execution.run(program);
+  execution.add_sink(locks);
+  const Outcome& outcome = execution.run(program);
+  execution.remove_sink(locks);
+  return outcome;
 }
 
 }   // namespace sim

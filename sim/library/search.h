@@ -30,6 +30,8 @@ struct SearchOptions {
   std::string strategy = "surw,pct,pos,urw,random";
   // An execution with more scheduling points than this is a finding: something never ends.
   std::uint64_t points_max = 1'000'000;
+  // Locks taken in opposite orders are a finding also when nobody waited (lock_order.h).
+  bool lock_order = true;
   // 0: what is found is reported as it was found.
   std::uint64_t shrink_tries = 5'000;
 };
@@ -37,7 +39,7 @@ struct SearchOptions {
 struct Found {
   Finding finding{};
   std::uint64_t ordinal = 0;   // of the schedule that failed first, from 1
-  Schedule schedule{};           // shrunk
+  Schedule schedule{};         // shrunk
   std::uint64_t preemptions = 0;
   std::uint64_t digest = 0;   // of the shrunk execution
 };
@@ -52,11 +54,12 @@ struct SearchResult {
 // for a finding. Fails (ENGINE_CHECK) on an unknown strategy.
 [[nodiscard]] SearchResult search(const Program& program, const SearchOptions& options = {});
 
-// What `outcome` found, with the smallest schedule that `tries` of running the program lead to.
-[[nodiscard]] Found shrunk(const Program& program, const Outcome& outcome, std::uint64_t points_max,
-                           std::uint64_t tries);
+// What `outcome` found, with the smallest schedule that the options' tries lead to.
+[[nodiscard]] Found shrunk(const Program& program, const Outcome& outcome,
+                           const SearchOptions& options);
 
-// Runs `program` under that schedule. `execution` is reset with tracing on.
+// Runs `program` under that schedule, watching the order of locks. `execution` is reset with
+// tracing on.
 const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule);
 
 }   // namespace sim

@@ -12,6 +12,9 @@ std::vector<NamedThing> list_judges() {
        "the metadata image left behind, exact to the last reference count; not: the data in it"},
       {"atomic-context",
        "blocking where blocking is forbidden, also when it would not have waited"},
+      {"lock-order",
+       "locks that two fibers take in opposite orders, whether or not they met; not: locks that are "
+       "only tried"},
       {"deadlock", "fibers that nothing will ever wake, with the cycle; a lost wake-up is one"},
       {"endless", "more steps, or more simulated time, than any of our workloads takes"},
       {"lifetime", "counts that come back from zero, queues and timers used after their end"},

@@ -70,7 +70,8 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
       workload_{workload},
       env_{execution, *this},
       cuts_left_{workload.faults.power_cuts},
-      mode_judge_{scenarios::thin::mode_options(workload)} {
+      mode_judge_{scenarios::thin::mode_options(workload)},
+      lock_order_{execution} {
   for (const scenarios::DiskSpec& spec : scenarios::disks_of(workload.system)) {
     disks_.push_back({.spec = spec,
                       .device = nullptr,
@@ -79,9 +80,11 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
     build(disks_.back(), nullptr);
   }
   execution_.add_sink(*this);
+  execution_.add_sink(lock_order_);
 }
 
 TankWorld::~TankWorld() {
+  execution_.remove_sink(lock_order_);
   execution_.remove_sink(*this);
   faults_end();
 }

@@ -16,6 +16,7 @@
 #include "scenarios/world.h"
 #include "sim/device_observer.h"
 #include "sim/execution.h"
+#include "sim/lock_order.h"
 #include "sim/sim_device.h"
 
 namespace program {
@@ -90,6 +91,7 @@ class TankWorld final : public scenarios::World,
   std::uint32_t cuts_left_ = 0;
   engine::TraceSink* listener_ = nullptr;
   checkers::PoolModeJudge mode_judge_;
+  sim::LockOrder lock_order_;
 };
 
 }   // namespace program

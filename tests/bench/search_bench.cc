@@ -50,6 +50,7 @@ std::string trials(const sim::Program& program, const std::string& strategy) {
     const sim::SearchResult result = sim::search(program, {.seed = 1 + trial * 1'000'000,
                                                            .schedules = kBudget,
                                                            .strategy = strategy,
+                                                           .lock_order = false,
                                                            .shrink_tries = 0});
     if (!result.found) continue;
     ++found;
