@@ -242,9 +242,7 @@ class DeviceRef {
   DeviceRef(BlockDevice& device, std::string name) noexcept
       : device_{&device}, name_{std::move(name)} {}
   DeviceRef(DeviceTable& table, OwnerDevice& mapped) noexcept
-      : table_{&table},
-        device_{&mapped.block_device()},
-        mapped_{&mapped} {}
+      : table_{&table}, device_{&mapped.block_device()}, mapped_{&mapped} {}
   ~DeviceRef() { reset(); }
   DeviceRef(DeviceRef&& other) noexcept
       : table_{other.table_},

@@ -27,6 +27,7 @@ Pool::Pool(Executor& executor, Rcu& rcu, const PoolOpen& request, const PoolOpti
       metadata_device_{request.metadata},
       data_{request.data},
       block_sectors_{request.block_sectors},
+      ignores_discards_{request.features.discard == DiscardPolicy::ignore},
       metadata_{std::move(metadata)},
       active_{rcu},
       handlers_{"pool.mode",

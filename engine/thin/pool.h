@@ -115,7 +115,8 @@ class Pool final : private PreCommitHook {
   [[nodiscard]] BlockDevice& data_device() const noexcept { return data_; }
   [[nodiscard]] std::uint32_t block_sectors() const noexcept { return block_sectors_; }
   [[nodiscard]] ActiveThins& active_thins() noexcept { return active_; }
-  [[nodiscard]] const PoolFeatures& features() const noexcept { return config_.features; }
+  // As the first table says; no later one may change it.
+  [[nodiscard]] bool ignores_discards() const noexcept { return ignores_discards_; }
   [[nodiscard]] DiscardPolicy discard_policy() const noexcept { return discard_policy_; }
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
   [[nodiscard]] RefCount& table_refs() noexcept { return refs_; }
@@ -246,6 +247,7 @@ class Pool final : private PreCommitHook {
   BlockDevice& metadata_device_;
   BlockDevice& data_;
   const std::uint32_t block_sectors_;
+  const bool ignores_discards_;
   SyncObject object_{ObjectKind::pool, "pool"};
   RefCount refs_{"pool.refs"};   // tables and thins; changes under the registry's mutex
 

@@ -47,8 +47,7 @@ Result<PoolRef> PoolRegistry::open(Executor& executor, const PoolOpen& request) 
   const MutexLock lock{mutex_};
   ENGINE_TRY_ASSIGN(Pool * found, find_for(request));
   if (found != nullptr) {
-    if ((found->features().discard == DiscardPolicy::ignore) !=
-        (request.features.discard == DiscardPolicy::ignore)) {
+    if (found->ignores_discards() != (request.features.discard == DiscardPolicy::ignore)) {
       return fail(Errc::invalid, 0, "Discard support cannot be disabled once enabled");
     }
     found->table_refs().get();

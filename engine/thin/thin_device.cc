@@ -216,7 +216,7 @@ io::TargetLimits ThinDevice::limits() const noexcept {
   mine.write_zeroes = true;
   mine.io_min_sectors = pool_->block_sectors();
   mine.io_opt_sectors = pool_->block_sectors();
-  if (pool_->features().discard != DiscardPolicy::ignore) {
+  if (!pool_->ignores_discards()) {
     mine.discard_sectors_max = kDiscardBytesMax >> kSectorShift;
     mine.discard_granularity_sectors = pool_->block_sectors();
   }
