@@ -58,6 +58,8 @@ std::string_view attributes_of(BarStyle style) {
       return R"(color="#a5b1bc" style=dotted)";
     case BarStyle::aside:
       return R"(color="#e67700" penwidth=8)";
+    case BarStyle::section:
+      return R"(color="#c62828" penwidth=3)";
     case BarStyle::io:
       return R"(color="#7b8a97" penwidth=5)";
   }

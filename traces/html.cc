@@ -31,13 +31,21 @@ class PageData {
            escape_json(event_words(run_, i)), escape_json(place(e.file, e.line)),
            selected(i) ? 1 : 0);
     }
+    const auto culprit =
+        selection_.culprit == kNone ? -1 : static_cast<std::int64_t>(selection_.culprit);
+    begin("culprit");
+    item("{}", culprit);
+    begin("failure");
+    if (trace_.failed)
+      item(R"("✗ {}")",
+           escape_json(fmt::format("{}: {}", defect_title(trace_.defect), trace_.defect.message)));
     begin("runs");   // lane, from, to, state
     const FiberStates states{trace_};
     for (const auto& [fiber, changes] : states.changes()) {
       for (std::size_t k = 0; k < changes.size(); ++k) {
         const std::size_t until =
             k + 1 < changes.size() ? changes[k + 1].position : 2 * trace_.events.size() + 2;
-        if (changes[k].state != FiberState::absent)
+        if (changes[k].state != FiberState::absent && lanes_.contains(fiber))
           item("[{},{},{},{}]", lane(fiber), changes[k].position, until,
                static_cast<int>(changes[k].state));
       }

@@ -15,16 +15,24 @@ p{margin:4px 0}
 #bar input{width:22em}
 canvas{border:1px solid #c8d2db;width:100%;cursor:crosshair}
 #tip{position:fixed;pointer-events:none;background:#22324aee;color:#fff;padding:6px 9px;border-radius:4px;display:none;max-width:60em;white-space:pre-wrap}
-#list{margin-top:8px}
-#list div{padding:2px 4px;cursor:pointer}
-#list div:hover{background:#fff1dc}
+#key{color:#44525f;font-size:11px}
+#key b{display:inline-block;width:16px;height:9px;margin:0 4px 0 10px}
+#list{margin-top:8px;border-collapse:collapse}
+#list td{padding:2px 10px 2px 4px;cursor:pointer;border-left:4px solid transparent}
+#list td:first-child{white-space:nowrap}
+#list td:last-child{color:#7a8894;font-size:11px}
+#list tr:hover{background:#eef4fb}
+#list .decision td{color:#b35900;font-weight:bold}
+#list .failure td{color:#c62828;font-weight:bold}
 </style>)~";
 
 inline constexpr std::string_view kHtmlBody = R"~(
 <div id="bar"><input id="filter" placeholder="filter: words, file or kind of event">
 <button id="all">whole run</button> <button id="end">the end</button>
 <span id="hint">wheel zooms, dragging moves, hovering tells</span></div>
-<canvas id="view"></canvas><div id="tip"></div><div id="list"></div>
+<canvas id="view"></canvas><div id="tip"></div>
+<p id="key"><b style="background:#4a7fb5"></b>runs<b style="background:#9fb3c6;height:2px"></b>could run<b style="background:#dfe5ea;height:2px"></b>waits<b style="background:#e67700"></b>put aside by the schedule<b style="background:#2e7d3255;border:1px solid #2e7d32"></b>I/O under way, its dot: takes effect<b style="background:#c62828;width:3px"></b>told below</p>
+<table id="list"></table>
 )~";
 
 inline constexpr std::string_view kHtmlScript = R"~(
@@ -59,6 +67,10 @@ function draw(){
     if(!m&&wide<1.5)continue;
     pen.fillStyle=m?(e[6]?'#c62828':'#22324a'):'#d5dce2';
     pen.fillRect(x(2*i+1)-1,y(e[0])+16,e[6]?3:1.5,20)}
+  const free={};   // words of what is told, where there is room for them
+  for(let i=first;i<last;i++){const e=run.events[i];if(!e[6]||!matches(e))continue;
+    const at=x(2*i+1),size=pen.measureText(e[4]).width;if(at<(free[e[0]]||LEFT)||at+size>w)continue;
+    free[e[0]]=at+size+10;pen.fillStyle='#c62828';pen.fillText(e[4],at,y(e[0])+12)}
   for(const [p,l,n,t] of run.decisions){if(p<from||p>to)continue;pen.fillStyle='#e67700';
     pen.fillRect(x(p)-1,TOP,1.5,h);
     if(n){pen.beginPath();pen.arc(x(p),12,9,0,7);pen.fill();pen.fillStyle='#fff';pen.textAlign='center';pen.fillText(n,x(p),16);pen.textAlign='left'}}
@@ -88,8 +100,13 @@ filter.addEventListener('input',draw);window.addEventListener('resize',draw);
 document.getElementById('all').onclick=()=>show(0,length);
 document.getElementById('end').onclick=()=>show(length-240,length);
 const list=document.getElementById('list');
-for(const d of run.decisions){if(!d[2])continue;const row=document.createElement('div');
-  row.textContent=d[2]+'. '+d[3];row.onclick=()=>show(d[0]-60,d[0]+60);list.appendChild(row)}
+const told=[];
+run.events.forEach((e,i)=>{if(e[6])told.push([2*i+1,run.lanes[e[0]],e[4],e[5],i===run.culprit[0]?'failure':''])});
+for(const d of run.decisions)if(d[2])told.push([d[0],run.lanes[d[1]],'('+d[2]+') '+d[3],'','decision']);
+if(run.failure[0])told.push([length-3,'',run.failure[0],'','failure']);
+told.sort((a,b)=>a[0]-b[0]);
+for(const t of told){const row=list.insertRow();row.className=t[4];row.onclick=()=>show(t[0]-60,t[0]+60);
+  for(const words of [t[1],t[2],t[3]])row.insertCell().textContent=words}
 draw();
 )~";
 

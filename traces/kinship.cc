@@ -152,8 +152,23 @@ void Kinship::find_named_place() {
     const std::string_view rest = std::string_view{trace.defect.message}.substr(found + at.size());
     if (!rest.empty() && rest.front() >= '0' && rest.front() <= '9') continue;
     culprit_ = i;
+    explain_section(e);
     return;
   }
+}
+
+// "F is still inside what it entered at P."
+void Kinship::explain_section(const Event& entry) {
+  std::string_view what = "the lock that it took";
+  if (entry.op == "rcu_read_lock") {
+    what = "the read section that it entered";
+  } else if (entry.op != "spin_lock") {
+    return;
+  }
+  in_section_ = true;
+  explanation_ =
+      fmt::format("{} is still inside {} at {} when it comes to something that may have to wait.",
+                  run_.fiber_name(entry.fiber), what, place(entry.file, entry.line));
 }
 
 // Where the blocks of the finding were mapped, and who else had them.

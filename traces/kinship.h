@@ -21,11 +21,14 @@ class Kinship {
   // The fiber in which the run failed; 0 when unknown.
   [[nodiscard]] std::uint32_t failing_fiber() const noexcept { return failing_fiber_; }
   // On two I/Os that met: "The discard of data block 0 was submitted first and took effect last
-  // ..."
+  // ..."; or on the section that the failing fiber is in.
   [[nodiscard]] const std::string& explanation() const noexcept { return explanation_; }
   // The event to point at: the late effect, the I/O that came too early, what the message names by
   // its place; kNone without one.
   [[nodiscard]] std::size_t culprit() const noexcept { return culprit_; }
+
+  // The culprit is where the failing fiber entered something in which it may not wait.
+  [[nodiscard]] bool in_section() const noexcept { return in_section_; }
 
  private:
   using VirtualBlock = std::pair<std::uint64_t, std::uint64_t>;   // thin, block
@@ -35,6 +38,7 @@ class Kinship {
   void find_inversion();
   void find_overlap();
   void find_named_place();
+  void explain_section(const Event& entry);
   void follow_mappings();
   void find_objects();
 
@@ -43,6 +47,7 @@ class Kinship {
   std::set<VirtualBlock> virtual_;
   std::set<std::uint64_t> data_;
   std::set<std::uint32_t> objects_;
+  bool in_section_ = false;
   std::string explanation_;
   std::size_t culprit_ = kNone;
 };

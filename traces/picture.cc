@@ -59,6 +59,7 @@ class Layout {
     place_bars();
     draw_decisions();
     draw_wakes();
+    mark_section();
     return std::move(out_);
   }
 
@@ -143,6 +144,8 @@ class Layout {
       for (std::string& line : wrapped(text, half))
         out_.workload.push_back(std::move(line));
     }
+    if (out_.workload.empty())
+      out_.workload.emplace_back("only the set-up, and the checks that end every run");
     for (const auto& [number, index] : selection_.decisions) {
       const std::string text =
           fmt::format("{} {}", circled(number), decision_words(run_, trace().decisions[index]));
@@ -312,6 +315,19 @@ class Layout {
       return;
     }
     out_.bars.push_back({.x = x, .y1 = y1, .y2 = y2, .style = style, .text = {}});
+  }
+
+  // From where the failing fiber went in to where it should have been out again.
+  void mark_section() {
+    if (!selection_.in_section) return;
+    const Box* const entry = row_at(2 * selection_.culprit + 1);
+    if (entry == nullptr || out_.boxes.back().lane != entry->lane) return;
+    const Box& failure = out_.boxes.back();
+    out_.bars.push_back({.x = entry->x - 6,
+                         .y1 = entry->y,
+                         .y2 = failure.y + failure.height,
+                         .style = BarStyle::section,
+                         .text = "inside: nothing here may wait"});
   }
 
   [[nodiscard]] const Box* row_at(std::size_t position) const {

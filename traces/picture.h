@@ -39,7 +39,7 @@ struct Arrow {
   ArrowStyle style = ArrowStyle::wake;
 };
 
-enum class BarStyle : std::uint8_t { running, ready, waiting, aside, io };
+enum class BarStyle : std::uint8_t { running, ready, waiting, aside, section, io };
 
 // A stretch of a lane's line, or an I/O under way.
 struct Bar {
@@ -50,7 +50,7 @@ struct Bar {
   engine::BioOp op = engine::BioOp::read;   // io
   double effect_y = -1;                     // io: where it took effect; below 0: nowhere
   bool open_end = false;                    // io: still under way
-  std::string text;                         // io: what it is
+  std::string text;                         // io: what it is; section: what it means
 };
 
 struct Gap {

@@ -50,6 +50,7 @@ class Selector {
     keep_lanes();
     out_.explanation = kin_.explanation();
     out_.culprit = kin_.culprit();
+    out_.in_section = kin_.in_section();
     return std::move(out_);
   }
 
@@ -109,6 +110,11 @@ class Selector {
     return 1;
   }
 
+  [[nodiscard]] bool under_way(std::size_t event) const {
+    const IoLife* const io = run_.io_of_event(event);
+    return io != nullptr && io->complete == kNone;
+  }
+
   // Which decisions get a number: all, or of many those that touch what matters and the last ones.
   void number_decisions() {
     std::vector<std::pair<int, std::size_t>> ranked;
@@ -145,6 +151,8 @@ class Selector {
       const bool object = kin_.touches_object(i) && object_events < kObjectEvents;
       object_events += object ? 1 : 0;
       if (kin_.has_blocks() && !block) weight /= kUnrelatedShare;
+      // What is over has no part in what a fiber does now; a request under way may have.
+      if (kin_.in_section() && !object && !under_way(i)) weight /= kUnrelatedShare;
       if (block && weight > 5) weight += kBlockBonus;
       if (object) weight += kObjectBonus;
       if (!kin_.has_blocks() && !told_afterwards && e.fiber == kin_.failing_fiber() &&

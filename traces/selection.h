@@ -47,9 +47,11 @@ struct Selection {
   std::vector<Row> rows;   // in order
   std::vector<NumberedDecision> decisions;
   std::size_t decisions_left_out = 0;
-  // One sentence on the I/Os that passed each other; empty when none did.
+  // One sentence on the I/Os that passed each other, or on what a fiber is inside; or empty.
   std::string explanation;
   std::size_t culprit = kNone;   // the event that it is about
+  // The failing fiber is still inside what it entered with the culprit.
+  bool in_section = false;
 };
 
 struct SelectionLimits {

@@ -1,4 +1,6 @@
 // The picture as SVG. Nothing but shapes and text: no script, no outside font, no link.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "traces/escape.h"
@@ -179,6 +181,10 @@ class Svg {
         add(R"~(<rect x="{:.1f}" y="{:.1f}" width="9" height="{:.1f}" fill="url(#aside)" stroke="#e67700"/>)~",
             bar.x - 4.5, bar.y1, bar.y2 - bar.y1);
         return;
+      case BarStyle::section:
+        add(R"(<path d="M{0:.1f},{1:.1f} h-5 V{2:.1f} h5" fill="none" stroke="#c62828" stroke-width="3"><title>{3}</title></path>)",
+            bar.x + 5, bar.y1 + 2, bar.y2 - 2, escape_xml(bar.text));
+        return;
       case BarStyle::io:
         break;
     }
@@ -252,6 +258,11 @@ class Svg {
     entry("waits");
     sample(BarStyle::aside);
     entry("put aside by the schedule");
+    if (std::any_of(picture_.bars.begin(), picture_.bars.end(),
+                    [](const Bar& bar) { return bar.style == BarStyle::section; })) {
+      sample(BarStyle::section);
+      entry("inside: may not wait");
+    }
     draw(Bar{.x = x + 12,
              .y1 = y - 10,
              .y2 = y + 10,

@@ -136,7 +136,7 @@ std::optional<std::string> state_words(const Event& e) {
     return e.c != 0 ? "claims " + cell_words(e)
                     : fmt::format("must wait: {} is claimed", cell_words(e));
   if (e.op == "cell_release") return fmt::format("{} is free again", cell_words(e));
-  if (e.op == "control") return joined("control:", e.name);
+  if (e.op == "control") return fmt::format("control: {} {}", e.name, object_name(e.object));
   if (e.op == "control_done")
     return e.a == 0 ? "control done" : fmt::format("control fails: {}", status_words(e.a));
   if (e.op == "note") return joined("note:", e.name);

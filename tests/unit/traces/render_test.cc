@@ -132,6 +132,52 @@ TEST(Selection, ShowsTheDecisionsTheConflictAndTheFailure) {
   EXPECT_EQ(selection.lanes.back().name, "disk data");
 }
 
+// A fiber that may not wait, because of where it is.
+Trace blocked_in_a_read_section() {
+  Trace trace;
+  trace.failed = true;
+  trace.defect = {.kind = "atomic-context",
+                  .message =
+                      "BoundedPool::take may block, called inside an RCU read section "
+                      "entered at engine/thin/pool_worker.cc:77",
+                  .fiber = "pool.worker#2",
+                  .point = 9};
+  trace.fibers = {{.id = 1, .name = "main"}, {.id = 2, .name = "pool.worker"}};
+  const auto add = [&](std::uint32_t fiber, const char* op, const char* object, std::uint32_t id,
+                       std::uint32_t line) {
+    trace.events.push_back({.point = trace.events.size(),
+                            .fiber = fiber,
+                            .op = op,
+                            .object = object,
+                            .object_id = id,
+                            .file = "engine/thin/pool_worker.cc",
+                            .line = line});
+  };
+  add(2, "rcu_read_lock", "rcu thin.active_thins", 7, 77);   // an earlier one, long left
+  add(2, "rcu_read_unlock", "rcu thin.active_thins", 7, 78);
+  add(1, "mutex_lock", "mutex other", 8, 20);
+  add(2, "rcu_read_lock", "rcu thin.active_thins", 7, 77);
+  add(2, "spin_lock", "spin_lock thin", 9, 80);
+  add(2, "spin_unlock", "spin_lock thin", 9, 81);
+  return trace;
+}
+
+TEST(Selection, ShowsInWhatAFiberIsThatMayNotWait) {
+  const Trace trace = blocked_in_a_read_section();
+  const RunModel run{trace};
+  const Selection selection = select_rows(run);
+  EXPECT_TRUE(selection.in_section);
+  EXPECT_EQ(selection.culprit, 3U);
+  EXPECT_EQ(selection.explanation,
+            "pool.worker is still inside the read section that it entered at "
+            "engine/thin/pool_worker.cc:77 when it comes to something that may have to wait.");
+  const std::string svg = render_svg(trace);
+  expect_well_formed_xml(svg);
+  EXPECT_EQ(count_of(svg, "inside: nothing here may wait"), 1U);
+  EXPECT_EQ(count_of(render_svg(late_discard()), "inside: nothing here may wait"), 0U);
+  EXPECT_FALSE(select_rows(RunModel{late_discard()}).in_section);
+}
+
 TEST(Selection, IsInOrder) {
   const Trace trace = late_discard();
   const RunModel run{trace};
