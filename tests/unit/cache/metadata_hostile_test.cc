@@ -11,6 +11,7 @@
 #include "engine/pdata/array_format.h"
 #include "engine/pdata/btree_format.h"
 #include "tests/unit/cache/metadata_tank.h"
+#include "tests/unit/sparse.h"
 
 namespace engine::cache {
 namespace {
@@ -108,12 +109,12 @@ void attack(std::uint32_t version, Shape shape, std::size_t step) {
 }
 
 TEST(CacheMetadataHostile, NoWordOfASmallCacheBreaksIt) {
-  attack(1, Shape::small, 8);
-  attack(2, Shape::small, 7);
+  attack(1, Shape::small, 8 * unit::sparse());
+  attack(2, Shape::small, 7 * unit::sparse());
 }
 TEST(CacheMetadataHostile, NoWordOfALinuxCacheBreaksIt) {
-  attack(1, Shape::linuxs, 5);
-  attack(2, Shape::linuxs, 4);
+  attack(1, Shape::linuxs, 5 * unit::sparse());
+  attack(2, Shape::linuxs, 4 * unit::sparse());
 }
 
 // What is wrong with a superblock alone is refused at open, and nothing is written.

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/sparse.h"
 #include "tests/unit/thin/metadata_tank.h"
 
 namespace engine::thin {
@@ -113,7 +114,7 @@ TEST(MetadataCrash, APowerCutLeavesACommitWhole) {
   const std::vector<std::string> all = committed_contents();
   ASSERT_GT(all.size(), 10U);
   std::vector<int> seen(all.size());
-  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+  for (std::uint64_t seed = 0; seed < 400; seed += unit::sparse()) {
     std::size_t acknowledged = 0;
     const auto image = in_tank({.seed = seed, .image = fresh()}, [&](sim::SimDevice& device) {
       current_executor().spawn("cut", [&device, seed] {
@@ -152,7 +153,7 @@ TEST(MetadataCrash, APowerCutLeavesACommitWhole) {
 TEST(MetadataCrash, AFailedTransferLosesOnlyTheOpenTransaction) {
   const std::vector<std::string> all = committed_contents();
   int failures = 0;
-  for (std::uint64_t nth = 1; nth < 400; ++nth) {
+  for (std::uint64_t nth = 1; nth < 400; nth += unit::sparse()) {
     bool failed = false;
     const sim::FaultPlan faults{{{.nth = nth}}};
     const auto image =
@@ -182,13 +183,13 @@ TEST(MetadataCrash, AFailedTransferLosesOnlyTheOpenTransaction) {
     ASSERT_EQ(faults_of(*image), "") << "transfer " << nth;
     EXPECT_NE(std::find(all.begin(), all.end(), contents(*image)), all.end()) << "transfer " << nth;
   }
-  EXPECT_GT(failures, 30);
+  EXPECT_GT(failures, 30 / static_cast<int>(unit::sparse()));
 }
 
 // The same with the abort's own reads failing: fail mode, and the disk holds a commit.
 TEST(MetadataCrash, AFailedAbortLeavesACommitOnTheDisk) {
   const std::vector<std::string> all = committed_contents();
-  for (std::uint64_t nth = 20; nth < 200; nth += 7) {
+  for (std::uint64_t nth = 20; nth < 200; nth += 7 * unit::sparse()) {
     const sim::FaultPlan faults{{{.nth = nth, .count_max = 1}}};
     const auto image =
         in_tank({.seed = nth, .image = fresh(), .faults = faults}, [&](sim::SimDevice& device) {

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/sparse.h"
 #include "tests/unit/thin/metadata_tank.h"
 
 namespace engine::thin {
@@ -113,10 +114,10 @@ void attack(std::uint32_t fan_out, std::size_t step) {
 }
 
 TEST(MetadataHostile, NoWordOfASmallPoolBreaksIt) {
-  attack(6, 3);
+  attack(6, 3 * unit::sparse());
 }
 TEST(MetadataHostile, NoWordOfALinuxPoolBreaksIt) {
-  attack(0, 5);
+  attack(0, 5 * unit::sparse());
 }
 
 }   // namespace
