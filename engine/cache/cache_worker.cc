@@ -193,11 +193,13 @@ void Cache::serve_hit(CacheCell& cell, CacheBlock at) {
   // Where a block cannot leave the cache both devices are written instead: the two stay equal.
   const bool stuck = state_of(bio).stays || mode() != CacheMode::write;
   if (config_.io_mode == IoMode::passthrough) {
+    if (writes && !stuck) {
+      invalidate(cell, at);   // and then it is a miss
+      return;
+    }
     count_access(bio, HitCounters::Kind::miss);
     if (!writes) {
       send(cell, Place{Place::Kind::bypassed, at});
-    } else if (!stuck) {
-      invalidate(cell, at);
     } else if (write_both(bio, cell, at) == io::MapResult::remapped) {
       bio.issue();
     }

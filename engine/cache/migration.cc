@@ -185,6 +185,7 @@ void Cache::committed(Migration& migration) {
       return;
     case Migration::Stage::promoting:
       if (migration.overwritten) {
+        count_access(bio, HitCounters::Kind::miss);
         release_cell(cell);
         finish(bio, Errc::ok);
       } else {
