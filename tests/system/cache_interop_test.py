@@ -5,6 +5,7 @@ The data devices are there to prove it: a block that is mapped reads as the fast
 
 import hashlib
 import pathlib
+import shutil
 import subprocess
 import sys
 import unittest
@@ -126,7 +127,9 @@ class CacheInterop(case.SystemTest):
             for block in range(ORIGIN_BLOCKS):
                 origin.seek(block * BLOCK)
                 origin.write(blockio.pattern("origin", block * BLOCK, BLOCK))
+        shutil.copy(disks[2], self.folder / "origin.old")
         fast = b"".join(blockio.pattern("fast", place * BLOCK, BLOCK) for place in range(700))
+        disks[1].write_bytes(fast)
         # name -> cache blocks that the kernel sees, and how the image was made.
         recipes = {
             "clean": (512, ["fill:5:300:40", "fill:490:100:15", "commit", "shutdown:4:42"]),
@@ -146,11 +149,10 @@ class CacheInterop(case.SystemTest):
             ours(meta, version, made, *ops)
             self.assert_sound(meta)
             before[name] = our_dump(meta, blocks)
-            (self.folder / f"{name}.fast").write_bytes(fast)
         origins = [0, 50, 100, 104, 114, 115, 299, 300, 301, 339, 340, 345, 354, 355, 389, 390]
         lines = kernel.run("use-caches.sh", self.folder, disks, {
             "FEATURES": FEATURES[version], "BLOCKS": ",".join(map(str, origins)),
-            "ORIGIN_FILLS": "100:15,300:90",
+            "DIRTIED": "100:15,300:90",
             "CACHES": ",".join(f"{n}:{blocks}" for n, (blocks, _) in recipes.items())})
         states = {w[1]: w[2:] for w in map(str.split, lines) if w[0] == "STATE"}
         read = {tuple(w[:3]): w[3] for w in map(str.split, lines) if w[0] in ("BLOCK", "ORIGIN")}

@@ -1,9 +1,9 @@
 #!/bin/bash
-# For each NAME:CACHE_BLOCKS of CACHES copies NAME.meta and NAME.fast to the disks, opens the cache,
+# For each NAME:CACHE_BLOCKS of CACHES copies NAME.meta to its disk, opens the cache,
 # prints `STATE NAME RESIDENT NEEDS_CHECK` and a `BLOCK NAME ORIGIN_BLOCK DIGEST` for each of BLOCKS,
 # waits until what was dirty has been written back, closes it, prints `ORIGIN` lines of the origin
-# itself, and copies the metadata back to NAME.after. ORIGIN_FILLS (FIRST:COUNT,...) are the blocks
-# of the origin that it puts right first.
+# itself, and copies the metadata back to NAME.after. First of all it copies the origin's blocks of
+# DIRTIED (FIRST:COUNT,...) from origin.old.
 # shellcheck source=tests/system/guest/lib.sh
 . "$KLIB/lib.sh"
 FAST=/dev/ubdc
@@ -14,8 +14,10 @@ io() { $python3 "$KLIB/../harness/blockio.py" "$@"; }
 for word in ${CACHES//,/ }; do
   name=${word%:*}
   dd if="$name.meta" of="$META" bs=1M oflag=direct status=none
-  dd if="$name.fast" of=$FAST bs=1M oflag=direct status=none
-  for fill in ${ORIGIN_FILLS//,/ }; do io write $ORIGIN origin "${fill%:*}" "${fill#*:}" 32768; done
+  for range in ${DIRTIED//,/ }; do
+    dd if=origin.old of=$ORIGIN bs=32768 skip="${range%:*}" seek="${range%:*}" count="${range#*:}" \
+      oflag=direct conv=notrunc status=none
+  done
   dmsetup create fast --table "0 $((${word#*:} * 64)) linear $FAST 0"
   dmsetup create cache --table "0 $(blockdev --getsz $ORIGIN) cache $META /dev/mapper/fast $ORIGIN 64 ${FEATURES//,/ } smq 0"
   read -ra words < <(dmsetup status --noflush cache)
