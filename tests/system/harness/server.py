@@ -138,6 +138,22 @@ class QemuNbd(Server):
                          folder, listen)
 
 
+class CachedVolume(Wavetankd):
+    """One cached volume, exported as `name`, on the files meta.img, fast.img and origin.img."""
+
+    def __init__(self, folder, name, more=""):
+        folder = pathlib.Path(folder)
+        self._sockets = short_folder(folder)
+        self.control_path = self._sockets / "control"
+        listen = self._sockets / "nbd"
+        files = ",".join(f"{role}={folder / file}.img" for role, file in
+                         (("metadata", "meta"), ("fast", "fast"), ("origin", "origin")))
+        command = [case.program("wavetankd"), "serve", "--cache", f"{name}:{files}{more}",
+                   "--listen", f"unix:{listen}", "--control", f"unix:{self.control_path}",
+                   "--reactors", "2"]
+        Server.__init__(self, [str(word) for word in command], folder, listen)
+
+
 def short_folder(folder):
     """A folder under /tmp for the sockets of one test folder, gone when its server is."""
     path = pathlib.Path("/tmp") / f"wt-{hashlib.md5(str(folder).encode()).hexdigest()[:12]}"

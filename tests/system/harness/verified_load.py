@@ -28,12 +28,13 @@ class DataLost(AssertionError):
 class VerifiedLoad:
     """The traffic on one volume, over any number of the server's lives."""
 
-    def __init__(self, size, seed, block=65536, depth=16):
+    def __init__(self, size, seed, block=65536, depth=16, trims_read_as_zeroes=True):
         self.writes = 0
         self.flushes = 0
         self._pages = size // PAGE
         self._block_pages = block // PAGE
         self._depth = depth
+        self._zeroing = (nbd.TRIM, nbd.WRITE_ZEROES) if trims_read_as_zeroes else (nbd.WRITE_ZEROES,)
         self._random = random.Random(seed)
         self._history = {}       # page -> [Entry]; a page not here was never written: zeroes
         self._busy = set()
@@ -101,13 +102,13 @@ class VerifiedLoad:
         self._requests[cookie] = ended
 
     def _submit_zeroes(self, client):
-        """TRIM or WRITE_ZEROES of whole blocks: both read as zeroes from then on."""
+        """Of whole blocks, which read as zeroes from then on."""
         first = self._random.randrange(self._pages // self._block_pages) * self._block_pages
         pages = range(first, first + self._block_pages)
         if not self._busy.isdisjoint(pages):
             return
         entries = [(page, self._add(page, 0)) for page in pages]
-        command = self._random.choice((nbd.TRIM, nbd.WRITE_ZEROES))
+        command = self._random.choice(self._zeroing)
         cookie = client.submit(command, first * PAGE, len(pages) * PAGE)
 
         def ended(_):
