@@ -1,17 +1,10 @@
 // Smq's rooms one by one, and that the whole of it is a good judge of what to cache.
-#include <algorithm>
-#include <cmath>
-#include <list>
-#include <map>
-#include <random>
-#include <unordered_map>
-#include <vector>
-
 #include <gtest/gtest.h>
 
 #include "engine/cache/smq.h"
 #include "engine/cache/smq_hash.h"
 #include "engine/cache/smq_queue.h"
+#include "tests/bench/policy_traffic.h"
 
 namespace engine::cache::smq {
 
@@ -268,55 +261,6 @@ TEST(Smq, LeavesAloneForAPeriodWhatWasWrittenBack) {
 
 namespace {
 
-// Accesses by Zipf's law over scattered blocks, each second broken by a scan of cold ones.
-class Traffic {
- public:
-  Traffic(std::uint64_t blocks, double skew, bool scans) : blocks_{blocks}, scans_{scans} {
-    double sum = 0;
-    for (std::uint64_t rank = 1; rank <= blocks; ++rank)
-      cumulative_.push_back(sum += 1 / std::pow(static_cast<double>(rank), skew));
-  }
-  std::uint64_t next() {
-    if (scans_ && ++count_ % 4 == 0) return blocks_ + scanned_++ % (4 * blocks_);
-    const double drawn = static_cast<double>(random_() >> 11) / 9007199254740992.0;
-    const auto found =
-        std::lower_bound(cumulative_.begin(), cumulative_.end(), drawn * cumulative_.back());
-    const auto rank = static_cast<std::uint64_t>(found - cumulative_.begin());
-    // Stretches of 16 keep together; blocks_ is a power of two.
-    return (rank / 16 * 0x9E3779B1ULL % (blocks_ / 16)) * 16 + rank % 16;
-  }
-
- private:
-  std::uint64_t blocks_;
-  bool scans_;
-  std::uint64_t count_ = 0;
-  std::uint64_t scanned_ = 0;
-  std::mt19937_64 random_{42};
-  std::vector<double> cumulative_;
-};
-
-class Lru {
- public:
-  explicit Lru(std::size_t size) : size_{size} {}
-  bool access(std::uint64_t block) {
-    const auto found = where_.find(block);
-    const bool hit = found != where_.end();
-    if (hit) {
-      order_.erase(found->second);
-    } else if (order_.size() == size_) {
-      where_.erase(order_.front());
-      order_.pop_front();
-    }
-    where_[block] = order_.insert(order_.end(), block);
-    return hit;
-  }
-
- private:
-  std::size_t size_;
-  std::list<std::uint64_t> order_;
-  std::unordered_map<std::uint64_t, std::list<std::uint64_t>::iterator> where_;
-};
-
 struct Ratios {
   double smq = 0;
   double lru = 0;
@@ -329,9 +273,9 @@ Ratios race(bool scans) {
   constexpr std::uint32_t kPlaces = 1 << 10;
   constexpr int kAccesses = 600'000;
   constexpr int kAccessesPerSecond = 2000;
-  Traffic traffic{kBlocks, 0.9, scans};
+  bench::Traffic traffic{kBlocks, 0.9, scans};
   Smq smq{{.cache_blocks = kPlaces, .origin_blocks = 5 * kBlocks, .block_sectors = 64}};
-  Lru lru{kPlaces};
+  bench::Lru lru{kPlaces};
   Granting locker;
   Ratios ratios;
   for (int i = 0; i < kAccesses; ++i) {
