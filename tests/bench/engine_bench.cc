@@ -182,7 +182,9 @@ class Bench {
          {{"read 4K, mapped, depth 32", Op::read, 32, 4096, 4096, pages, 0, false, s}, mapped_aim},
          {{"write 4K, mapped, depth 1", Op::write, 1, 4096, 4096, pages, 0, false, s}, mapped_aim},
          {{"write 4K, mapped, depth 32", Op::write, 32, 4096, 4096, pages, 0, false, s},
-          mapped_aim}});
+          mapped_aim},
+         {{"read 4K, depth 8, beside syncs", Op::read, 8, 4096, 4096, pages, 0, false, s, true},
+          {}}});
     compare(Prepare::unmapped,
             {{{"first write 4K, depth 32", Op::write, 32, 4096, kBlock, blocks, 0, true, s},
               {0.5, 0}}});
@@ -255,8 +257,24 @@ class Bench {
     executor_.run([&] {
       auto thin = system_->open("thin");
       must(thin, "open");
+      bool running = true;
+      engine::Completion ended{"bench.syncs"};
+      if (load.beside_syncs) {
+        ended.expect_more();
+        executor_.spawn("syncs", [&] {
+          for (; running; ++transaction_)
+            must(system_->message(
+                     "pool", engine::Sector{0},
+                     fmt::format("set_transaction_id {} {}", transaction_, transaction_ + 1)),
+                 "set_transaction_id");
+          ended.signal();
+        });
+      }
       EngineRun run{thin->device(), load};
       ours = run.run();
+      running = false;
+      ended.signal();
+      ended.wait();
     });
     return ours;
   }
@@ -297,6 +315,7 @@ class Bench {
   // The data file's blocks have been written before, as the raw file's have, so that neither pays
   // for the file system's allocation.
   void make_pool(Prepare prepare) {
+    transaction_ = 0;
     const std::uint64_t size = (prepare == Prepare::shared ? 2 : 1) * mapped() + 64 * kMiB;
     blank(metadata_, 64 * kMiB, false);
     blank(data_, size, true);
@@ -340,6 +359,7 @@ class Bench {
   const std::string metadata_;
   const std::string data_;
   real_io::UringExecutor executor_;
+  std::uint64_t transaction_ = 0;   // the pool's
   std::unique_ptr<TwoFiles> devices_;
   std::unique_ptr<engine::thin::ThinTargets> targets_;
   std::unique_ptr<engine::dm::System> system_;

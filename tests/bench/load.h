@@ -24,6 +24,9 @@ struct Load {
   std::uint64_t first = 0;
   bool once = false;   // each slot once, in a scattered order; else at random for `seconds`
   double seconds = 1.0;
+  // Somebody else makes something durable all the while: the raw program writes a page with
+  // O_DSYNC, a pool commits.
+  bool beside_syncs = false;
 };
 
 struct Measured {

@@ -71,12 +71,23 @@ inline Measured run_raw(const std::string& path, const Load& load, std::uint64_t
     entry->flags |= IOSQE_FIXED_FILE;
     io_uring_sqe_set_data(entry, &slot);
   };
+  Slot syncing;
+  syncing.buffer = engine::AlignedBuffer{4096};
+  const auto sync = [&] {
+    io_uring_sqe* const entry = io_uring_get_sqe(&ring);
+    io_uring_prep_write(entry, 0, syncing.buffer.data(), 4096, 0);
+    entry->rw_flags = RWF_DSYNC;
+    entry->flags |= IOSQE_FIXED_FILE;
+    io_uring_sqe_set_data(entry, &syncing);
+  };
+  bool syncs = load.beside_syncs;
+  if (syncs) sync();
   for (Slot& slot : slots) {
     slot.buffer = engine::AlignedBuffer{load.bytes};
     std::memset(slot.buffer.data(), 0x5a, load.bytes);
     issue(slot);
   }
-  while (in_flight != 0) {
+  while (in_flight != 0 || syncs) {
     io_uring_submit_and_wait(&ring, 1);
     io_uring_cqe* entry = nullptr;
     unsigned head = 0;
@@ -88,6 +99,11 @@ inline Measured run_raw(const std::string& path, const Load& load, std::uint64_t
         std::exit(1);
       }
       Slot& slot = *static_cast<Slot*>(io_uring_cqe_get_data(entry));
+      if (&slot == &syncing) {
+        syncs = in_flight != 0;
+        if (syncs) sync();
+        continue;
+      }
       if (slot.copying) {
         write_copy(slot);
         continue;
