@@ -373,6 +373,28 @@ TEST(CacheMetadataFormat, TheRuleOfDiscardBlocks) {
   EXPECT_EQ(discard_geometry(64, 131073), (DiscardGeometry{64, 2049}));
 }
 
+// As Linux leaves a cache whose table was loaded and never resumed; and with what a shrinking Linux
+// leaves behind the end.
+TEST(CacheMetadataFormat, ACacheOfNoBlocksGrowsOverWhatIsStale) {
+  auto image = std::make_shared<sim::DiskImage>(*example_image(2));
+  auto bytes = pdata::block_bytes(*image, 0);
+  auto& super = view_as<SuperblockDisk>(MutableBytes{bytes});
+  super.cache_blocks = 0;
+  super.flags = 0;
+  kCacheSuperblockValidator.prepare(MetaBlock{0}, bytes);
+  image->write(Sector{0}, bytes);
+  EXPECT_EQ(report_of(*image).exit_code(), 2);
+  const auto after = with_metadata({.image = image}, options_for(2, 9), [](Metadata& metadata) {
+    EXPECT_EQ(must(metadata.cache_blocks()), 0);
+    EXPECT_EQ(mappings_of(metadata).size(), 0);
+    must(metadata.resize(300));
+    EXPECT_EQ(mappings_of(metadata).size(), 0);
+    must(metadata.begin_service());
+  });
+  EXPECT_EQ(faults_of(*after), "");
+  EXPECT_EQ(report_of(*after).superblock.cache_blocks, 300);
+}
+
 // Bits of blocks that are not mapped, as the tools write them, mean nothing and do not stay.
 TEST(CacheMetadataFormat, DirtyBitsOfUnmappedBlocksAreNoise) {
   const auto image = example_image(2);
