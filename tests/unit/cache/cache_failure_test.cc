@@ -129,7 +129,10 @@ TEST(CacheFailure, AFlushThatFailsUndoesTheMove) {
     EXPECT_FALSE(tank.cached(1));
     EXPECT_EQ(tank.cached(0), seed % 2 == 1);
     EXPECT_EQ(tank.read(0), 41U);
+    // The metadata too is as before: the next move finds what it needs.
     EXPECT_EQ(tank.read(2 * kBlock), kOldData + 2 * kBlock);
+    EXPECT_TRUE(tank.cached(2));
+    EXPECT_TRUE(tank.status_has(" rw - "));
     tank.expect_idle();
   });
 }
