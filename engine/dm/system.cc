@@ -359,6 +359,7 @@ std::vector<DeviceInfo> System::list() {
     }
   }
   std::vector<DeviceInfo> infos;
+  infos.reserve(nodes.size());
   for (const NodeRef& node : nodes)
     infos.push_back(describe(*node));
   return infos;
