@@ -227,8 +227,7 @@ void Cache::roll_back(Migration& migration) {
       break;
     case Migration::Stage::invalidating:
       if (state_of(cell.bio()).step == Step::evicting) {
-        const Errc ends = state_of(cell.bio()).ends;
-        fail_cell(cell, ends == Errc::ok ? Errc::io_error : ends);
+        refuse_eviction(cell, Errc::io_error);
       } else {
         retry_cell(cell);
       }
@@ -266,10 +265,20 @@ void Cache::evict(CacheCell& cell) {
   if (!there) {
     fail_cell(cell, state.ends);
   } else if (mode() != CacheMode::write || !ready_to_write() || dirty_->test(state.place)) {
-    fail_cell(cell, state.ends == Errc::ok ? Errc::busy : state.ends);
+    refuse_eviction(cell, Errc::busy);
   } else {
     invalidate(cell, state.place);
   }
+}
+
+// A write that failed on one device, of a block that cannot leave: from now on it is what the fast
+// device holds, so that no read finds it changing. A message gets `refusal`.
+void Cache::refuse_eviction(CacheCell& cell, Errc refusal) {
+  const BioState& state = state_of(cell.bio());
+  const Errc ends = state.ends;
+  if (ends != Errc::ok && config_.io_mode == IoMode::writethrough)
+    mark_dirty(block_of(cell.bio()), state.place);
+  fail_cell(cell, ends == Errc::ok ? refusal : ends);
 }
 
 }   // namespace engine::cache

@@ -65,7 +65,9 @@ void Volume::judge_agreement(const engine::cache::CacheView& view, checkers::Fin
   checkers::judge_cache_bits(view, findings);
   if (const auto* const judge = Policies::judge_of(view.policy()))
     checkers::judge_cache_agreement(view, *judge, findings);
-  if (always_writethrough_ && view.dirty_count() != 0) {
+  // A block whose write failed on one disk may have to stay, and is dirty then.
+  const bool may_be_dirty = workload_.faults.data_write_errors != 0;
+  if (always_writethrough_ && !may_be_dirty && view.dirty_count() != 0) {
     findings.add("cache_state", "dirty in writethrough",
                  "{} blocks are dirty, and the cache has always been in writethrough",
                  view.dirty_count());
