@@ -204,6 +204,7 @@ class Cache {
   void end_migration(Migration& migration);
   void invalidate(CacheCell& cell, CacheBlock at);
   void evict(CacheCell& cell);
+  void refuse_eviction(CacheCell& cell, Errc refusal);
 
   // --- writeback.cc: worker only.
   void write_back();
