@@ -58,6 +58,12 @@ void DataOracle::create(std::uint32_t device, std::uint64_t sectors) {
   devices_.insert_or_assign(device, Device{.sectors = sectors, .touched = {}});
 }
 
+void DataOracle::closed(std::uint32_t device) {
+  const std::lock_guard lock{mutex_};
+  const auto found = devices_.find(device);
+  if (found != devices_.end() && options_.may_roll_back) found->second.opened = ++clock_;
+}
+
 void DataOracle::remove(std::uint32_t device) {
   const std::lock_guard lock{mutex_};
   devices_.erase(device);
@@ -245,7 +251,7 @@ void DataOracle::end_flush(const Request& request, bool ok) {
   const auto found = devices_.find(request.device);
   if (!ok || found == devices_.end()) return;
   for (auto& [sector, history] : found->second.touched)
-    history.flushed(request.begun);
+    history.flushed(request.begun, found->second.opened);
 }
 
 void DataOracle::power_cut() {

@@ -47,6 +47,9 @@ class DataOracle {
   // --- Devices. Ids are thin ids. ---
   void create(std::uint32_t device, std::uint64_t sectors);
   void remove(std::uint32_t device);
+  // Its last user is gone. Where metadata may be rolled back, what was not durable by then may be
+  // lost before the next one comes, whose flushes are not told of it.
+  void closed(std::uint32_t device);
   [[nodiscard]] bool knows(std::uint32_t device) const;
   // A snapshot is about to be asked for; what origins hold from now on is remembered until
   // end_snapshot().
@@ -94,6 +97,7 @@ class DataOracle {
  private:
   struct Device {
     std::uint64_t sectors = 0;
+    Moment opened = 0;
     std::map<std::uint64_t, SectorHistory> touched;   // by sector; others hold the initial value
   };
   [[nodiscard]] SectorHistory initial() const;

@@ -36,10 +36,11 @@ void SectorHistory::supersede(const Candidate& by, Moment now) {
   }
 }
 
-void SectorHistory::flushed(Moment flush_begun) {
+void SectorHistory::flushed(Moment flush_begun, Moment since) {
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     Candidate& candidate = candidates_[i];
     if (!candidate.certain || candidate.durable || candidate.ended >= flush_begun) continue;
+    if (candidate.begun < since) continue;
     candidate.durable = true;
     const Candidate by = candidate;
     for (Candidate& other : candidates_) {

@@ -52,8 +52,8 @@ class SectorHistory {
   // `certain`: it is known to have happened (an acknowledged write). Otherwise the old value may
   // also have stayed (a failed write; a discard, which is advice).
   void end(Stamp stamp, Moment begun, Moment now, bool certain, bool durable, Moment oldest_reader);
-  // All that ended before `flush_begun` is durable now.
-  void flushed(Moment flush_begun);
+  // All that began after `since` and ended before `flush_begun` is durable now.
+  void flushed(Moment flush_begun, Moment since = 0);
 
   [[nodiscard]] bool permits(Stamp seen, Moment read_begun) const noexcept;
   // Where the past may come back: superseded for good is all that counts.

@@ -101,6 +101,7 @@ void Volumes::activate(std::uint32_t id) {
 
 void Volumes::deactivate(std::uint32_t id) {
   control_.remove(name_of(id));
+  bench_.oracle.closed(id);
 }
 
 void Volumes::reload_pool(bool noflush) {
