@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <string>
 
+#include "sim/program/judges.h"
+
 namespace program {
 
 struct SearchOptions {
@@ -18,7 +20,8 @@ struct SearchOptions {
   std::uint32_t jobs = 0;   // 0: one a core
   std::uint32_t schedules_per_workload = 4;
   double shrink_seconds = 60;   // for each finding
-  bool keep_going = false;      // look for more defects after the first
+  Judges judges{};
+  bool keep_going = false;   // look for more defects after the first
   std::filesystem::path out = "out";
   std::string mutant;   // for the record: this program is the tank around it
   bool json = false;

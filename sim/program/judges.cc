@@ -1,5 +1,9 @@
 #include "sim/program/judges.h"
 
+#include <algorithm>
+
+#include <fmt/format.h>
+
 namespace program {
 
 std::vector<NamedThing> list_judges() {
@@ -21,11 +25,36 @@ std::vector<NamedThing> list_judges() {
       {"assertion", "the engine's own checks"},
       {"crash", "the death of the process that ran it"},
       {"lower_device",
-       "what reaches the data disk: nothing over a discard under way, no transfer while the pool is "
+       "what reaches the data disk: nothing over a discard under way, no transfer while the pool "
+       "is "
        "suspended, and what was given up is discarded; not: the metadata disk"},
       {"pool_mode", "the pool's mode against a small reference machine"},
       {"lab", "thins that vanish or come back, devices and pools that are never let go"},
   };
+}
+
+bool Judges::count(std::string_view name) const {
+  const auto is_in = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  return only.empty() ? !is_in(without) : is_in(only);
+}
+
+bool Judges::count(const sim::Finding& finding) const {
+  // Those that do not count were not listened to in the first place.
+  return finding.kind == sim::FindingKind::checker || count(sim::to_string(finding.kind));
+}
+
+std::string Judges::wrong() const {
+  const std::vector<NamedThing> known = list_judges();
+  for (const auto* const names : {&only, &without}) {
+    for (const std::string& name : *names) {
+      if (std::none_of(known.begin(), known.end(),
+                       [&](const NamedThing& each) { return each.name == name; }))
+        return fmt::format("no checker '{}': see `wavetank list checkers`", name);
+    }
+  }
+  return {};
 }
 
 }   // namespace program

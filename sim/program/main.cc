@@ -81,6 +81,10 @@ int dispatch(int argc, char** argv) {
                              "seconds to shrink each finding");
   search_command->add_flag("--keep-going", search_options.keep_going,
                            "look for further defects after the first");
+  search_command->add_option("--only-checker", search_options.judges.only,
+                             "listen to these alone: see `wavetank list checkers`");
+  search_command->add_option("--without-checker", search_options.judges.without,
+                             "do not listen to these");
   search_command->add_option("--out", search_options.out, "where findings go");
   search_command->add_flag("--json", search_options.json, "the result as JSON");
   search_command->add_flag("--quiet", search_options.quiet, "no live line");

@@ -50,11 +50,15 @@ std::optional<traces::Trace> record(const Reproducer& reproducer) {
         if (reproducer.crashes) {
           sim::StrategyBox box;
           if (!box.choose(reproducer.strategy)) return std::string{};
-          static_cast<void>(run(execution, reproducer.workload, box, reproducer.seed, true));
+          static_cast<void>(
+              run(execution, reproducer.workload, box, reproducer.seed, reproducer.judges, true));
         } else {
           sim::Replay replay{reproducer.schedule};
           static_cast<void>(run(execution, reproducer.workload,
-                                {.seed = reproducer.seed, .strategy = &replay, .trace = true}));
+                                {.seed = reproducer.seed,
+                                 .strategy = &replay,
+                                 .trace = true,
+                                 .judges = reproducer.judges}));
         }
         return traces::write_trace(recorded(execution, reproducer));
       },
@@ -66,14 +70,16 @@ std::optional<traces::Trace> record(const Reproducer& reproducer) {
 }
 
 std::optional<Reproducer> reproduce(const scenarios::Workload& workload, std::uint64_t seed,
-                                    const std::string& strategy, const std::string& mutant) {
-  Reproducer found{.workload = workload, .seed = seed, .strategy = strategy, .mutant = mutant};
+                                    const std::string& strategy, const std::string& mutant,
+                                    const Judges& judges) {
+  Reproducer found{
+      .workload = workload, .seed = seed, .strategy = strategy, .mutant = mutant, .judges = judges};
   const ChildResult child = run_in_child(
       [&] {
         sim::StrategyBox box;
         if (!box.choose(strategy)) return std::string{};
         sim::Execution execution;
-        const sim::Outcome& outcome = run(execution, workload, box, seed);
+        const sim::Outcome& outcome = run(execution, workload, box, seed, judges);
         if (!outcome.finding) return std::string{};
         return fmt::format("{}\n{}\n{}", outcome.finding->signature(), outcome.preemptions,
                            outcome.schedule.to_text());

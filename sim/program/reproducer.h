@@ -8,6 +8,7 @@
 #include <string>
 
 #include "scenarios/workload.h"
+#include "sim/program/judges.h"
 #include "sim/schedule.h"
 #include "traces/trace.h"
 
@@ -23,6 +24,7 @@ struct Reproducer {
   std::uint64_t preemptions = 0;
   // The process dies of it, so there is no schedule: the seed and the strategy stand for it.
   bool crashes = false;
+  Judges judges{};   // whose verdicts count
 };
 
 // Runs the schedule in a child process and records it. Nothing: it does not fail in that way.
@@ -31,7 +33,7 @@ struct Reproducer {
 // schedule. Nothing: it does not.
 [[nodiscard]] std::optional<Reproducer> reproduce(const scenarios::Workload& workload,
                                                   std::uint64_t seed, const std::string& strategy,
-                                                  const std::string& mutant);
+                                                  const std::string& mutant, const Judges& judges);
 
 struct ShrinkLimits {
   double seconds_max = 60;

@@ -36,23 +36,25 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
                    .trace = spec.trace,
                    .digest_events = spec.trace});
   return execution.run([&] {
-    TankWorld world{execution, workload};
+    TankWorld world{execution, workload, spec.judges};
     scenarios::Lab lab{world, workload};
     lab.run();
   });
 }
 
 const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
-                        sim::StrategyBox& box, std::uint64_t seed, bool trace) {
+                        sim::StrategyBox& box, std::uint64_t seed, const Judges& judges,
+                        bool trace) {
   sim::Strategy& strategy = box.for_seed(seed);
   if (strategy.will_learn()) {
     // Always the same walk, so that it does not matter which of the workload's schedules came
     // first.
-    const sim::Outcome& learnt =
-        run(execution, workload, {.seed = 0, .strategy = &strategy, .trace = trace});
+    const sim::Outcome& learnt = run(
+        execution, workload, {.seed = 0, .strategy = &strategy, .trace = trace, .judges = judges});
     if (learnt.finding) return learnt;
   }
-  return run(execution, workload, {.seed = seed, .strategy = &strategy, .trace = trace});
+  return run(execution, workload,
+             {.seed = seed, .strategy = &strategy, .trace = trace, .judges = judges});
 }
 
 SeedPair seeds_of(std::uint64_t first_seed, std::uint64_t ordinal,

@@ -6,6 +6,7 @@
 
 #include "scenarios/workload.h"
 #include "sim/execution.h"
+#include "sim/program/judges.h"
 #include "sim/strategies.h"
 
 namespace program {
@@ -14,6 +15,7 @@ struct RunSpec {
   std::uint64_t seed = 0;
   sim::Strategy* strategy = nullptr;   // null: random walk
   bool trace = false;
+  Judges judges{};
 };
 
 // `execution` is reset and may be used again, unless the outcome has a finding: then it has
@@ -24,7 +26,8 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
 // The same with what `box` deals out for `seed`. A strategy that has to learn runs the workload
 // once before; what that run finds is what comes back. The box knows one workload until it forgets.
 const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
-                        sim::StrategyBox& box, std::uint64_t seed, bool trace = false);
+                        sim::StrategyBox& box, std::uint64_t seed, const Judges& judges,
+                        bool trace = false);
 
 // The seeds of one schedule of a search: which workload, and what the strategy is seeded with.
 struct SeedPair {

@@ -85,8 +85,8 @@ std::string progress_line(const Progress& progress, std::uint64_t wanted) {
 tl::expected<fs::path, std::string> keep(const SearchOptions& options, Source& source,
                                          const Catch& caught, bool talk) {
   const SeedPair seeds = source.seeds(caught.ordinal);
-  auto reproducer =
-      reproduce(source.workload(seeds.workload), seeds.schedule, options.strategy, options.mutant);
+  auto reproducer = reproduce(source.workload(seeds.workload), seeds.schedule, options.strategy,
+                              options.mutant, options.judges);
   if (!reproducer)
     return tl::unexpected(fmt::format(
         "schedule {} failed ({}) and does not fail again: the engine is not deterministic",
@@ -117,6 +117,7 @@ int search(const SearchOptions& options) {
   std::string error = opened ? "" : opened.error();
   if (!box.choose(options.strategy))
     error = fmt::format("no strategy '{}': see `wavetank list strategies`", options.strategy);
+  if (error.empty()) error = options.judges.wrong();
   if (!error.empty()) {
     fmt::print(stderr, "wavetank: {}\n", error);
     return 2;
@@ -130,15 +131,18 @@ int search(const SearchOptions& options) {
   plan.schedules = options.schedules;
   plan.seconds_max = options.seconds;
   plan.stop_at_first = !options.keep_going;
+  plan.deaths_count = options.judges.count("crash");
   std::uint64_t known = 0;   // the workload that the box has learnt of
   plan.run = [&](std::uint64_t ordinal) {
     const SeedPair seeds = source.seeds(ordinal);
     if (seeds.workload != known) box.forget();
     known = seeds.workload;
     const sim::Outcome& outcome =
-        run(execution, source.workload(seeds.workload), box, seeds.schedule);
+        run(execution, source.workload(seeds.workload), box, seeds.schedule, options.judges);
     Verdict verdict{.points = outcome.points, .digest = outcome.digest};
-    if (outcome.finding) {
+    if (outcome.finding && !options.judges.count(*outcome.finding)) {
+      verdict.spoiled = true;
+    } else if (outcome.finding) {
       verdict.found = true;
       verdict.signature = outcome.finding->signature();
       verdict.message = outcome.finding->message;

@@ -84,7 +84,8 @@ class Shrinker {
       if (death_of(child).empty()) return std::nullopt;
       // Which of the seeds it was is found by running each alone.
       for (std::uint64_t i = 0; i < limits_.seeds_per_candidate; ++i) {
-        const auto again = reproduce(candidate, best_.seed + i, best_.strategy, best_.mutant);
+        const auto again =
+            reproduce(candidate, best_.seed + i, best_.strategy, best_.mutant, best_.judges);
         if (again && again->signature == best_.signature) return again;
       }
       return std::nullopt;
@@ -103,15 +104,15 @@ class Shrinker {
     };
     if (!best_.crashes) {
       sim::Replay replay{best_.schedule};
-      const sim::Outcome& outcome =
-          ::program::run(execution, candidate, {.seed = best_.seed, .strategy = &replay});
+      const sim::Outcome& outcome = ::program::run(
+          execution, candidate, {.seed = best_.seed, .strategy = &replay, .judges = best_.judges});
       if (failed(outcome)) return answer(outcome);
     }
     sim::StrategyBox box;
     if (!box.choose("portfolio")) return {};
     for (std::uint64_t i = 0; i < limits_.seeds_per_candidate; ++i) {
       const std::uint64_t seed = best_.seed + i;
-      const sim::Outcome& outcome = ::program::run(execution, candidate, box, seed);
+      const sim::Outcome& outcome = ::program::run(execution, candidate, box, seed, best_.judges);
       if (failed(outcome)) return answer(outcome);
     }
     return {};
@@ -136,7 +137,8 @@ class Shrinker {
     sim::Execution execution;
     sim::Replay replay{schedule};
     const sim::Outcome& outcome =
-        ::program::run(execution, best_.workload, {.seed = best_.seed, .strategy = &replay});
+        ::program::run(execution, best_.workload,
+                       {.seed = best_.seed, .strategy = &replay, .judges = best_.judges});
     if (!outcome.finding || outcome.finding->signature() != best_.signature) return {};
     return fmt::format("{}\n{}", outcome.preemptions, outcome.schedule.to_text());
   }

@@ -65,9 +65,11 @@ class TankWorld::PowerCut final : public sim::EnvStep {
   TankWorld& world_;
 };
 
-TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workload)
+TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workload,
+                     const Judges& judges)
     : execution_{execution},
       workload_{workload},
+      judges_{judges},
       env_{execution, *this},
       cuts_left_{workload.faults.power_cuts},
       mode_judge_{scenarios::thin::mode_options(workload)},
@@ -254,6 +256,7 @@ std::unique_ptr<checkers::image::BlockSource> TankWorld::image(std::string_view 
 }
 
 void TankWorld::report(const checkers::Finding& finding) {
+  if (!judges_.count(finding.checker)) return;
   execution_.report(sim::Finding{.kind = sim::FindingKind::checker,
                                  .message = finding.message,
                                  .place = finding.checker + ": " + finding.kind,

@@ -17,6 +17,7 @@
 #include "sim/device_observer.h"
 #include "sim/execution.h"
 #include "sim/lock_order.h"
+#include "sim/program/judges.h"
 #include "sim/sim_device.h"
 
 namespace program {
@@ -27,7 +28,7 @@ class TankWorld final : public scenarios::World,
                         private engine::TraceSink {
  public:
   // Inside a run of `execution`, whose end it must not outlive.
-  TankWorld(sim::Execution& execution, const scenarios::Workload& workload);
+  TankWorld(sim::Execution& execution, const scenarios::Workload& workload, const Judges& judges);
   ~TankWorld() override;
 
   [[nodiscard]] engine::Env& env() override { return env_; }
@@ -83,6 +84,7 @@ class TankWorld final : public scenarios::World,
 
   sim::Execution& execution_;
   const scenarios::Workload& workload_;
+  const Judges& judges_;
   engine::Env env_;
   std::vector<Disk> disks_;               // the metadata first, the slowest last
   std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer

@@ -25,6 +25,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int kSpoiled = 3;   // exit status: another worker is to go on
 // A worker that has not finished one schedule in that time hangs without reaching a point.
 constexpr double kHangSeconds = 60;
 constexpr std::size_t kDistinctBits = std::size_t{1} << 20;
@@ -151,6 +152,7 @@ class Crew {
                                std::memory_order_relaxed);
       const std::uint64_t bit = (verdict.digest ^ verdict.digest >> 32U) % kDistinctBits;
       board_->seen[bit / 64].fetch_or(std::uint64_t{1} << bit % 64, std::memory_order_relaxed);
+      if (verdict.spoiled) _exit(kSpoiled);   // what it left behind is best left behind
       if (!verdict.found) continue;
       const std::string told = verdict.signature + '\n' + verdict.message;
       std::size_t at = 0;
@@ -209,6 +211,12 @@ class Crew {
     close(worker.pipe);
     worker.pid = -1;
     worker.pipe = -1;
+    const bool died = hung || WIFSIGNALED(status);
+    if (died ? !plan_.deaths_count : WEXITSTATUS(status) == kSpoiled && worker.told.empty()) {
+      worker.next = ordinal + workers_.size();
+      start(index);
+      return;
+    }
     if (hung) {
       caught(ordinal, "crash hang", "one schedule did not end and reached no scheduling point");
     } else if (WIFSIGNALED(status)) {

@@ -27,6 +27,7 @@ struct Verdict {
   std::uint64_t points = 0;
   std::uint64_t digest = 0;
   bool found = false;
+  bool spoiled = false;      // it ended early, of something that does not count
   std::string signature{};   // of the finding
   std::string message{};
 };
@@ -42,6 +43,7 @@ struct WorkerPlan {
   std::uint64_t schedules = 0;
   double seconds_max = 0;   // 0: no limit
   bool stop_at_first = true;
+  bool deaths_count = true;   // the death of a worker is a finding
   // In a worker process, for each of its schedules in order.
   std::function<Verdict(std::uint64_t ordinal)> run;
   // In the parent, a few times a second and at the end.
