@@ -73,6 +73,30 @@ TEST(CacheFailure, PassthroughWritesGoOnWhenNothingCanBeInvalidated) {
   });
 }
 
+// A block that cannot leave after a failed write is what the fast device holds.
+TEST(CacheFailure, AFailedWriteThroughAReadOnlyCacheLeavesOneAnswer) {
+  for_seeds(30, [](sim::Execution& execution, std::uint64_t seed) {
+    CacheTank tank{execution};
+    tank.make("1 writethrough");
+    EXPECT_EQ(tank.read(0), kOldData);
+    sim::SimDevice& sick = seed % 2 == 0 ? tank.fast : tank.origin;
+    const bool before = seed % 4 < 2;
+    tank.metadata.faults().rules.push_back({.ops = sim::kWrites, .nth = 1});
+    if (before) {
+      EXPECT_EQ(tank.read(kBlock), kOldData + kBlock);
+    }
+    sick.faults().rules.push_back({.ops = sim::kWrites, .nth = 1});
+    EXPECT_EQ(tank.write(3, 4, 41), Errc::io_error);
+    tank.metadata.faults().rules.clear();
+    sick.faults().rules.clear();
+    EXPECT_TRUE(tank.status_has(" ro needs_check "));
+    EXPECT_TRUE(tank.cached(0));
+    EXPECT_EQ(tank.view().dirty_count(), 1U);
+    EXPECT_EQ(tank.read(4), CacheTank::peek(tank.fast, tank.place_of(0)->value() * kBlock + 4));
+    tank.expect_idle();
+  });
+}
+
 TEST(CacheFailure, AFailedWritebackLeavesTheBlockDirtyForTheCoreAndThePolicy) {
   for_seeds(30, [](sim::Execution& execution, std::uint64_t) {
     CacheTank tank{execution};
