@@ -17,7 +17,8 @@ std::vector<NamedThing> list_judges() {
       {"atomic-context",
        "blocking where blocking is forbidden, also when it would not have waited"},
       {"lock-order",
-       "locks that two fibers take in opposite orders, whether or not they met; not: locks that are "
+       "locks that two fibers take in opposite orders, whether or not they met; not: locks that "
+       "are "
        "only tried"},
       {"deadlock", "fibers that nothing will ever wake, with the cycle; a lost wake-up is one"},
       {"endless", "more steps, or more simulated time, than any of our workloads takes"},
