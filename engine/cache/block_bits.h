@@ -8,6 +8,7 @@
 
 #include "engine/base/check.h"
 #include "engine/base/units.h"
+#include "engine/fiber/context.h"
 
 namespace engine::cache {
 
