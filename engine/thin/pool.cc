@@ -211,10 +211,9 @@ void Pool::stop_requeueing(ThinDevice& thin) {
   });
 }
 
+// An inmate may end before this returns, and the pool be gone then.
 io::Prison::Detained Pool::claim(const io::CellKey& key, io::MappedBio& bio, PoolCell& memory) {
-  const io::Prison::Detained answer = prison_.detain(key, bio, memory);
-  if (answer == io::Prison::Detained::inmate) give_cell(memory);
-  return answer;
+  return prison_.detain(key, bio, memory, [&] { give_cell(memory); });
 }
 
 void Pool::release_cell(ThinDevice& thin, PoolCell& cell) {
