@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Each checker has a mutant that it catches by itself and that nobody else does.
+
+For each pair the mutant is searched twice: listening to that checker alone, which must find it, and to
+all the others, who must not. With --short only the first pairs, which take seconds.
+"""
+import json
+import subprocess
+import sys
+import tempfile
+
+from mutants_test import BUILD, PATCHES, built
+
+# Checkers that see the same thing (a lifetime that ends too early, and the death that follows) are
+# silenced together.
+PAIRS = (
+    (("atomic-context",), "S5", 500),
+    (("thin_image",), "C-thin-image", 500),
+    (("deadlock",), "C-lost-wakeup", 500),
+    (("endless",), "C-endless", 500),
+    (("pool_mode",), "B013", 1500),
+    (("lower_device",), "B008", 1500),
+    (("lifetime", "crash"), "C-ended-twice", 1500),
+    (("data_oracle",), "C-data-oracle", 6000),
+)
+SHORT = 2
+
+
+def finding(program, option, checkers, schedules, scratch):
+    names = [word for name in checkers for word in (option, name)]
+    done = subprocess.run(
+        [str(program), "search", "--schedules", str(schedules), "--shrink-time", "0", "--json",
+         "--quiet", "--jobs", "2", "--out", scratch, *names],
+        capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"search: exit {done.returncode}: {done.stderr.strip()[-200:]}")
+    findings = json.loads(done.stdout)["findings"]
+    return findings[0] if findings else None
+
+
+def main():
+    if not (BUILD / "wavetank").is_file():
+        print(f"skipped: {BUILD} has no wavetank")
+        return 0
+    failed = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for checkers, mutant, schedules in PAIRS[:SHORT if "--short" in sys.argv else len(PAIRS)]:
+            program = built(next(PATCHES.glob(f"{mutant}-*.patch")))
+            own = finding(program, "--only-checker", checkers, schedules, scratch)
+            other = finding(program, "--without-checker", checkers, schedules, scratch)
+            good = own is not None and other is None
+            failed += not good
+            print(f"{'/'.join(checkers):16} {mutant:16} {'ok' if good else 'FAIL':5}"
+                  f" by itself: {own['schedule'] if own else 'no'};"
+                  f" others: {other['signature'] if other else 'no'}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
