@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "checkers/cache_policy.h"
 #include "engine/cache/policy.h"
 #include "scenarios/cache/policies.h"
+#include "scenarios/cache/policy_judge.h"
 
 namespace scenarios::cache {
 
@@ -52,8 +52,8 @@ class JudgedPolicy final : public engine::cache::Policy {
   }
   [[nodiscard]] std::uint32_t hint_size() const noexcept override { return policy_->hint_size(); }
 
-  [[nodiscard]] checkers::CachePolicyJudge& judge() noexcept { return judge_; }
-  [[nodiscard]] const checkers::CachePolicyJudge& judge() const noexcept { return judge_; }
+  [[nodiscard]] CachePolicyJudge& judge() noexcept { return judge_; }
+  [[nodiscard]] const CachePolicyJudge& judge() const noexcept { return judge_; }
 
  private:
   template <typename Tell>
@@ -65,7 +65,7 @@ class JudgedPolicy final : public engine::cache::Policy {
 
   Policies& policies_;
   std::unique_ptr<engine::cache::Policy> policy_;
-  checkers::CachePolicyJudge judge_;
+  CachePolicyJudge judge_;
 };
 
 }   // namespace scenarios::cache

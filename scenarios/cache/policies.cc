@@ -240,7 +240,7 @@ std::string Policies::table_name(CachePolicy policy) {
   return fmt::format("judged-{}", to_string(policy));
 }
 
-const checkers::CachePolicyJudge* Policies::judge_of(const Policy& policy) noexcept {
+const CachePolicyJudge* Policies::judge_of(const Policy& policy) noexcept {
   const auto* const judged = dynamic_cast<const JudgedPolicy*>(&policy);
   return judged != nullptr ? &judged->judge() : nullptr;
 }

@@ -11,10 +11,10 @@
 
 #include <absl/base/thread_annotations.h>
 
-#include "checkers/cache_policy.h"
 #include "engine/cache/policy.h"
 #include "engine/fiber/spin_lock.h"
 #include "scenarios/bench.h"
+#include "scenarios/cache/policy_judge.h"
 
 namespace scenarios::cache {
 
@@ -110,10 +110,10 @@ class Policies {
   // As tables name it.
   [[nodiscard]] static std::string table_name(CachePolicy policy);
   // Of a policy made here; null where nobody judges.
-  [[nodiscard]] static const checkers::CachePolicyJudge* judge_of(
+  [[nodiscard]] static const CachePolicyJudge* judge_of(
       const engine::cache::Policy& policy) noexcept;
   // The power went: no cell is held any more.
-  void forget_cells() { cells_ = checkers::CacheCells{released_}; }
+  void forget_cells() { cells_ = CacheCells{released_}; }
 
  private:
   friend class JudgedPolicy;
@@ -121,8 +121,8 @@ class Policies {
 
   Bench& bench_;
   std::vector<JudgedPolicy*> alive_;
-  checkers::CacheCells::Released released_;
-  checkers::CacheCells cells_;
+  CacheCells::Released released_;
+  CacheCells cells_;
   bool watching_;
   engine::cache::BuiltinPolicies builtin_;
   engine::cache::PolicyRegistry builtin_by_name_;

@@ -5,10 +5,10 @@
 
 #include <fmt/format.h>
 
-#include "checkers/cache_state.h"
 #include "checkers/image/as_findings.h"
 #include "engine/fiber/timer.h"
 #include "scenarios/cache/options.h"
+#include "scenarios/cache/state_judge.h"
 #include "scenarios/cache/volume.h"
 #include "scenarios/cache/volume_name.h"
 
@@ -59,13 +59,13 @@ void Volume::judge_still() {
 void Volume::judge_contents(const engine::cache::CacheView& view, checkers::Findings& findings) {
   const auto fast = bench_.world.image("fast");
   const auto origin = bench_.world.image("origin");
-  checkers::judge_cache_contents(view, *fast, *origin, findings);
+  judge_cache_contents(view, *fast, *origin, findings);
 }
 
 void Volume::judge_agreement(const engine::cache::CacheView& view, checkers::Findings& findings) {
-  checkers::judge_cache_bits(view, findings);
+  judge_cache_bits(view, findings);
   if (const auto* const judge = Policies::judge_of(view.policy()))
-    checkers::judge_cache_agreement(view, *judge, findings);
+    judge_cache_agreement(view, *judge, findings);
   // A block whose write failed on one disk may have to stay, and is dirty then.
   const bool may_be_dirty = workload_.faults.data_write_errors != 0;
   if (always_writethrough_ && !may_be_dirty && view.dirty_count() != 0) {

@@ -15,11 +15,11 @@
 #include <optional>
 #include <set>
 
-#include "checkers/cache_cells.h"
 #include "checkers/findings.h"
 #include "engine/cache/policy.h"
+#include "scenarios/cache/cells.h"
 
-namespace checkers {
+namespace scenarios::cache {
 
 class CachePolicyJudge {
  public:
@@ -29,18 +29,18 @@ class CachePolicyJudge {
   // Each of these is told right after the policy did it, or, of what takes blocks out, right
   // before. `granted`: the victim whose cell the locker took.
   void mapped(const engine::cache::MapRequest& request, const engine::cache::Decision& decision,
-              std::optional<engine::cache::OriginBlock> granted, Findings& findings);
+              std::optional<engine::cache::OriginBlock> granted, checkers::Findings& findings);
   void loaded(const engine::cache::Mapping& mapping);
-  void set_dirty(engine::cache::OriginBlock block, Findings& findings);
-  void clear_dirty(engine::cache::OriginBlock block, Findings& findings);
-  void removing(engine::cache::OriginBlock block, Findings& findings);
+  void set_dirty(engine::cache::OriginBlock block, checkers::Findings& findings);
+  void clear_dirty(engine::cache::OriginBlock block, checkers::Findings& findings);
+  void removing(engine::cache::OriginBlock block, checkers::Findings& findings);
   void forcing(engine::cache::OriginBlock current, engine::cache::OriginBlock back,
-               Findings& findings);
+               checkers::Findings& findings);
   void removed_cblock(engine::cache::CacheBlock place, engine::cache::OriginBlock expected,
-                      Findings& findings);
-  void writeback(const engine::cache::Mapping& mapping, Findings& findings);
+                      checkers::Findings& findings);
+  void writeback(const engine::cache::Mapping& mapping, checkers::Findings& findings);
   // A cell of the block was released.
-  void released(engine::cache::OriginBlock block, Findings& findings);
+  void released(engine::cache::OriginBlock block, checkers::Findings& findings);
 
   // As the policy must have it.
   [[nodiscard]] bool dirty(engine::cache::OriginBlock block) const {
@@ -54,8 +54,9 @@ class CachePolicyJudge {
   [[nodiscard]] std::uint32_t replacements() const noexcept { return replacements_; }
 
  private:
-  void must_hold(const char* doing, engine::cache::OriginBlock block, Findings& findings) const;
-  void must_be_there(engine::cache::OriginBlock block, Findings& findings) const;
+  void must_hold(const char* doing, engine::cache::OriginBlock block,
+                 checkers::Findings& findings) const;
+  void must_be_there(engine::cache::OriginBlock block, checkers::Findings& findings) const;
   void forget(engine::cache::OriginBlock block);
 
   const CacheCells& cells_;
@@ -67,4 +68,4 @@ class CachePolicyJudge {
   std::uint32_t replacements_ = 0;
 };
 
-}   // namespace checkers
+}   // namespace scenarios::cache

@@ -1,10 +1,10 @@
-#include "checkers/cache_state.h"
+#include "scenarios/cache/state_judge.h"
 
 #include <array>
 #include <cstring>
 #include <map>
 
-namespace checkers {
+namespace scenarios::cache {
 
 using engine::cache::CacheBlock;
 using engine::cache::CacheView;
@@ -15,15 +15,15 @@ namespace {
 constexpr const char* kChecker = "cache_state";
 }   // namespace
 
-void judge_cache_contents(const CacheView& view, image::BlockSource& fast,
-                          image::BlockSource& origin, Findings& findings) {
+void judge_cache_contents(const CacheView& view, checkers::image::BlockSource& fast,
+                          checkers::image::BlockSource& origin, checkers::Findings& findings) {
   const std::uint64_t sectors = view.config().block_sectors;
-  const std::uint64_t pages = (sectors << engine::kSectorShift) / image::kImageBlockSize;
+  const std::uint64_t pages = (sectors << engine::kSectorShift) / checkers::image::kImageBlockSize;
   for (const Mapping& mapping : view.mappings()) {
     if (view.dirty(mapping.at) || view.discarded(mapping.origin)) continue;
     for (std::uint64_t page = 0; page < pages; ++page) {
-      std::array<std::byte, image::kImageBlockSize> cached{};
-      std::array<std::byte, image::kImageBlockSize> own{};
+      std::array<std::byte, checkers::image::kImageBlockSize> cached{};
+      std::array<std::byte, checkers::image::kImageBlockSize> own{};
       if (!fast.read(mapping.at.value() * pages + page, cached) ||
           !origin.read(mapping.origin.value() * pages + page, own)) {
         findings.add(kChecker, "a mapping beyond a disk", "block {} in place {}", mapping.origin,
@@ -40,7 +40,7 @@ void judge_cache_contents(const CacheView& view, image::BlockSource& fast,
   }
 }
 
-void judge_cache_bits(const CacheView& view, Findings& findings) {
+void judge_cache_bits(const CacheView& view, checkers::Findings& findings) {
   std::map<CacheBlock, OriginBlock> by_place;
   std::map<OriginBlock, CacheBlock> by_block;
   for (const Mapping& mapping : view.mappings()) {
@@ -62,7 +62,7 @@ void judge_cache_bits(const CacheView& view, Findings& findings) {
 }
 
 void judge_cache_agreement(const CacheView& view, const CachePolicyJudge& judge,
-                           Findings& findings) {
+                           checkers::Findings& findings) {
   std::map<OriginBlock, CacheBlock> mapped;
   for (const Mapping& mapping : view.mappings()) {
     mapped.emplace(mapping.origin, mapping.at);
@@ -81,4 +81,4 @@ void judge_cache_agreement(const CacheView& view, const CachePolicyJudge& judge,
                  judge.promotions(), view.promotions());
 }
 
-}   // namespace checkers
+}   // namespace scenarios::cache

@@ -1,8 +1,8 @@
-#include "checkers/cache_policy.h"
+#include "scenarios/cache/policy_judge.h"
 
 #include <algorithm>
 
-namespace checkers {
+namespace scenarios::cache {
 
 using engine::cache::CacheBlock;
 using engine::cache::Decision;
@@ -20,7 +20,8 @@ namespace {
 constexpr const char* kChecker = "cache_policy";
 }   // namespace
 
-void CachePolicyJudge::must_hold(const char* doing, OriginBlock block, Findings& findings) const {
+void CachePolicyJudge::must_hold(const char* doing, OriginBlock block,
+                                 checkers::Findings& findings) const {
   if (!cells_.held(block))
     findings.add(kChecker, "a cell is not held", "{} block {}, whose cell nobody holds", doing,
                  block);
@@ -32,7 +33,7 @@ void CachePolicyJudge::forget(OriginBlock block) {
 }
 
 void CachePolicyJudge::mapped(const MapRequest& request, const Decision& decision,
-                              std::optional<OriginBlock> granted, Findings& findings) {
+                              std::optional<OriginBlock> granted, checkers::Findings& findings) {
   const auto wrong = [&](const char* what) {
     findings.add(kChecker, "a policy breaks its contract", "asked about block {}: {}",
                  request.block, what);
@@ -82,28 +83,29 @@ void CachePolicyJudge::loaded(const Mapping& mapping) {
   places_[mapping.origin] = mapping.at;
 }
 
-void CachePolicyJudge::must_be_there(OriginBlock block, Findings& findings) const {
+void CachePolicyJudge::must_be_there(OriginBlock block, checkers::Findings& findings) const {
   if (places_.contains(block)) return;
   findings.add(kChecker, "the policy is told of what it does not have",
                "of block {}, that it is dirty or clean", block);
 }
 
-void CachePolicyJudge::set_dirty(OriginBlock block, Findings& findings) {
+void CachePolicyJudge::set_dirty(OriginBlock block, checkers::Findings& findings) {
   must_be_there(block, findings);
   if (places_.contains(block)) dirty_.insert(block);
 }
 
-void CachePolicyJudge::clear_dirty(OriginBlock block, Findings& findings) {
+void CachePolicyJudge::clear_dirty(OriginBlock block, checkers::Findings& findings) {
   must_be_there(block, findings);
   dirty_.erase(block);
 }
 
-void CachePolicyJudge::removing(OriginBlock block, Findings& findings) {
+void CachePolicyJudge::removing(OriginBlock block, checkers::Findings& findings) {
   must_hold("the cache takes out", block, findings);
   forget(block);
 }
 
-void CachePolicyJudge::forcing(OriginBlock current, OriginBlock back, Findings& findings) {
+void CachePolicyJudge::forcing(OriginBlock current, OriginBlock back,
+                               checkers::Findings& findings) {
   must_hold("the cache undoes the promotion of", current, findings);
   must_hold("the cache undoes the demotion of", back, findings);
   leaving_.erase(back);
@@ -114,7 +116,8 @@ void CachePolicyJudge::forcing(OriginBlock current, OriginBlock back, Findings& 
   dirty_.insert(back);
 }
 
-void CachePolicyJudge::removed_cblock(CacheBlock place, OriginBlock expected, Findings& findings) {
+void CachePolicyJudge::removed_cblock(CacheBlock place, OriginBlock expected,
+                                      checkers::Findings& findings) {
   must_hold("the cache empties the place of", expected, findings);
   const auto found = places_.find(expected);
   if (found == places_.end() || found->second != place) {
@@ -124,7 +127,7 @@ void CachePolicyJudge::removed_cblock(CacheBlock place, OriginBlock expected, Fi
   forget(expected);
 }
 
-void CachePolicyJudge::writeback(const Mapping& mapping, Findings& findings) {
+void CachePolicyJudge::writeback(const Mapping& mapping, checkers::Findings& findings) {
   const auto found = places_.find(mapping.origin);
   if (found == places_.end() || found->second != mapping.at || dirty_.erase(mapping.origin) == 0) {
     findings.add(kChecker, "a policy breaks its contract",
@@ -133,7 +136,7 @@ void CachePolicyJudge::writeback(const Mapping& mapping, Findings& findings) {
   }
 }
 
-void CachePolicyJudge::released(OriginBlock block, Findings& findings) {
+void CachePolicyJudge::released(OriginBlock block, checkers::Findings& findings) {
   const auto found = leaving_.find(block);
   if (found == leaving_.end()) return;
   if (cells_.commits() == found->second) {
@@ -145,4 +148,4 @@ void CachePolicyJudge::released(OriginBlock block, Findings& findings) {
   leaving_.erase(found);
 }
 
-}   // namespace checkers
+}   // namespace scenarios::cache

@@ -1,15 +1,14 @@
 // The judge of caches and their policies: each rule is broken once, and a life that keeps them all
 // finds nothing.
-#include "checkers/cache_policy.h"
-
 #include <string>
 
 #include <gtest/gtest.h>
 
-#include "checkers/cache_cells.h"
 #include "engine/io/prison.h"
+#include "scenarios/cache/cells.h"
+#include "scenarios/cache/policy_judge.h"
 
-namespace checkers {
+namespace scenarios::cache {
 
 namespace {
 
@@ -61,12 +60,12 @@ class CachePolicyJudgeTest : public ::testing::Test {
   }
   [[nodiscard]] std::string kinds() const {
     std::string all;
-    for (const Finding& finding : found_.list())
+    for (const checkers::Finding& finding : found_.list())
       all += (all.empty() ? "" : ", ") + finding.kind;
     return all;
   }
 
-  Findings found_;
+  checkers::Findings found_;
   CacheCells cells_;
   CachePolicyJudge judge_{cells_};
 };
@@ -170,4 +169,4 @@ TEST_F(CachePolicyJudgeTest, WritesBackOnlyWhatIsDirty) {
   EXPECT_EQ(kinds(), "a policy breaks its contract");
 }
 
-}   // namespace checkers
+}   // namespace scenarios::cache

@@ -13,7 +13,7 @@
 #include "engine/fiber/event.h"
 #include "engine/fiber/executor.h"
 
-namespace checkers {
+namespace scenarios::cache {
 
 class CacheCells final : public engine::TraceSink {
  public:
@@ -37,4 +37,4 @@ class CacheCells final : public engine::TraceSink {
   std::uint64_t commits_ = 0;
 };
 
-}   // namespace checkers
+}   // namespace scenarios::cache

@@ -1,9 +1,9 @@
-#include "checkers/cache_cells.h"
+#include "scenarios/cache/cells.h"
 
 #include "engine/base/result.h"
 #include "engine/io/prison.h"
 
-namespace checkers {
+namespace scenarios::cache {
 namespace {
 
 // How the prison packs a key's kind into an event.
@@ -32,4 +32,4 @@ void CacheCells::event(const engine::Event& event) noexcept {
   }
 }
 
-}   // namespace checkers
+}   // namespace scenarios::cache

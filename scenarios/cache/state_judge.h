@@ -4,21 +4,21 @@
 // Not covered: whether contents are the right ones (data_oracle sees that); metadata on disk.
 #pragma once
 
-#include "checkers/cache_policy.h"
 #include "checkers/findings.h"
 #include "checkers/image/block_source.h"
 #include "engine/cache/cache_view.h"
+#include "scenarios/cache/policy_judge.h"
 
-namespace checkers {
+namespace scenarios::cache {
 
 // A cached block that is neither dirty nor discarded is the same on both disks.
-void judge_cache_contents(const engine::cache::CacheView& view, image::BlockSource& fast,
-                          image::BlockSource& origin, Findings& findings);
+void judge_cache_contents(const engine::cache::CacheView& view, checkers::image::BlockSource& fast,
+                          checkers::image::BlockSource& origin, checkers::Findings& findings);
 // Only mapped places are dirty, and as many as are counted; nothing is mapped twice.
-void judge_cache_bits(const engine::cache::CacheView& view, Findings& findings);
+void judge_cache_bits(const engine::cache::CacheView& view, checkers::Findings& findings);
 // The policy has what it was told, knows of every dirty block that it is dirty, and decided as many
 // promotions as are counted.
 void judge_cache_agreement(const engine::cache::CacheView& view, const CachePolicyJudge& judge,
-                           Findings& findings);
+                           checkers::Findings& findings);
 
-}   // namespace checkers
+}   // namespace scenarios::cache
