@@ -31,7 +31,7 @@ static_assert(offsetof(ArrayHeaderDisk, block) == 16);
 inline constexpr std::uint32_t kArraySalt = 595846735;
 
 constexpr std::uint32_t array_entries_for(std::uint32_t value_size) noexcept {
-  return (kMetaBlockSize - sizeof(ArrayHeaderDisk)) / value_size;
+  return (kMetaBlockSize - std::uint32_t{sizeof(ArrayHeaderDisk)}) / value_size;
 }
 static_assert(array_entries_for(8) == 509 && array_entries_for(4) == 1018);
 
