@@ -18,6 +18,7 @@ PAIRS = (
     (("thin_image",), "C-thin-image", 500),
     (("deadlock",), "C-lost-wakeup", 500),
     (("endless",), "C-endless", 500),
+    (("lab",), "B047", 1500),
     (("pool_mode",), "B013", 1500),
     (("lower_device",), "B008", 1500),
     (("lifetime", "crash"), "C-ended-twice", 1500),
