@@ -38,6 +38,7 @@ void print_mutants(bool json) {
                        {"undoes", mutant.undoes},
                        {"consequence", mutant.consequence},
                        {"noticed_by", mutant.noticed_by},
+                       {"general", mutant.general},
                        {"scenario", mutant.scenario}});
       continue;
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev demo: two historical races found, shrunk, replayed and drawn; the engine without them
+# ./dev demo: five historical races found, shrunk, replayed and drawn; the engine without them
 # searched clean; a volume on real files served to stock clients and checked. Ends with a table.
 # usage: demo.sh BUILD [FOLDER]
 set -euo pipefail
@@ -39,14 +39,13 @@ file_of() { find "$1" -type f -name "$2" 2>/dev/null | sort | head -1; }
 # What a report says in its line "KEY: VALUE" (or "KEY VALUE").
 value_of() { sed -nE "s/^ *$2:? +//p" <<<"$1" | head -1; }
 
-# The scenario that is aimed at a mutant, by the program's own list.
-aimed_at() {
+# scenario_for MUTANT general|scenario: the one aimed at nothing that can find it, or the one aimed at
+# it, by the program's own list.
+scenario_for() {
   "$wavetank" list mutants --json | python3 -c '
 import json, sys
-listed = json.load(sys.stdin)
-mutants = listed if isinstance(listed, list) else listed["mutants"]
-print(next(m["scenario"] for m in mutants if m["id"] == sys.argv[1]))' "$1" ||
-    fail "no scenario is aimed at mutant $1"
+print(next(m[sys.argv[2]] for m in json.load(sys.stdin) if m["id"] == sys.argv[1]))' "$1" "$2" ||
+    fail "no $2 for mutant $1"
 }
 
 # find_race MUTANT SCENARIO: exit status 1 of the search is what we want here.
@@ -77,11 +76,12 @@ find_race() {
   row "race $mutant found with $scenario" "replays to ${first:0:16}"
 }
 
+# search_clean SCENARIO
 search_clean() {
-  step "the engine as it is: $schedules schedules of thin-general"
-  "$wavetank" search --scenario thin-general --seed 1 --schedules "$schedules" --jobs "$jobs" \
+  step "the engine as it is: $schedules schedules of $1"
+  "$wavetank" search --scenario "$1" --seed 1 --schedules "$schedules" --jobs "$jobs" \
     --out "$work/clean" || fail "a finding in the engine itself (see $work/clean)"
-  row "no finding in the engine itself" "$schedules schedules"
+  row "no finding in the engine itself: $1" "$schedules schedules"
 }
 
 blank() {
@@ -160,10 +160,11 @@ for program in "$wavetank" "$wavetankd"; do
 done
 rm -rf "$work"
 mkdir -p "$work"
-find_race S3 thin-general
-find_race S3 "$(aimed_at S3)"
-find_race S5 thin-general
-find_race S5 "$(aimed_at S5)"
-search_clean
+for race in S1 S2 S3 S4 S5; do
+  find_race "$race" "$(scenario_for "$race" general)"
+  find_race "$race" "$(scenario_for "$race" scenario)"
+done
+search_clean thin-general
+search_clean cache-general
 serve_for_real
 summary

@@ -26,10 +26,8 @@ MAY_INCLUDE = {
     "sim/program/": ("",),          # the files of a program wire: they may include anything
     "real-io/": (*SEAM, "traces/"),
     "real-io/program/": ("",),
-    # Judges share no code with what they judge: value types, the events of the seam, and of a cache
-    # its read-only view and the words of its talk with a policy.
-    "checkers/": ("engine/base/", "engine/env/", "engine/fiber/event.h",
-                  "engine/cache/cache_view.h", "engine/cache/policy.h"),
+    # Judges share no code with what they judge: value types and the events of the seam, no more.
+    "checkers/": ("engine/base/", "engine/env/", "engine/fiber/event.h"),
     "scenarios/": ("engine/", "checkers/"),
     "tests/": ("",),
 }
