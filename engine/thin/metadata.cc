@@ -2,33 +2,21 @@
 // metadata_space.cc.
 #include "engine/thin/metadata.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "engine/env/buffer.h"
 #include "engine/pdata/block_manager.h"
+#include "engine/pdata/superblock.h"
 #include "engine/thin/metadata_core.h"
 #include "engine/thin/metadata_lock.h"
 
 namespace engine::thin {
 
+using pdata::blank;
 using pdata::BlockManager;
+using pdata::read_superblock;
 
 namespace {
-
-Result<AlignedBuffer> read_superblock(BlockDevice& device) {
-  AlignedBuffer buffer{kMetaBlockSize};
-  Bio bio;
-  bio.op = BioOp::read;
-  bio.sectors = kMetaBlockSectors;
-  bio.data = buffer.data();
-  ENGINE_TRY(submit_and_wait(device, bio));
-  return buffer;
-}
-
-bool blank(ConstBytes bytes) noexcept {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
-}
 
 pdata::BlockManagerOptions cache_options(const MetadataOptions& options) {
   pdata::BlockManagerOptions result;
