@@ -198,7 +198,7 @@ TEST(CacheCrash, AWriteAfterAResumeIsNotTakenForClean) {
       pdata::must(tank.system.resume("c"));
       EXPECT_EQ(tank.write(0, 1, 41), Errc::ok);
       EXPECT_EQ(tank.flush(), Errc::ok);
-      CutAt{tank, 0}.now();
+      tank.cut_power();
       images = tank.crash_images();
     }
     CacheTank tank{execution, {.images = images}};
@@ -237,7 +237,7 @@ TEST(CacheCrash, WhatWasMadeDurableSurvivesAPowerCut) {
     {
       CacheTank tank{execution, {.cache_blocks = 1 + seed % 2}};
       tank.make(features, policy);
-      CutAt cut{tank, 1 + seed % 151};
+      CutAt::arm(tank, 1 + seed % 151);
       Together all{execution};
       for (std::uint64_t i = 0; i < 3; ++i) {
         all.run("writer", [&, i] {
@@ -258,7 +258,7 @@ TEST(CacheCrash, WhatWasMadeDurableSurvivesAPowerCut) {
         pdata::must(tank.system.resume("c"));
       });
       all.wait();
-      cut.now();
+      tank.cut_power();
       images = tank.crash_images();
     }
     CacheTank tank{execution, {.images = images}};
@@ -292,7 +292,7 @@ TEST(CacheCrash, ACleanImageIsTrueEvenIfThePowerGoesAtOnce) {
       EXPECT_EQ(tank.write(0, 1, 41), Errc::ok);
       EXPECT_EQ(tank.write(kBlock, kBlock, 42), Errc::ok);
       pdata::must(tank.system.suspend("c", io::SuspendKind::flush));
-      CutAt{tank, 0}.now();
+      tank.cut_power();
       images = tank.crash_images();
     }
     CacheTank tank{execution, {.images = images}};

@@ -210,7 +210,16 @@ class CacheTank final : private DeviceDirectory {
   Env env_;
 
  public:
+  // Of all disks at once.
+  void cut_power() {
+    if (!metadata.powered()) return;
+    metadata.power_cut();
+    fast.power_cut();
+    origin.power_cut();
+  }
+
   std::map<std::string, BlockDevice*, std::less<>> more;   // further devices that tables may name
+  std::shared_ptr<sim::DeviceObserver> watcher;            // of the disks, which it outlives
   sim::SimDevice metadata;
   sim::SimDevice fast;
   sim::SimDevice origin;
@@ -220,28 +229,24 @@ class CacheTank final : private DeviceDirectory {
   dm::System system;
 };
 
-// Cuts the power of all disks when the `nth` I/O has taken effect. Lives as long as the tank.
+// Cuts the power of all disks when the `nth` I/O has taken effect.
 class CutAt final : public sim::DeviceObserver {
  public:
-  CutAt(CacheTank& tank, std::uint64_t nth) : tank_{tank}, left_{nth} {
-    tank.metadata.add_observer(*this);
-    tank.fast.add_observer(*this);
-    tank.origin.add_observer(*this);
+  static void arm(CacheTank& tank, std::uint64_t nth) {
+    tank.watcher = std::shared_ptr<CutAt>{new CutAt{tank, nth}};
+    tank.metadata.add_observer(*tank.watcher);
+    tank.fast.add_observer(*tank.watcher);
+    tank.origin.add_observer(*tank.watcher);
   }
   void took_effect(const sim::SimDevice& device, const sim::IoRecord& io) override {
     static_cast<void>(device);
     static_cast<void>(io);
-    if (left_ != 0 && --left_ == 0) now();
-  }
-  void now() {
-    left_ = 0;
-    if (!tank_.metadata.powered()) return;
-    tank_.metadata.power_cut();
-    tank_.fast.power_cut();
-    tank_.origin.power_cut();
+    if (left_ != 0 && --left_ == 0) tank_.cut_power();
   }
 
  private:
+  CutAt(CacheTank& tank, std::uint64_t nth) : tank_{tank}, left_{nth} {}
+
   CacheTank& tank_;
   std::uint64_t left_;
 };
