@@ -45,7 +45,7 @@ std::vector<std::string> PoolView::leaks() const {
   const auto judge = [&](const char* what, std::uint64_t count) {
     if (count != 0) found.push_back(fmt::format("{} {}", count, what));
   };
-  const PoolCounts now = counts();
+  const PoolCounts now = pool_.on_worker("pool.view", [this] { return counts(); });
   judge("bios queued", now.queued_bios);
   judge("cells held", now.cells_held);
   judge("cells in use", now.cells_in_use);

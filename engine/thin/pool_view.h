@@ -39,10 +39,11 @@ class PoolView {
   [[nodiscard]] PoolCounts counts() const;
   // Data blocks with one reference more than mappings account for, because a passdown holds it.
   [[nodiscard]] std::vector<DataRange> pinned() const;
-  // What is in use that should not be, when no bio is in flight. Empty: nothing is.
-  [[nodiscard]] std::vector<std::string> leaks() const;
 
   // Suspend.
+  // What is in use that should not be, when no bio is in flight. Empty: nothing is. Asks on the
+  // worker, which has its tick also when nothing is under way.
+  [[nodiscard]] std::vector<std::string> leaks() const;
   [[nodiscard]] Result<std::uint64_t> free_data_blocks() const;
   [[nodiscard]] Result<std::uint64_t> data_blocks() const;
   [[nodiscard]] Result<std::uint64_t> free_metadata_blocks() const;

@@ -104,7 +104,8 @@ void attack(std::uint32_t version, Shape shape, std::size_t step) {
       }
     }
   }
-  EXPECT_GT(attacks, 1000U / step);
+  EXPECT_NE(attacks, 0U);
+  EXPECT_GE(attacks, 4 * (words / step));   // two of the six may be what is there
   ::testing::Test::RecordProperty("attacks", static_cast<int>(attacks));
 }
 
