@@ -161,14 +161,19 @@ void Execution::spin_wait(const Point& point) {
   set_aside(static_cast<SimFiber&>(*engine::t_thread.fiber), SimFiber::State::spinning, point);
 }
 
+// By age, not by slot: which slot a fiber has depends on whether slots are used again.
 void Execution::spin_released(const engine::SyncObject& object) noexcept {
   const Hush hush;
-  if (spinning_ == 0) return;
-  for (std::uint32_t i = 0; i < used_; ++i) {
-    SimFiber& fiber = *slots_[i];
-    if (fiber.state != SimFiber::State::spinning || fiber.waiting.object != &object) continue;
+  while (spinning_ != 0) {
+    SimFiber* oldest = nullptr;
+    for (std::uint32_t i = 0; i < used_; ++i) {
+      SimFiber& fiber = *slots_[i];
+      if (fiber.state != SimFiber::State::spinning || fiber.waiting.object != &object) continue;
+      if (oldest == nullptr || fiber.id < oldest->id) oldest = &fiber;
+    }
+    if (oldest == nullptr) return;
     --spinning_;
-    make_runnable(fiber);
+    make_runnable(*oldest);
   }
 }
 
