@@ -61,7 +61,7 @@ find_race() {
   finding=$(dirname "$svg")
   story=$(file_of "$finding" '*.txt')
   [[ -n $story && -n $(file_of "$finding" '*.toml') ]] || fail "the finding $finding is not complete"
-  sed 's/^/   | /' "$story" | head -40
+  head -40 "$story" | sed 's/^/   | /'
 
   local first second
   first=$("$wavetank" replay "$finding" 2>&1) && fail "the replay of $finding finds nothing"
