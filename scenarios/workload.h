@@ -125,6 +125,11 @@ struct FaultSpec {
   std::uint32_t metadata_write_errors = 0;
   std::uint32_t data_read_errors = 0;
   std::uint32_t data_write_errors = 0;
+  // What is not committed may go. A failed write of data is a reason too: a commit begins with a
+  // flush of the data.
+  [[nodiscard]] bool may_roll_back() const noexcept {
+    return metadata_read_errors != 0 || metadata_write_errors != 0 || data_write_errors != 0;
+  }
   friend bool operator==(const FaultSpec&, const FaultSpec&) = default;
 };
 
@@ -135,6 +140,15 @@ struct Workload {
   std::vector<Operation> setup;   // done one after the other, before the actors start
   std::vector<Actor> actors;
   friend bool operator==(const Workload&, const Workload&) = default;
+
+  // A fault may keep the metadata from being changed any more, for good. A device this small may
+  // run full in the middle of a commit, which is a failure like any other.
+  [[nodiscard]] bool may_need_check() const noexcept {
+    constexpr std::uint64_t kRoomyMetadataBlocks = 64;
+    return faults.may_roll_back() || system.metadata_blocks < kRoomyMetadataBlocks;
+  }
+  // Nothing of it can make a pool or a cache fail.
+  [[nodiscard]] bool is_calm() const noexcept { return faults == FaultSpec{} && !may_need_check(); }
 
   // Operations of the actors and of the set-up: what "at most N operations" counts.
   [[nodiscard]] std::size_t operation_count() const noexcept {

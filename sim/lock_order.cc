@@ -1,6 +1,7 @@
 #include "sim/lock_order.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -21,6 +22,10 @@ std::string at(const std::source_location& where) {
 }
 
 }   // namespace
+
+LockOrder::~LockOrder() {
+  execution_.remove_sink(*this);
+}
 
 void LockOrder::event(const engine::Event& event) noexcept {
   switch (event.op) {
@@ -44,40 +49,40 @@ void LockOrder::event(const engine::Event& event) noexcept {
 }
 
 void LockOrder::taken(const engine::Event& event, bool shared) {
-  std::vector<Held>& held = held_[execution_.current().id];
-  const Held now{event.object->id, event.object->name, shared, event.where};
-  for (const Held& first : held) {
-    Order order{first, now, execution_.current().id, {}, {}};
-    for (const Held& other : held) {
-      if (other.lock != first.lock) order.under.insert(other.lock);
-    }
-    add(order);
+  const Held now{execution_.current().id, event.object->id, event.object->name, shared,
+                 event.where};
+  for (const Held& first : held_) {
+    if (first.fiber == now.fiber) add(first, now);
   }
-  held_[execution_.current().id].push_back(now);
+  held_.push_back(now);
 }
 
 void LockOrder::released(const engine::Event& event) noexcept {
-  const auto fiber = held_.find(execution_.current().id);
-  if (fiber == held_.end()) return;
-  std::vector<Held>& held = fiber->second;
-  const auto lock = std::find_if(held.rbegin(), held.rend(),
-                                 [&](const Held& each) { return each.lock == event.object->id; });
-  if (lock != held.rend()) held.erase(std::next(lock).base());
-  if (held.empty()) held_.erase(fiber);
+  const ActorId fiber = execution_.current().id;
+  const auto held = std::find_if(held_.rbegin(), held_.rend(), [&](const Held& each) {
+    return each.fiber == fiber && each.lock == event.object->id;
+  });
+  if (held != held_.rend()) held_.erase(std::next(held).base());
 }
 
-void LockOrder::add(const Order& order) {
-  std::vector<Order>& known = orders_[order.first.lock][order.then.lock];
+void LockOrder::add(const Held& first, const Held& then) {
+  std::vector<Order>& known = orders_[first.lock][then.lock];
+  if (known.size() >= kWaysMax) return;
+  Order order{first, then, {}};
+  for (const Held& other : held_) {
+    if (other.fiber == then.fiber && other.lock != first.lock) order.under.insert(other.lock);
+  }
   const bool is_new = std::none_of(known.begin(), known.end(), [&](const Order& each) {
-    return each.fiber == order.fiber && each.first.shared == order.first.shared &&
-           each.then.shared == order.then.shared && each.under == order.under;
+    return each.then.fiber == then.fiber && each.first.shared == first.shared &&
+           each.then.shared == then.shared && each.under == order.under;
   });
-  if (!is_new || known.size() >= kWaysMax) return;
-  Order& added = known.emplace_back(order);
-  added.fiber_name = execution_.current().name();
-  std::vector<const Order*> cycle{&added};
-  if (leads_to(order.then.lock, order.first.lock) &&
-      find_way(order.then.lock, order.first.lock, cycle))
+  if (!is_new) return;
+  order.fiber_name = execution_.current().name();
+  order.first_name = first.name;
+  order.then_name = then.name;
+  known.push_back(std::move(order));
+  std::vector<const Order*> cycle{&known.back()};
+  if (leads_to(then.lock, first.lock) && find_way(then.lock, first.lock, cycle))
     execution_.report(describe(cycle));
 }
 
@@ -123,7 +128,7 @@ bool LockOrder::could_meet(const std::vector<const Order*>& cycle) {
     if (one.then.shared && next.first.shared) return false;
     for (std::size_t j = i + 1; j < cycle.size(); ++j) {
       const Order& other = *cycle[j];
-      if (one.fiber == other.fiber) return false;
+      if (one.then.fiber == other.then.fiber) return false;
       const bool gate = std::any_of(one.under.begin(), one.under.end(),
                                     [&](std::uint32_t lock) { return other.under.contains(lock); });
       if (gate) return false;
@@ -137,10 +142,10 @@ Finding LockOrder::describe(const std::vector<const Order*>& cycle) {
   finding.kind = FindingKind::lock_order;
   std::vector<std::string> names;
   for (const Order* const order : cycle) {
-    names.emplace_back(order->first.name);
+    names.push_back(order->first_name);
     finding.detail +=
-        fmt::format("{} holds {} ({}) and takes {} ({})\n", order->fiber_name, order->first.name,
-                    at(order->first.where), order->then.name, at(order->then.where));
+        fmt::format("{} holds {} ({}) and takes {} ({})\n", order->fiber_name, order->first_name,
+                    at(order->first.where), order->then_name, at(order->then.where));
   }
   finding.message = fmt::format("{} and {} are taken in opposite orders", names.front(),
                                 fmt::join(names.begin() + 1, names.end(), " and "));

@@ -27,6 +27,9 @@ class Execution;
 class LockOrder final : public engine::TraceSink {
  public:
   explicit LockOrder(Execution& execution) noexcept : execution_{execution} {}
+  ~LockOrder();   // hears nothing more
+  LockOrder(const LockOrder&) = delete;
+  LockOrder& operator=(const LockOrder&) = delete;
 
   void event(const engine::Event& event) noexcept override;
   // Another execution.
@@ -37,8 +40,9 @@ class LockOrder final : public engine::TraceSink {
 
  private:
   struct Held {
+    ActorId fiber;
     std::uint32_t lock = 0;
-    const char* name = nullptr;
+    const char* name = nullptr;   // the lock's own: there while it is held
     bool shared = false;
     std::source_location where;
   };
@@ -46,14 +50,15 @@ class LockOrder final : public engine::TraceSink {
   struct Order {
     Held first;
     Held then;
-    ActorId fiber;
-    std::string fiber_name;
     std::set<std::uint32_t> under;   // what else was held
+    std::string fiber_name{};        // these three outlive the execution's objects
+    std::string first_name{};
+    std::string then_name{};
   };
 
   void taken(const engine::Event& event, bool shared);
   void released(const engine::Event& event) noexcept;
-  void add(const Order& order);
+  void add(const Held& first, const Held& then);
   [[nodiscard]] bool leads_to(std::uint32_t from, std::uint32_t to) const;
   // A way from `from` to `to` that could go with what is on `way` already; extends it. Cycles of
   // more than a few locks are not looked for.
@@ -62,7 +67,7 @@ class LockOrder final : public engine::TraceSink {
   [[nodiscard]] static Finding describe(const std::vector<const Order*>& cycle);
 
   Execution& execution_;
-  std::map<ActorId, std::vector<Held>> held_;
+  std::vector<Held> held_;   // by all fibers, which hold few: in the order they were taken
   // By the lock held, then the one taken: a few ways of each order, which differ in fiber or in
   // what else was held.
   std::map<std::uint32_t, std::map<std::uint32_t, std::vector<Order>>> orders_;

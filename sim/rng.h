@@ -33,6 +33,12 @@ class Rng {
   }
   // True once in `count`.
   bool one_in(std::uint32_t count) noexcept { return below(count) == 0; }
+  // An answer below `count` to Execution::choose(): with `rarely` above 1 anything but 0 once in so
+  // many times.
+  std::uint32_t answer(std::uint32_t count, std::uint32_t rarely) noexcept {
+    if (rarely <= 1) return below(count);
+    return one_in(rarely) && count > 1 ? 1 + below(count - 1) : 0;
+  }
 
  private:
   static constexpr std::uint64_t kIncrement = 1442695040888963407ULL;

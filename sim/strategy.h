@@ -23,6 +23,10 @@ struct Choices {
   [[nodiscard]] std::uint32_t size() const noexcept {
     return static_cast<std::uint32_t>(fibers.size() + steps.size());
   }
+  // What one of `fibers` is about to do; null when it has just been started or woken.
+  [[nodiscard]] const engine::Point* about_to(const SimFiber& fiber) const noexcept {
+    return &fiber == &self ? &point : fiber.pending;
+  }
 };
 
 class Strategy {

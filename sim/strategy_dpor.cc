@@ -16,11 +16,6 @@ using engine::Point;
 
 namespace {
 
-// What the fiber is about to do; null when it has just been started or woken.
-const Point* about_to(const Choices& choices, const SimFiber& fiber) noexcept {
-  return &fiber == &choices.self ? &choices.point : fiber.pending;
-}
-
 template <typename Range, typename Value>
 bool contains(const Range& range, const Value& value) {
   return std::find(range.begin(), range.end(), value) != range.end();
@@ -127,7 +122,7 @@ std::uint32_t Dpor::pick(const Choices& choices) {
   ENGINE_CHECK(chosen != enabled_.end() && node.values == 0,
                "the program differs from one run to the next");
   const SimFiber& fiber = *choices.fibers[chosen->index];
-  const Point* const point = about_to(choices, fiber);
+  const Point* const point = choices.about_to(fiber);
   node.operation = chosen->operation;
   happens(node, at_);
   if (node.operation.kind == Kind::try_acquire) tried_ = point->object;
@@ -185,7 +180,7 @@ std::uint32_t Dpor::find_local(const Choices& choices) const {
   std::uint32_t best = kNone;
   for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
     const SimFiber& fiber = *choices.fibers[i];
-    if (operation_at(fiber, about_to(choices, fiber)).object != 0) continue;
+    if (operation_at(fiber, choices.about_to(fiber)).object != 0) continue;
     if (sees_no_change(fibers_[ThreadPaths::of(fiber)])) continue;
     if (&fiber == &choices.self) return i;
     if (best == kNone || ThreadPaths::of(fiber) < ThreadPaths::of(*choices.fibers[best])) best = i;
@@ -198,7 +193,7 @@ void Dpor::collect_enabled(const Choices& choices) {
   for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
     const SimFiber& fiber = *choices.fibers[i];
     const Id id = ThreadPaths::of(fiber);
-    const Point* const point = about_to(choices, fiber);
+    const Point* const point = choices.about_to(fiber);
     if (sees_no_change(fibers_[id]) || !could_go_on(fiber, point)) continue;
     enabled_.push_back({id, i, operation_at(fiber, point)});
   }
@@ -215,7 +210,7 @@ void Dpor::sort_enabled() {
 void Dpor::collect_attempts(const Choices& choices) {
   for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
     const SimFiber& fiber = *choices.fibers[i];
-    Operation operation = operation_at(fiber, about_to(choices, fiber));
+    Operation operation = operation_at(fiber, choices.about_to(fiber));
     if (operation.kind != Kind::acquire) continue;
     operation.kind = Kind::plain;
     enabled_.push_back({ThreadPaths::of(fiber), i, operation});

@@ -53,11 +53,11 @@ std::uint32_t Pos::pick(const Choices& choices) {
   // The operation of the chosen one happens now.
   SimFiber& chosen = *choices.fibers[best];
   chosen.priority = 0;
-  const Point* const happening = &chosen == &choices.self ? &choices.point : chosen.pending;
+  const Point* const happening = choices.about_to(chosen);
   if (happening == nullptr) return best;
   for (SimFiber* const fiber : choices.fibers) {
     if (fiber == &chosen) continue;
-    const Point* const pending = fiber == &choices.self ? &choices.point : fiber->pending;
+    const Point* const pending = choices.about_to(*fiber);
     if (pending != nullptr && race(*pending, *happening)) fiber->priority = 0;
   }
   return best;
@@ -65,8 +65,7 @@ std::uint32_t Pos::pick(const Choices& choices) {
 
 std::uint32_t Pos::value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
                          std::uint32_t one_in) {
-  if (one_in > 1 && !rng_.one_in(one_in)) return 0;
-  return one_in > 1 ? 1 + rng_.below(count - 1) : rng_.below(count);
+  return rng_.answer(count, one_in);
 }
 
 }   // namespace sim

@@ -46,11 +46,7 @@ std::uint32_t RandomWalk::pick_step(const Choices& choices) {
 
 std::uint32_t RandomWalk::value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
                                 std::uint32_t one_in) {
-  if (one_in > 1) {
-    if (!rng_.one_in(one_in)) return 0;
-    return count > 1 ? 1 + rng_.below(count - 1) : 0;
-  }
-  return rng_.below(count);
+  return rng_.answer(count, one_in);
 }
 
 }   // namespace sim

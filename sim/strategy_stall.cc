@@ -75,8 +75,7 @@ std::uint32_t Stall::free_fiber(const Choices& choices, std::uint32_t count) {
 
 std::uint32_t Stall::value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
                            std::uint32_t one_in) {
-  if (one_in > 1 && !rng_.one_in(one_in)) return 0;
-  return one_in > 1 ? 1 + rng_.below(count - 1) : rng_.below(count);
+  return rng_.answer(count, one_in);
 }
 
 }   // namespace sim

@@ -7,16 +7,6 @@ namespace sim {
 using engine::Access;
 using engine::Point;
 
-namespace {
-
-// What the fiber at `index` is about to do; null when it has just been started or woken.
-const Point* about_to(const Choices& choices, std::uint32_t index) noexcept {
-  const SimFiber& fiber = *choices.fibers[index];
-  return &fiber == &choices.self ? &choices.point : fiber.pending;
-}
-
-}   // namespace
-
 void Surw::forget() {
   paths_.forget();
   work_.clear();
@@ -115,7 +105,7 @@ std::uint32_t Surw::draw(const Choices& choices, bool only_selected) {
   std::uint64_t sum = 0;
   candidates_.clear();
   for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
-    if (only_selected && !selected(about_to(choices, i))) continue;
+    if (only_selected && !selected(choices.about_to(*choices.fibers[i]))) continue;
     candidates_.push_back(i);
     sum += std::max<std::uint64_t>(weight_[ThreadPaths::of(*choices.fibers[i])], 1);
   }
@@ -147,7 +137,7 @@ Surw::Id Surw::draw_intended(const Choices& choices) {
 // The fiber at `pick` goes on: keeps the accounts.
 std::uint32_t Surw::happens(const Choices& choices, std::uint32_t pick) {
   running_ = ThreadPaths::of(*choices.fibers[pick]);
-  const Point* const point = about_to(choices, pick);
+  const Point* const point = choices.about_to(*choices.fibers[pick]);
   if (learning_) {
     if (point != nullptr) learn(running_, *point);
     return pick;
@@ -179,7 +169,8 @@ std::uint32_t Surw::pick(const Choices& choices) {
   if (intended_ == kNobody) intended_ = draw_intended(choices);
   candidates_.clear();
   for (std::uint32_t i = 0; i < fibers; ++i) {
-    if (!selected(about_to(choices, i)) || ThreadPaths::of(*choices.fibers[i]) == intended_)
+    if (!selected(choices.about_to(*choices.fibers[i])) ||
+        ThreadPaths::of(*choices.fibers[i]) == intended_)
       candidates_.push_back(i);
   }
   // The intended one cannot go on: another takes its place.
@@ -189,8 +180,7 @@ std::uint32_t Surw::pick(const Choices& choices) {
 
 std::uint32_t Surw::value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
                           std::uint32_t one_in) {
-  if (one_in > 1 && !rng_.one_in(one_in)) return 0;
-  return one_in > 1 ? 1 + rng_.below(count - 1) : rng_.below(count);
+  return rng_.answer(count, one_in);
 }
 
 }   // namespace sim

@@ -6,12 +6,6 @@
 namespace engine::cache {
 namespace {
 
-[[nodiscard]] io::MappedBio& pop(io::BioList& bios) noexcept {
-  Bio& bio = bios.front();
-  bios.pop_front();
-  return io::MappedBio::from(bio);
-}
-
 [[nodiscard]] Direction direction_of(const Bio& bio) noexcept {
   return bio.op == BioOp::read ? Direction::read : Direction::write;
 }
@@ -191,7 +185,7 @@ void Cache::release_along(CacheCell& cell, const Place& place) {
   io::BioList later;
   prison_.visit_release(cell, [&](io::BioList& inmates) {
     while (!inmates.empty()) {
-      io::MappedBio& bio = pop(inmates);
+      io::MappedBio& bio = io::pop(inmates);
       const bool goes = state_of(bio).step == Step::arriving && goes_along(bio, place);
       if (!goes) {
         later.push_back(bio);
@@ -206,7 +200,7 @@ void Cache::release_along(CacheCell& cell, const Place& place) {
   give_cell(cell);
   defer_all(later);
   while (!along.empty())
-    pop(along).issue();
+    io::pop(along).issue();
 }
 
 void Cache::release_cell(CacheCell& cell) {

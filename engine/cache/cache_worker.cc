@@ -4,15 +4,6 @@
 #include "engine/cache/cache.h"
 
 namespace engine::cache {
-namespace {
-
-[[nodiscard]] io::MappedBio& pop(io::BioList& bios) noexcept {
-  Bio& bio = bios.front();
-  bios.pop_front();
-  return io::MappedBio::from(bio);
-}
-
-}   // namespace
 
 // Takes victims' cells while the policy holds its lock: nothing here waits.
 class Cache::VictimLocker final : public CellLocker {
@@ -80,7 +71,7 @@ void Cache::process_deferred() {
     cells.swap(deferred_cells_);
   }
   while (!discards.empty())
-    discard_quiesced(*state_of(pop(discards)).discard);
+    discard_quiesced(*state_of(io::pop(discards)).discard);
   cells.splice(cells.begin(), waiting_cells_);
   while (!cells.empty()) {
     auto& cell = static_cast<CacheCell&>(cells.front());
@@ -89,10 +80,10 @@ void Cache::process_deferred() {
   }
   discards.swap(waiting_discards_);
   while (!discards.empty())
-    process_discard(pop(discards));
+    process_discard(io::pop(discards));
   io::BioList stalled;
   while (!bios.empty()) {
-    io::MappedBio& bio = pop(bios);
+    io::MappedBio& bio = io::pop(bios);
     if (!process_bio(bio)) stalled.push_back(bio);
   }
   const SpinGuard guard{lock_};

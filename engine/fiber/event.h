@@ -36,7 +36,7 @@ enum class ObjectKind : std::uint8_t {
 // the same in every run of one seed; the address never leaves the process.
 struct SyncObject {
   SyncObject(ObjectKind object_kind, const char* object_name) noexcept;
-  const char* name;   // a string literal: "pool.metadata"
+  const char* name;   // a string literal, "pool.metadata", or its owner's, as long as that lives
   std::uint32_t id;
   ObjectKind kind;
 };

@@ -6,12 +6,6 @@
 namespace engine::thin {
 namespace {
 
-[[nodiscard]] io::MappedBio& pop(io::BioList& bios) noexcept {
-  Bio& bio = bios.front();
-  bios.pop_front();
-  return io::MappedBio::from(bio);
-}
-
 [[nodiscard]] bool wants_durability(const Bio& bio) noexcept {
   return bio.op == BioOp::flush || bio.fua;
 }
@@ -61,7 +55,7 @@ void Pool::process_prepared() {
     (this->*handlers_.peek()->prepared_mapping)(mapping);
   }
   while (!discards.empty())
-    (this->*handlers_.peek()->quiesced_discard)(*discard_of(pop(discards)).chunk);
+    (this->*handlers_.peek()->quiesced_discard)(*discard_of(io::pop(discards)).chunk);
   while (!passdowns.empty()) {
     Passdown& passdown = passdowns.front();
     passdowns.pop_front();
@@ -101,7 +95,7 @@ void Pool::process_cells(ThinDevice& thin, CellList& cells) {
 
 void Pool::process_bios(ThinDevice& thin, io::BioList& bios) {
   while (!bios.empty())
-    process_bio(thin, pop(bios));
+    process_bio(thin, io::pop(bios));
 }
 
 // The worker may wait for a cell, but never does for long: those it holds itself are fewer than the
@@ -130,7 +124,7 @@ void Pool::resume_waiting_discards() {
   io::BioList waiting;
   waiting.swap(waiting_discards_);
   while (!waiting.empty()) {
-    io::MappedBio& bio = pop(waiting);
+    io::MappedBio& bio = io::pop(waiting);
     if (DiscardChunk* const chunk = discard_of(bio).chunk) {
       (this->*handlers_.peek()->quiesced_discard)(*chunk);
     } else {
@@ -173,9 +167,9 @@ void Pool::commit_batch() {
 // below now that their mappings are durable.
 void Pool::end_flushes(io::BioList& flushes, io::BioList& completions, Errc status) {
   while (!completions.empty())
-    finish(pop(completions), status);
+    finish(io::pop(completions), status);
   while (!flushes.empty()) {
-    io::MappedBio& bio = pop(flushes);
+    io::MappedBio& bio = io::pop(flushes);
     if (status != Errc::ok || bio.op == BioOp::flush) {
       finish(bio, status);
     } else {
@@ -195,7 +189,7 @@ void Pool::requeue_queued(ThinDevice& thin) {
     give_cell(cell);
   }
   while (!bios.empty())
-    finish(pop(bios), Errc::requeue);
+    finish(io::pop(bios), Errc::requeue);
 }
 
 void Pool::retry_queued_bios() {
@@ -215,7 +209,7 @@ void Pool::fail_queued_bios(ThinDevice& thin, Errc status) {
   io::BioList bios;
   thin.take_retries(bios);
   while (!bios.empty())
-    finish(pop(bios), status);
+    finish(io::pop(bios), status);
 }
 
 void Pool::issue(io::MappedBio& bio) {
@@ -247,7 +241,7 @@ void Pool::issue_inmates(ThinDevice& thin, PoolCell& cell, const Mapping& mappin
   io::BioList later;
   prison_.visit_release(cell, [&](io::BioList& inmates) {
     while (!inmates.empty()) {
-      io::MappedBio& bio = pop(inmates);
+      io::MappedBio& bio = io::pop(inmates);
       if (!goes_straight(bio, mapping)) {
         later.push_back(bio);
         continue;
@@ -260,7 +254,7 @@ void Pool::issue_inmates(ThinDevice& thin, PoolCell& cell, const Mapping& mappin
   give_cell(cell);
   thin.defer_all(later);
   while (!straight.empty())
-    pop(straight).issue();
+    io::pop(straight).issue();
 }
 
 void Pool::fail_cell(ThinDevice& thin, PoolCell& cell, Errc status) {

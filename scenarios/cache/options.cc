@@ -13,9 +13,6 @@ namespace {
 // With small nodes goes a cache of metadata in which not even these all fit.
 constexpr std::size_t kSmallMemoryBlocks = 12;
 
-// A device this small may run full in the middle of a commit, which is a failure like any other.
-constexpr std::uint64_t kRoomyMetadataBlocks = 64;
-
 }   // namespace
 
 engine::cache::CacheOptions cache_options(const SystemSpec& spec) {
@@ -50,17 +47,6 @@ std::string cache_table(const SystemSpec& spec, CacheIo mode, CachePolicy policy
   return fmt::format("0 {} cache metadata fast origin {} {} {} {} 2 migration_threshold {}",
                      origin_sectors(spec), spec.block_sectors, count, features,
                      Policies::table_name(policy), spec.cache.threshold);
-}
-
-// A failed flush of data is one too: commits begin with it.
-bool may_need_check(const Workload& workload) noexcept {
-  const FaultSpec& faults = workload.faults;
-  return faults.metadata_read_errors != 0 || faults.metadata_write_errors != 0 ||
-         faults.data_write_errors != 0 || workload.system.metadata_blocks < kRoomyMetadataBlocks;
-}
-
-bool is_calm(const Workload& workload) noexcept {
-  return workload.faults == FaultSpec{} && !may_need_check(workload);
 }
 
 // Nothing that was acknowledged rests on what an abort throws away.

@@ -14,11 +14,6 @@ namespace scenarios::cache {
 // One target line.
 [[nodiscard]] std::string cache_table(const SystemSpec& spec, CacheIo mode, CachePolicy policy);
 [[nodiscard]] std::uint64_t origin_sectors(const SystemSpec& spec) noexcept;
-
-// Can a fault keep the metadata from being changed any more, for good?
-[[nodiscard]] bool may_need_check(const Workload& workload) noexcept;
-// Nothing of the workload can make a cache fail.
-[[nodiscard]] bool is_calm(const Workload& workload) noexcept;
 [[nodiscard]] checkers::DataOracle::Options oracle_options() noexcept;
 
 }   // namespace scenarios::cache

@@ -13,7 +13,7 @@ namespace scenarios::cache {
 using engine::Errc;
 
 Volume::Volume(World& world, const Workload& workload)
-    : Family{world, workload, oracle_options(), is_calm(workload)},
+    : Family{world, workload, oracle_options(), workload.is_calm()},
       workload_{workload},
       requests_{bench_},
       control_{bench_},

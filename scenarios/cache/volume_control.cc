@@ -13,7 +13,7 @@ using engine::Errc;
 
 void Volume::tell_unless_excused(std::string_view kind, std::string text) {
   if (bench_.world.power_is_cut()) return;
-  if (may_need_check(workload_)) {
+  if (workload_.may_need_check()) {
     unusable_ = true;
     return;
   }

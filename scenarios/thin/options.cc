@@ -11,9 +11,6 @@ namespace {
 // With small nodes goes a cache in which not even these all fit.
 constexpr std::size_t kSmallCacheBlocks = 8;
 
-// A device this small may run full in the middle of a commit, which is a failure like any other.
-constexpr std::uint64_t kRoomyMetadataBlocks = 64;
-
 }   // namespace
 
 engine::thin::PoolOptions pool_options(const SystemSpec& spec) {
@@ -48,24 +45,13 @@ std::string pool_table(const SystemSpec& spec, std::uint64_t data_blocks) {
                      spec.block_sectors, spec.low_water_blocks, count, features);
 }
 
-// A failed write of data is one too: a commit begins with a flush of the data device.
-bool may_roll_back(const FaultSpec& faults) {
-  return faults.metadata_read_errors != 0 || faults.metadata_write_errors != 0 ||
-         faults.data_write_errors != 0;
-}
-
-bool is_calm(const Workload& workload) {
-  return workload.faults == FaultSpec{} && workload.system.metadata_blocks >= kRoomyMetadataBlocks;
-}
-
 checkers::DataOracle::Options oracle_options(const Workload& workload) {
   return {.zeroed = !workload.system.skip_block_zeroing,
-          .may_roll_back = may_roll_back(workload.faults)};
+          .may_roll_back = workload.faults.may_roll_back()};
 }
 
 checkers::PoolModeJudge::Options mode_options(const Workload& workload) {
-  return {.metadata_may_fail = may_roll_back(workload.faults) ||
-                               workload.system.metadata_blocks < kRoomyMetadataBlocks,
+  return {.metadata_may_fail = workload.may_need_check(),
           .error_if_no_space = workload.system.error_if_no_space};
 }
 

@@ -15,10 +15,6 @@ namespace scenarios::thin {
 // One target line of a table that claims so many data blocks.
 [[nodiscard]] std::string pool_table(const SystemSpec& spec, std::uint64_t data_blocks);
 
-// Can a fault roll metadata back?
-[[nodiscard]] bool may_roll_back(const FaultSpec& faults);
-// Nothing of the workload can make a pool fail.
-[[nodiscard]] bool is_calm(const Workload& workload);
 [[nodiscard]] checkers::DataOracle::Options oracle_options(const Workload& workload);
 [[nodiscard]] checkers::PoolModeJudge::Options mode_options(const Workload& workload);
 

@@ -12,7 +12,7 @@ namespace scenarios::thin {
 using engine::Errc;
 
 Volumes::Volumes(World& world, const Workload& workload)
-    : Family{world, workload, oracle_options(workload), is_calm(workload)},
+    : Family{world, workload, oracle_options(workload), workload.is_calm()},
       workload_{workload},
       requests_{bench_},
       control_{bench_},

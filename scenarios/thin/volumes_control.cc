@@ -28,7 +28,7 @@ void Volumes::create_thin(std::uint32_t id) {
   Thin& thin = thins_[id];
   const engine::MutexLock lock{thin.control};
   const auto told = tell_pool(fmt::format("create_thin {}", id));
-  const bool reliable = !may_roll_back(workload_.faults);
+  const bool reliable = !workload_.faults.may_roll_back();
   if (!told && told.error().code == Errc::exists && thin.exists == Exists::no && reliable)
     bench_.tell("thin exists that was deleted", fmt::format("create_thin {} says it exists", id));
   if (thin.exists == Exists::no) {
@@ -76,7 +76,7 @@ void Volumes::delete_thin(std::uint32_t id) {
   const auto told = tell_pool(fmt::format("delete {}", id));
   if (!told && told.error().code == Errc::busy) return;
   if (!told && told.error().code == Errc::not_found && thin.exists == Exists::yes &&
-      !may_roll_back(workload_.faults)) {
+      !workload_.faults.may_roll_back()) {
     bench_.tell("thin vanished", fmt::format("delete {} does not find it", id));
   }
   const Exists before = thin.exists;

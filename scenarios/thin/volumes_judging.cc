@@ -36,7 +36,7 @@ void Volumes::read_back_all() {
     const engine::MutexLock lock{thin.control};
     if (!is_active(id)) activate(id);
     if (!is_active(id)) {
-      const bool excused = thin.exists == Exists::maybe || may_roll_back(workload_.faults) ||
+      const bool excused = thin.exists == Exists::maybe || workload_.faults.may_roll_back() ||
                            !bench_.system->info(kPool).has_value();
       if (!excused) bench_.tell("thin lost", fmt::format("thin {} cannot be activated", id));
       continue;

@@ -39,9 +39,9 @@ class Probe final : public Strategy {
 double interleavings(const Program& program, const ExploreOptions& options) {
   double sum = 0;
   std::uint32_t ended = 0;
+  Execution execution;
+  Probe probe;
   for (std::uint32_t i = 0; i < options.probes; ++i) {
-    Execution execution;
-    Probe probe;
     execution.reset({.seed = i, .strategy = &probe, .points_max = options.points_max});
     if (execution.run(program).finding) continue;
     sum += probe.ways();

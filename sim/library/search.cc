@@ -102,9 +102,7 @@ const Outcome& replay(Execution& execution, const Program& program, const Schedu
   LockOrder locks{execution};
   execution.reset({.strategy = &strategy, .trace = true});
   execution.add_sink(locks);
-  const Outcome& outcome = execution.run(program);
-  execution.remove_sink(locks);
-  return outcome;
+  return execution.run(program);
 }
 
 }   // namespace sim

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "sim/program/judges.h"
 
@@ -51,8 +52,8 @@ struct RenderOptions {
 int render(const RenderOptions& options);
 
 struct ScoreboardOptions {
-  std::string mutants;   // names with commas between them; empty: all
-  std::string strategies = "random,pct,pos,urw,surw,portfolio";
+  std::vector<std::string> mutants;   // empty: all
+  std::vector<std::string> strategies{"random", "pct", "pos", "urw", "surw", "portfolio"};
   std::uint32_t seeds = 5;
   std::uint64_t schedules = 20'000;   // of each search
   double seconds = 60;                // the same

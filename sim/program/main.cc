@@ -118,9 +118,11 @@ int dispatch(int argc, char** argv) {
   ScoreboardOptions board;
   CLI::App* const scoreboard_command =
       app.add_subcommand("scoreboard", "how soon each strategy finds each mutant");
-  scoreboard_command->add_option("--mutants", board.mutants,
-                                 "names with commas between them; all without");
-  scoreboard_command->add_option("--strategies", board.strategies, "names, likewise");
+  scoreboard_command
+      ->add_option("--mutants", board.mutants, "names with commas between them; all without")
+      ->delimiter(',');
+  scoreboard_command->add_option("--strategies", board.strategies, "names, likewise")
+      ->delimiter(',');
   scoreboard_command->add_option("--seeds", board.seeds, "searches of each");
   scoreboard_command->add_option("--schedules", board.schedules, "of one search, at the most");
   scoreboard_command->add_option("--time", board.seconds, "seconds of one search, at the most");

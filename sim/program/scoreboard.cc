@@ -74,7 +74,7 @@ Score measure(const fs::path& tank, const Mutant& mutant, const std::string& str
 }
 
 MutantScores measure(const Mutant& mutant, const ScoreboardOptions& options,
-                     const std::vector<std::string>& strategies, const fs::path& scratch) {
+                     const fs::path& scratch) {
   MutantScores scores{.mutant = mutant.name,
                       .scenario = options.aimed ? mutant.scenario : mutant.general,
                       .scores = {},
@@ -84,28 +84,17 @@ MutantScores measure(const Mutant& mutant, const ScoreboardOptions& options,
     scores.error = tank.error();
     return scores;
   }
-  for (const std::string& strategy : strategies) {
+  for (const std::string& strategy : options.strategies) {
     scores.scores.push_back(measure(*tank, mutant, strategy, options, scratch, scores.error));
     if (!scores.error.empty()) break;
   }
   return scores;
 }
 
-std::vector<std::string> split(const std::string& names) {
-  std::vector<std::string> all;
-  std::size_t begin = 0;
-  while (begin < names.size()) {
-    const std::size_t comma = std::min(names.find(',', begin), names.size());
-    all.push_back(names.substr(begin, comma - begin));
-    begin = comma + 1;
-  }
-  return all;
-}
-
-tl::expected<std::vector<Mutant>, std::string> chosen(const std::string& names) {
+tl::expected<std::vector<Mutant>, std::string> chosen(const std::vector<std::string>& names) {
   if (names.empty()) return list_mutants();
   std::vector<Mutant> mutants;
-  for (const std::string& name : split(names)) {
+  for (const std::string& name : names) {
     auto mutant = find_mutant(name);
     if (!mutant) return tl::unexpected(mutant.error());
     mutants.push_back(*std::move(mutant));
@@ -177,7 +166,7 @@ std::string scoreboard_json(const Scoreboard& board) {
 int scoreboard(const ScoreboardOptions& options) {
   const auto mutants = chosen(options.mutants);
   if (!mutants) return complain(mutants.error());
-  Scoreboard board{.strategies = split(options.strategies),
+  Scoreboard board{.strategies = options.strategies,
                    .seeds = options.seeds,
                    .schedules = options.schedules,
                    .mutants = {}};
@@ -187,7 +176,7 @@ int scoreboard(const ScoreboardOptions& options) {
   std::error_code failed;
   const fs::path scratch = fs::temp_directory_path() / fmt::format("scoreboard-{}", getpid());
   for (const Mutant& mutant : *mutants) {
-    board.mutants.push_back(measure(mutant, options, board.strategies, scratch));
+    board.mutants.push_back(measure(mutant, options, scratch));
     if (!options.json) {
       fmt::print(stderr, "{} of {}: {}\n", board.mutants.size(), mutants->size(), mutant.name);
     }

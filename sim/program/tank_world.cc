@@ -86,7 +86,6 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
 }
 
 TankWorld::~TankWorld() {
-  execution_.remove_sink(lock_order_);
   execution_.remove_sink(*this);
   faults_end();
 }

@@ -8,6 +8,9 @@ BLOCK=${BLOCK:-128}
 SIZE=${SIZE:-32768}
 python3=/usr/bin/python3
 
+# io VERB DEVICE ...: see harness/blockio.py.
+io() { $python3 "$KLIB/../harness/blockio.py" "$@"; }
+
 pool_sectors() { echo $(($(blockdev --getsz "$DATA") / BLOCK * BLOCK)); }
 pool_up() { dmsetup create pool --table "0 ${2:-$(pool_sectors)} thin-pool $META $DATA $BLOCK 0 ${1:-1 skip_block_zeroing}"; }
 message() { dmsetup message pool 0 "$*"; }
@@ -22,7 +25,7 @@ snapshot() {
 }
 
 # fill ID SEED FIRST COUNT [STRIDE [LENGTH]]: deterministic bytes at every STRIDE-th place.
-fill() { $python3 "$KLIB/../harness/blockio.py" fill "/dev/mapper/thin$1" "${@:2}"; }
+fill() { io fill "/dev/mapper/thin$1" "${@:2}"; }
 
 # digest ID: prints what the device reads as, as the runner's `DIGEST` line.
 digest() {
@@ -30,7 +33,7 @@ digest() {
   if [[ ${STRIDE:-0} -eq 0 ]]; then
     hex=$(dd if="$device" bs=1M iflag=direct status=none | md5sum)
   else
-    hex=$($python3 "$KLIB/../harness/blockio.py" digest "$device" $((SIZE * 512)) "$STRIDE" "$LENGTH")
+    hex=$(io digest "$device" $((SIZE * 512)) "$STRIDE" "$LENGTH")
   fi
   echo "DIGEST $1 $SIZE ${hex%% *}"
 }

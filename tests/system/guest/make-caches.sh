@@ -3,23 +3,9 @@
 # (NAME.fast) and of origin blocks 100 to 139 (NAME.origin) at each station; prints `STATE NAME
 # RESIDENT` as the kernel has it there.
 # FEATURES is the table's; FAST is /dev/ubdc, ORIGIN /dev/ubdd.
-# shellcheck source=tests/system/guest/lib.sh
-. "$KLIB/lib.sh"
-FAST=/dev/ubdc
-ORIGIN=/dev/ubdd
-load_module dm-cache
-load_module dm-cache-smq
-io() { $python3 "$KLIB/../harness/blockio.py" "$@"; }
+# shellcheck source=tests/system/guest/cache-lib.sh
+. "$KLIB/cache-lib.sh"
 
-fast_up() { dmsetup create fast --table "0 $(($1 * 64)) linear $FAST 0"; }
-cache_up() {
-  fast_up "$1"
-  dmsetup create cache --table "0 $(blockdev --getsz $ORIGIN) cache $META /dev/mapper/fast $ORIGIN 64 ${FEATURES//,/ } ${2:-smq} 0"
-}
-cache_down() {
-  dmsetup remove cache
-  dmsetup remove fast
-}
 state() {
   local words
   read -ra words < <(dmsetup status cache) # also commits
@@ -32,37 +18,33 @@ save() {
 }
 
 # Whole blocks, each one bio: free places are given to them at once, and they are dirty.
-cache_up 512
+cache_up 512 "$FEATURES"
 io write /dev/mapper/cache first 100 40 32768
 state unclean
 save unclean
 cache_down
 save dirty
 
-cache_up 512 cleaner
-for ((i = 0; i < 100; i++)); do
-  read -ra words < <(dmsetup status --noflush cache)
-  [[ ${words[13]} -ne 0 ]] || break
-  sleep 0.1
-done
+cache_up 512 "$FEATURES" cleaner
+await_clean
 state cleaned
 cache_down
 save cleaned
 
 # Some of them dirty again, and a discard of [1 MiB + 4 KiB, 3 MiB).
-cache_up 512
+cache_up 512 "$FEATURES"
 io write /dev/mapper/cache second 103 6 32768
 blkdiscard -o $((1048576 + 4096)) -l $((2097152 - 4096)) /dev/mapper/cache
 state some
 cache_down
 save some
 
-cache_up 700
+cache_up 700 "$FEATURES"
 state grown
 cache_down
 save grown
 
-cache_up 509
+cache_up 509 "$FEATURES"
 state shrunk
 cache_down
 save shrunk

@@ -8,6 +8,7 @@
 
 #include "sim/rng.h"
 #include "sim/strategies.h"
+#include "sim/tsan.h"
 #include "tests/unit/library/programs.h"
 
 namespace sim {
@@ -159,7 +160,8 @@ Script random_script(Rng& rng) {
 }
 
 // Runs the script and tells what every fiber saw and in what order objects were changed: equal for
-// equivalent executions, different for others.
+// equivalent executions, different for others. The notes are the judge's, kept outside of the
+// program that runs: hence hushed.
 std::string run_script(const Script& script) {
   std::deque<Atomic<std::uint32_t>> variables;
   std::deque<Mutex> mutexes;
@@ -169,6 +171,10 @@ std::string run_script(const Script& script) {
     mutexes.emplace_back("mutex");
   }
   std::vector<std::string> seen(script.size());
+  const auto note = [](const auto& write) {
+    const Hush hush;
+    write();
+  };
   Threads threads;
   for (std::size_t t = 0; t < script.size(); ++t) {
     threads.start("fiber", [&, t] {
@@ -179,32 +185,31 @@ std::string run_script(const Script& script) {
         switch (step.what) {
           case Step::What::read:
             static_cast<void>(variable.load());
-            seen[t] += std::to_string(order.size());
+            note([&] { seen[t] += std::to_string(order.size()); });
             break;
           case Step::What::write:
             variable.store(1);
-            order += std::to_string(t);
+            note([&] { order += std::to_string(t); });
             break;
           case Step::What::add:
             variable.fetch_add(1);
-            order += std::to_string(t);
+            note([&] { order += std::to_string(t); });
             break;
           case Step::What::lock: {
             mutexes[step.object].lock();
-            locked += std::to_string(t);
+            note([&] { locked += std::to_string(t); });
             variable.fetch_add(1);
-            order += std::to_string(t);
+            note([&] { order += std::to_string(t); });
             mutexes[step.object].unlock();
-            locked += "u";
+            note([&] { locked += "u"; });
             break;
           }
           default: {
             const bool got = mutexes[step.object].try_lock();
-            locked += got ? "T" : "t";
-            locked += std::to_string(t);
+            note([&] { locked += (got ? "T" : "t") + std::to_string(t); });
             if (got) {
               mutexes[step.object].unlock();
-              locked += "u";
+              note([&] { locked += "u"; });
             }
             break;
           }
