@@ -69,7 +69,7 @@ class Service {
         if (!opened) return tl::unexpected{opened.error()};
         data = "data";
       }
-      if (auto opened = volumes_->open_pool(options_, data); !opened) return opened;
+      if (auto opened = volumes_->open_pool(options_, **metadata, data); !opened) return opened;
     }
     if (auto opened = open_caches(true); !opened) return opened;
     for (std::size_t i = 0; i < raws.size(); ++i)

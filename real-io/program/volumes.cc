@@ -7,6 +7,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include "engine/cache/superblock_format.h"
+#include "engine/env/buffer.h"
+#include "engine/thin/superblock_format.h"
 #include "real-io/program/words.h"
 
 namespace wavetankd {
@@ -16,6 +19,8 @@ using engine::io::SuspendKind;
 using Trouble = tl::unexpected<std::string>;
 
 namespace {
+
+constexpr std::size_t kMetadataBlockBytes = 4096;
 
 // Table and status texts have a line per target; a control answer has one line.
 std::string on_one_line(std::string text) {
@@ -46,6 +51,24 @@ std::string table_trouble(std::string_view table, const engine::Error& error) {
   const auto lines = static_cast<std::uint64_t>(std::count(table.begin(), table.end(), '\n')) + 1;
   if (error.where < lines) return engine::dm::describe_table_error(table, error);
   return fmt::format("{} ({}): {}", error.what, error.where, to_string(error.code));
+}
+
+// What the engine does not say when it refuses a block size: the one that the metadata on `device`
+// was made with, where that is another one than `asked_bytes`. As the end of a line; may be empty.
+template <typename SuperblockDisk>
+std::string other_block_size(engine::BlockDevice& device, std::uint64_t magic,
+                             std::uint64_t asked_bytes) {
+  engine::AlignedBuffer buffer{kMetadataBlockBytes};
+  engine::Bio bio;
+  bio.op = engine::BioOp::read;
+  bio.sectors = kMetadataBlockBytes / engine::kSectorSize;
+  bio.data = buffer.data();
+  if (!submit_and_wait(device, bio)) return {};
+  const auto& disk =
+      engine::view_as<SuperblockDisk>(engine::ConstBytes{buffer.data(), kMetadataBlockBytes});
+  const std::uint64_t recorded = disk.data_block_sectors.value() * engine::kSectorSize;
+  if (disk.magic.value() != magic || recorded == asked_bytes) return {};
+  return fmt::format("; its metadata is for blocks of {} bytes, not {}", recorded, asked_bytes);
 }
 
 }   // namespace
@@ -104,13 +127,17 @@ Volumes::Outcome Volumes::open_cache(const ServeOptions& options, const CacheSpe
                   origin, spec.block_size_bytes / engine::kSectorSize,
                   spec.metadata2 ? "2 metadata2 " : "1 ", spec.mode, spec.policy);
   if (const auto made = system_->create_with_table(spec.name, table); !made)
-    return Trouble{fmt::format("cache {} on {}, {} and {}: {}", spec.name, spec.metadata, spec.fast,
-                               spec.origin, table_trouble(table, made.error()))};
+    return Trouble{
+        fmt::format("cache {} on {}, {} and {}: {}{}", spec.name, spec.metadata, spec.fast,
+                    spec.origin, table_trouble(table, made.error()),
+                    other_block_size<engine::cache::SuperblockDisk>(
+                        **metadata, engine::cache::kSuperblockMagic, spec.block_size_bytes))};
   if (options.data_cache() == &spec) return std::string{};
   return export_device(spec.name, spec.name);
 }
 
-Volumes::Outcome Volumes::open_pool(const ServeOptions& options, std::string_view data) {
+Volumes::Outcome Volumes::open_pool(const ServeOptions& options, engine::BlockDevice& metadata,
+                                    std::string_view data) {
   const std::uint64_t block_sectors = options.block_size_bytes / engine::kSectorSize;
   const auto sectors = sectors_of(data);
   if (!sectors) return Trouble{sectors.error()};
@@ -126,8 +153,11 @@ Volumes::Outcome Volumes::open_pool(const ServeOptions& options, std::string_vie
       fmt::format("0 {} thin-pool metadata {} {} {} {}{}", blocks * block_sectors, data,
                   block_sectors, options.low_water_blocks, options.features.size(), features);
   if (const auto made = system_->create_with_table(kPool, table); !made)
-    return Trouble{fmt::format("pool on {} and {}: {}", options.metadata, options.data,
-                               table_trouble(table, made.error()))};
+    return Trouble{
+        fmt::format("pool on {} and {}: {}{}", options.metadata, options.data,
+                    table_trouble(table, made.error()),
+                    other_block_size<engine::thin::SuperblockDisk>(
+                        metadata, engine::thin::kSuperblockMagic, options.block_size_bytes))};
   watch_events();
   for (const std::string& message : options.messages) {
     const auto sent = system_->message(kPool, engine::Sector{0}, message);

@@ -34,8 +34,10 @@ class Volumes {
 
   // Opens the pool (formatting blank metadata), sends the messages, makes and exports the thins.
   // After a failure close() is still owed.
-  // `data`: what its table calls the data device, which is there.
-  [[nodiscard]] Outcome open_pool(const ServeOptions& options, std::string_view data);
+  // `metadata` is what its table calls "metadata"; `data`: what it calls the data device, which is
+  // there.
+  [[nodiscard]] Outcome open_pool(const ServeOptions& options, engine::BlockDevice& metadata,
+                                  std::string_view data);
   // Opens the devices of a cache, formatting blank metadata, and the cache; its origin is a file
   // or a mapped device that is there. Exports it, unless the pool stands on it.
   [[nodiscard]] Outcome open_cache(const ServeOptions& options, const CacheSpec& spec);

@@ -159,7 +159,8 @@ class BadFlags(BadInput):
 class ForeignDevices(BadInput):
     def test_wrong_block_size(self):
         self.make_pool()
-        self.assert_refused(self.serve(block="128KiB"), "not the recorded data block size")
+        self.assert_refused(self.serve(block="128KiB"), "not the recorded data block size", "65536",
+                            "meta.img")
 
     def test_data_device_too_small(self):
         self.make_pool()

@@ -108,6 +108,14 @@ class CacheVolume(case.SystemTest):
                                  verified_load.content(value, page), f"page {page}")
         self.check_metadata()
 
+    def test_another_block_size_is_refused_by_both_numbers(self):
+        server.CachedVolume(self.folder, "home", f",block-size={BLOCK}").stop()
+        with self.assertRaises(server.ServerFailed) as refused:
+            server.CachedVolume(self.folder, "home", f",block-size={2 * BLOCK}")
+        for word in ("meta.img", f"blocks of {BLOCK} bytes", f"not {2 * BLOCK}"):
+            self.assertIn(word, str(refused.exception))
+        self.check_metadata()
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
