@@ -9,6 +9,7 @@ void Pct::begin(std::uint64_t seed) {
   rng_.reseed(seed);
   choices_ = 0;
   low_ = kHigh - 1;
+  early_timers_ = 0;
   changes_.clear();
   const auto expected = static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(options_.choices_expected, 1, 1U << 30U));
@@ -48,13 +49,22 @@ std::uint32_t Pct::pick(const Choices& choices) {
       if (choices_ < rare_at_) continue;
       return fibers + i;
     }
-    if (step.priority == 0)
-      step.priority = step.kind == ChoiceKind::fire && fibers != 0 ? low_-- : high();
+    if (step.priority == 0) step.priority = first_priority(choices, step);
     if (step.priority <= best_priority) continue;
     best = fibers + i;
     best_priority = step.priority;
   }
   return best != choices.size() ? best : choices.fallback;
+}
+
+std::uint64_t Pct::first_priority(const Choices& choices, const EnvStep& step) noexcept {
+  if (step.kind != ChoiceKind::fire) return high();
+  if (!choices.fibers.empty()) return low_--;
+  const bool early =
+      std::any_of(choices.steps.begin(), choices.steps.end(), [](const EnvStep* each) {
+        return each->kind != ChoiceKind::fire && each->duty == EnvStep::Duty::must_happen;
+      });
+  return early && ++early_timers_ > kEarlyTimersMax ? low_-- : high();
 }
 
 std::uint32_t Pct::value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
