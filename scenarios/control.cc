@@ -62,18 +62,20 @@ bool Control::resume(const std::string& device) {
   return bench_.system->resume(device).has_value();
 }
 
-bool Control::bounce(const std::string& device, bool noflush, Meanwhile meanwhile) {
-  const bool quiet = noflush ? suspend_noflush(device) : suspend(device);
-  if (quiet && meanwhile == Meanwhile::expect_quiet) linger();
+bool Control::bounce(const std::string& device, bool noflush, std::span<const char* const> quiet) {
+  const bool suspended = noflush ? suspend_noflush(device) : suspend(device);
+  if (suspended && !quiet.empty()) linger(quiet);
   return resume(device);
 }
 
 // For a moment, anything that reaches the disks now has no right to.
-void Control::linger() {
-  bench_.world.expect_quiet("while what uses it is suspended");
+void Control::linger(std::span<const char* const> quiet) {
+  for (const char* const disk : quiet)
+    bench_.world.expect_quiet(disk, "while what uses it is suspended");
   for (int i = 0; i < 4; ++i)
     engine::yield_now();
-  bench_.world.expect_quiet(nullptr);
+  for (const char* const disk : quiet)
+    bench_.world.expect_quiet(disk, nullptr);
 }
 
 void Control::remove(const std::string& device) {

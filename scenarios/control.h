@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "engine/base/result.h"
@@ -27,10 +28,9 @@ class Control {
   // Waits for no bio, which must not take long.
   bool suspend_noflush(const std::string& device);
   bool resume(const std::string& device);
-  enum class Meanwhile : bool { nothing, expect_quiet };
-  // Suspends and resumes; does it run again? In between, with expect_quiet, nothing may reach the
-  // data disks.
-  bool bounce(const std::string& device, bool noflush, Meanwhile meanwhile);
+  // Suspends and resumes; does it run again? In between nothing may reach the disks that are to be
+  // quiet then.
+  bool bounce(const std::string& device, bool noflush, std::span<const char* const> quiet);
   // Removes the device, if nobody has it open.
   void remove(const std::string& device);
   // Removes all devices and the system; what is still in use is a finding.
@@ -38,7 +38,7 @@ class Control {
   engine::Result<void> message(const std::string& device, const std::string& text);
 
  private:
-  void linger();
+  void linger(std::span<const char* const> quiet);
 
   Bench& bench_;
   // Actions that wait for bios, as long as those wait for space.

@@ -23,7 +23,7 @@ void Lab::run() {
   }
   family_->judge_at_rest();
   family_->shut_down();
-  family_->judge_image(Family::Image::final);
+  family_->judge_image(Image::final);
 }
 
 void Lab::run_actors() {
@@ -41,7 +41,7 @@ void Lab::recover() {
   world_.reboot();
   family_->bench().oracle.power_cut();
   family_->bench().power_cut = true;
-  family_->judge_image(Family::Image::after_cut);
+  family_->judge_image(Image::after_cut);
   family_->boot();
 }
 

@@ -57,8 +57,11 @@ class World {
   // Timers may fire early, so that durations mean nothing.
   [[nodiscard]] virtual bool time_leaps() const { return false; }
 
-  // Until called with null: why no I/O may reach the data disks. For judges.
-  virtual void expect_quiet(const char* why) { static_cast<void>(why); }
+  // Until called with null: why no I/O may reach that data disk. For judges.
+  virtual void expect_quiet(std::string_view disk, const char* why) {
+    static_cast<void>(disk);
+    static_cast<void>(why);
+  }
 
   // From now on it is noted what of the slowest data disk is discarded. For judges.
   virtual void watch_discards() {}

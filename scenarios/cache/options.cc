@@ -33,7 +33,8 @@ std::uint64_t origin_sectors(const SystemSpec& spec) noexcept {
   return spec.cache.origin_blocks * spec.block_sectors;
 }
 
-std::string cache_table(const SystemSpec& spec, CacheIo mode, CachePolicy policy) {
+std::string cache_table(const SystemSpec& spec, const Around& around, CacheIo mode,
+                        CachePolicy policy) {
   std::string features{to_string(mode)};
   std::size_t count = 1;
   const auto add = [&](bool wanted, std::string_view word) {
@@ -44,9 +45,9 @@ std::string cache_table(const SystemSpec& spec, CacheIo mode, CachePolicy policy
   };
   add(spec.cache.metadata2, "metadata2");
   add(spec.no_discard_passdown, "no_discard_passdown");
-  return fmt::format("0 {} cache metadata fast origin {} {} {} {} 2 migration_threshold {}",
-                     origin_sectors(spec), spec.block_sectors, count, features,
-                     Policies::table_name(policy), spec.cache.threshold);
+  return fmt::format("0 {} cache {} fast {} {} {} {} {} 2 migration_threshold {}",
+                     origin_sectors(spec), around.metadata, around.origin, spec.block_sectors,
+                     count, features, Policies::table_name(policy), spec.cache.threshold);
 }
 
 // Nothing that was acknowledged rests on what an abort throws away.

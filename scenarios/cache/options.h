@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "checkers/data_oracle.h"
 #include "engine/cache/cache_options.h"
@@ -11,8 +12,16 @@
 namespace scenarios::cache {
 
 [[nodiscard]] engine::cache::CacheOptions cache_options(const SystemSpec& spec);
+// What a cache stands between.
+struct Around {
+  std::string metadata = "metadata";   // a disk
+  std::string origin = "origin";       // as its table names it
+  // Nothing reaches these while the cache is suspended.
+  std::vector<const char*> quiet{"fast", "origin"};
+};
 // One target line.
-[[nodiscard]] std::string cache_table(const SystemSpec& spec, CacheIo mode, CachePolicy policy);
+[[nodiscard]] std::string cache_table(const SystemSpec& spec, const Around& around, CacheIo mode,
+                                      CachePolicy policy);
 [[nodiscard]] std::uint64_t origin_sectors(const SystemSpec& spec) noexcept;
 [[nodiscard]] checkers::DataOracle::Options oracle_options() noexcept;
 

@@ -1,36 +1,38 @@
 #include "scenarios/cache/volume.h"
 
 #include <chrono>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "engine/fiber/timer.h"
-#include "scenarios/cache/options.h"
 #include "scenarios/cache/volume_name.h"
 
 namespace scenarios::cache {
 
 using engine::Errc;
 
-Volume::Volume(World& world, const Workload& workload)
-    : Family{world, workload, oracle_options(), workload.is_calm()},
+Volume::Volume(Kit& kit, const Workload& workload, Around around)
+    : bench_{kit.bench},
+      requests_{kit.requests},
+      control_{kit.control},
       workload_{workload},
-      requests_{bench_},
-      control_{bench_},
+      around_{std::move(around)},
       policies_{std::make_unique<Policies>(bench_)},
       active_{workload.system.cache.io_mode, workload.system.cache.policy},
       fast_blocks_{workload.system.cache.blocks},
       always_writethrough_{active_.mode == CacheIo::writethrough} {}
 
-Volume::~Volume() {
-  bench_.system.reset();
-}
-
-void Volume::boot() {
+void Volume::make_targets() {
   targets_ = std::make_unique<engine::cache::CacheTargets>(cache_options(workload_.system));
   policies_->add_to(targets_->policies());
-  bench_.system = std::make_unique<engine::dm::System>(bench_.world.env());
-  targets_->add_to(bench_.system->registry());
+}
+
+void Volume::add_targets(engine::io::TargetRegistry& registry) {
+  targets_->add_to(registry);
+}
+
+void Volume::bring_up() {
   if (bench_.power_cut) {
     policies_->forget_cells();
     // After a crash all is dirty, which passthrough does not take.
@@ -48,8 +50,7 @@ void Volume::make_volumes() {
   bench_.oracle.create(kVolume, origin_sectors(workload_.system));
 }
 
-void Volume::shut_down() {
-  control_.shut_down();
+void Volume::end_system() {
   const std::size_t open = targets_->metadata().open_metadata();
   if (open != 0)
     bench_.tell("metadata leaked", fmt::format("{} open after all tables are gone", open));

@@ -13,23 +13,23 @@
 #include "engine/cache/cache_view.h"
 #include "engine/cache/targets.h"
 #include "engine/fiber/mutex.h"
+#include "scenarios/cache/options.h"
 #include "scenarios/cache/policies.h"
-#include "scenarios/control.h"
 #include "scenarios/family.h"
-#include "scenarios/requests.h"
 
 namespace scenarios::cache {
 
-class Volume final : public Family {
+class Volume final : public Layer {
  public:
-  Volume(World& world, const Workload& workload);
-  ~Volume() override;
+  Volume(Kit& kit, const Workload& workload, Around around);
 
-  void boot() override;
+  void make_targets() override;
+  void add_targets(engine::io::TargetRegistry& registry) override;
+  void end_system() override;
+  void bring_up() override;
   void make_volumes() override;
   void perform(const Operation& operation) override;
   void judge_at_rest() override;
-  void shut_down() override;
   void judge_image(Image which) override;
 
  private:
@@ -45,6 +45,8 @@ class Volume final : public Family {
   // What is loaded has become active, or is to be given up for what was active before.
   void resumed(bool worked);
   void give_up();
+  // Of a line of its table.
+  [[nodiscard]] std::string table_of(const Table& table) const;
   void bounce(bool noflush);
   void remake();
   void resize(std::uint32_t blocks);
@@ -58,11 +60,14 @@ class Volume final : public Family {
   void judge_contents(const engine::cache::CacheView& view, checkers::Findings& findings);
   void judge_agreement(const engine::cache::CacheView& view, checkers::Findings& findings);
   void drain();
+  void detach();
   void tell_unless_excused(std::string_view kind, std::string text);
 
+  Bench& bench_;
+  Requests& requests_;
+  Control& control_;
   const Workload& workload_;
-  Requests requests_;
-  Control control_;
+  const Around around_;
   std::unique_ptr<Policies> policies_;
   // The targets outlive the system that has them in its registry.
   std::unique_ptr<engine::cache::CacheTargets> targets_;

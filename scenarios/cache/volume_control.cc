@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/cache/options.h"
 #include "scenarios/cache/volume.h"
 #include "scenarios/cache/volume_name.h"
 
@@ -20,10 +19,13 @@ void Volume::tell_unless_excused(std::string_view kind, std::string text) {
   bench_.tell(kind, std::move(text));
 }
 
+std::string Volume::table_of(const Table& table) const {
+  return cache_table(workload_.system, around_, table.mode, table.policy);
+}
+
 void Volume::make() {
   unready_ = true;
-  const auto made = bench_.system->create_with_table(
-      kName, cache_table(workload_.system, active_.mode, active_.policy));
+  const auto made = bench_.system->create_with_table(kName, table_of(active_));
   unready_ = false;
   if (made || made.error().code == Errc::power_lost || made.error().code == Errc::exists) return;
   if (active_.mode == CacheIo::passthrough && made.error().code == Errc::busy) {
@@ -35,11 +37,11 @@ void Volume::make() {
   }
   tell_unless_excused("the cache does not open",
                       fmt::format("{} at {}", made.error().what, made.error().where));
+  if (bench_.system->info(kName)) give_up();   // somebody has it open, and waits for it
 }
 
 bool Volume::load(const Table& table) {
-  const auto loaded =
-      bench_.system->load(kName, cache_table(workload_.system, table.mode, table.policy));
+  const auto loaded = bench_.system->load(kName, table_of(table));
   if (loaded) {
     inactive_ = table;
     return true;
@@ -86,7 +88,7 @@ void Volume::give_up() {
 }
 
 void Volume::bounce(bool noflush) {
-  resumed(control_.bounce(kName, noflush, Control::Meanwhile::expect_quiet));
+  resumed(control_.bounce(kName, noflush, around_.quiet));
 }
 
 void Volume::remake() {
@@ -100,8 +102,7 @@ void Volume::rival() {
   static constexpr const char* kRival = "rival";
   engine::dm::System& system = *bench_.system;
   if (!system.create(kRival)) return;   // there is one already
-  const auto loaded =
-      system.load(kRival, cache_table(workload_.system, CacheIo::writeback, CachePolicy::direct));
+  const auto loaded = system.load(kRival, table_of({CacheIo::writeback, CachePolicy::direct}));
   if (loaded) {
     const engine::MutexLock lock{control_lock_};
     const auto info = system.info(kName);

@@ -7,7 +7,6 @@
 
 #include "checkers/image/as_findings.h"
 #include "engine/fiber/timer.h"
-#include "scenarios/cache/options.h"
 #include "scenarios/cache/state_judge.h"
 #include "scenarios/cache/volume.h"
 #include "scenarios/cache/volume_name.h"
@@ -82,7 +81,7 @@ void Volume::judge_agreement(const engine::cache::CacheView& view, checkers::Fin
 // Everything goes back to the origin, which then must hold all by itself.
 void Volume::drain() {
   if (!load({CacheIo::writeback, CachePolicy::cleaner}) ||
-      !control_.bounce(kName, false, Control::Meanwhile::expect_quiet)) {
+      !control_.bounce(kName, false, around_.quiet)) {
     tell_unless_excused("no cleaner", "the cache cannot be given a cleaner");
     return;
   }
@@ -103,13 +102,22 @@ void Volume::drain() {
     }
     return;
   }
-  if (!control_.suspend(kName)) return;
-  const Target below{.device = "origin", .volume = kVolume};
-  requests_.read_back(below, workload_.system.block_sectors);
+  detach();
+}
+
+// The cache goes, under its users: what they read now comes from the origin.
+void Volume::detach() {
+  const auto loaded = bench_.system->load(
+      kName, fmt::format("0 {} linear {} 0", origin_sectors(workload_.system), around_.origin));
+  if (!loaded || !control_.bounce(kName, false, around_.quiet)) {
+    tell_unless_excused("the cache cannot be detached", "a linear table in its place is refused");
+    return;
+  }
+  requests_.read_back({.device = kName, .volume = kVolume}, workload_.system.block_sectors);
 }
 
 void Volume::judge_image(Image /*which*/) {
-  const auto image = bench_.world.image("metadata");
+  const auto image = bench_.world.image(around_.metadata);
   // A cut before the first commit leaves a blank device, which is nobody's cache.
   std::array<std::byte, checkers::image::kImageBlockSize> first{};
   if (image->nr_blocks() == 0 || !image->read(0, first)) return;

@@ -1,7 +1,6 @@
 #include "scenarios/thin/options.h"
 
 #include <chrono>
-#include <string_view>
 
 #include <fmt/format.h>
 
@@ -28,7 +27,7 @@ engine::thin::PoolOptions pool_options(const SystemSpec& spec) {
   return options;
 }
 
-std::string pool_table(const SystemSpec& spec, std::uint64_t data_blocks) {
+std::string pool_table(const SystemSpec& spec, std::string_view data, std::uint64_t data_blocks) {
   std::string features;
   std::size_t count = 0;
   const auto add = [&](bool wanted, std::string_view word) {
@@ -41,8 +40,8 @@ std::string pool_table(const SystemSpec& spec, std::uint64_t data_blocks) {
   add(spec.ignore_discard, "ignore_discard");
   add(spec.no_discard_passdown, "no_discard_passdown");
   add(spec.error_if_no_space, "error_if_no_space");
-  return fmt::format("0 {} thin-pool metadata data {} {} {}{}", data_blocks * spec.block_sectors,
-                     spec.block_sectors, spec.low_water_blocks, count, features);
+  return fmt::format("0 {} thin-pool metadata {} {} {} {}{}", data_blocks * spec.block_sectors,
+                     data, spec.block_sectors, spec.low_water_blocks, count, features);
 }
 
 checkers::DataOracle::Options oracle_options(const Workload& workload) {

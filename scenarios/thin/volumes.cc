@@ -1,6 +1,7 @@
 #include "scenarios/thin/volumes.h"
 
 #include <chrono>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,18 +12,15 @@ namespace scenarios::thin {
 
 using engine::Errc;
 
-Volumes::Volumes(World& world, const Workload& workload)
-    : Family{world, workload, oracle_options(workload), workload.is_calm()},
+Volumes::Volumes(Kit& kit, const Workload& workload, Below below)
+    : bench_{kit.bench},
+      requests_{kit.requests},
+      control_{kit.control},
       workload_{workload},
-      requests_{bench_},
-      control_{bench_},
+      below_{std::move(below)},
       mode_judge_{mode_options(workload)},
       data_blocks_{workload.system.data_blocks},
       metadata_blocks_{workload.system.metadata_blocks} {}
-
-Volumes::~Volumes() {
-  bench_.system.reset();
-}
 
 std::string Volumes::name_of(std::uint32_t id) {
   return fmt::format("thin{}", id);
@@ -36,12 +34,17 @@ std::uint64_t Volumes::sectors_of(const Thin& thin) const {
   return thin.blocks * workload_.system.block_sectors;
 }
 
-void Volumes::boot() {
+void Volumes::make_targets() {
   targets_ = std::make_unique<engine::thin::ThinTargets>(pool_options(workload_.system));
-  bench_.system = std::make_unique<engine::dm::System>(bench_.world.env());
-  targets_->add_to(bench_.system->registry());
-  const auto made =
-      bench_.system->create_with_table(kPool, pool_table(workload_.system, data_blocks_));
+}
+
+void Volumes::add_targets(engine::io::TargetRegistry& registry) {
+  targets_->add_to(registry);
+}
+
+void Volumes::bring_up() {
+  const auto made = bench_.system->create_with_table(
+      kPool, pool_table(workload_.system, below_.data, data_blocks_));
   // Metadata too small for a pool is a workload's right; after a cut the pool must come back.
   if (made || made.error().code == Errc::power_lost || !bench_.power_cut) return;
   bench_.tell("pool does not open",
@@ -57,8 +60,7 @@ void Volumes::make_volumes() {
   }
 }
 
-void Volumes::shut_down() {
-  control_.shut_down();
+void Volumes::end_system() {
   const std::size_t pools = targets_->pools().open_pools();
   if (pools != 0)
     bench_.tell("pool leaked", fmt::format("{} pools open after all tables are gone", pools));
@@ -106,12 +108,12 @@ void Volumes::perform(const Operation& operation) {
       break;
     case Verb::bounce_thin: {
       const engine::MutexLock lock{thins_[id].control};
-      control_.bounce(name_of(id), operation.noflush, Control::Meanwhile::nothing);
+      control_.bounce(name_of(id), operation.noflush, {});
       break;
     }
     case Verb::bounce_pool: {
       const engine::MutexLock lock{pool_control_};
-      control_.bounce(kPool, operation.noflush, Control::Meanwhile::expect_quiet);
+      control_.bounce(kPool, operation.noflush, below_.quiet);
       break;
     }
     case Verb::reload_pool: {

@@ -17,22 +17,28 @@
 #include "engine/fiber/mutex.h"
 #include "engine/thin/pool_view.h"
 #include "engine/thin/targets.h"
-#include "scenarios/control.h"
 #include "scenarios/family.h"
-#include "scenarios/requests.h"
 
 namespace scenarios::thin {
 
-class Volumes final : public Family {
- public:
-  Volumes(World& world, const Workload& workload);
-  ~Volumes() override;
+// What a pool stands on.
+struct Below {
+  std::string data = "data";   // as its table names it
+  // Nothing reaches these while the pool is suspended.
+  std::vector<const char*> quiet{"data"};
+};
 
-  void boot() override;
+class Volumes final : public Layer {
+ public:
+  Volumes(Kit& kit, const Workload& workload, Below below);
+
+  void make_targets() override;
+  void add_targets(engine::io::TargetRegistry& registry) override;
+  void end_system() override;
+  void bring_up() override;
   void make_volumes() override;
   void perform(const Operation& operation) override;
   void judge_at_rest() override;
-  void shut_down() override;
   void judge_image(Image which) override;
 
  private:
@@ -75,9 +81,11 @@ class Volumes final : public Family {
                      std::vector<std::uint32_t>& counts);
   void judge_mode();
 
+  Bench& bench_;
+  Requests& requests_;
+  Control& control_;
   const Workload& workload_;
-  Requests requests_;
-  Control control_;
+  const Below below_;
   checkers::PoolModeJudge mode_judge_;
   // The targets outlive the system that has them in its registry.
   std::unique_ptr<engine::thin::ThinTargets> targets_;

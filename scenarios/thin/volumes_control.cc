@@ -105,8 +105,9 @@ void Volumes::deactivate(std::uint32_t id) {
 }
 
 void Volumes::reload_pool(bool noflush) {
-  static_cast<void>(bench_.system->load(kPool, pool_table(workload_.system, data_blocks_)));
-  control_.bounce(kPool, noflush, Control::Meanwhile::expect_quiet);
+  static_cast<void>(
+      bench_.system->load(kPool, pool_table(workload_.system, below_.data, data_blocks_)));
+  control_.bounce(kPool, noflush, below_.quiet);
 }
 
 void Volumes::grow_data() {
@@ -121,7 +122,7 @@ void Volumes::grow_metadata() {
   if (metadata_blocks_ > 4 * workload_.system.metadata_blocks) return;
   metadata_blocks_ += 8;
   bench_.world.resize("metadata", metadata_blocks_ * engine::kMetaBlockSectors);
-  control_.bounce(kPool, false, Control::Meanwhile::expect_quiet);
+  control_.bounce(kPool, false, below_.quiet);
 }
 
 void Volumes::set_transaction() {

@@ -209,9 +209,8 @@ void TankWorld::maybe_cut() {
   execution_.offer(*power_cut_);
 }
 
-void TankWorld::expect_quiet(const char* why) {
-  for (Disk& disk : disks_)
-    disk.judge.quiet(why);
+void TankWorld::expect_quiet(std::string_view disk, const char* why) {
+  if (Disk* const found = disk_named(disk)) found->judge.quiet(why);
 }
 
 void TankWorld::event(const engine::Event& event) noexcept {

@@ -52,7 +52,7 @@ class TankWorld final : public scenarios::World,
   [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const override {
     return disks_.back().judge.was_discarded(begin, sectors);
   }
-  void expect_quiet(const char* why) override;
+  void expect_quiet(std::string_view disk, const char* why) override;
 
  private:
   class PowerCut;
