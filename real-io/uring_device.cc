@@ -39,6 +39,9 @@ Errc to_errc(std::int32_t result) noexcept {
       return Errc::power_lost;   // unplugged
     case EOPNOTSUPP:
       return Errc::not_supported;
+    case ENOSPC:
+    case EDQUOT:
+      return Errc::no_data_space;   // a file with holes on a full file system
     default:
       return Errc::io_error;
   }

@@ -7,6 +7,7 @@
 
 #include <rapidcheck.h>
 
+#include "scenarios/draw.h"
 #include "scenarios/workload.h"
 
 namespace scenarios {
@@ -31,5 +32,8 @@ struct Menu {
 // Between `least` and `most` actors named a, b, c ..., each with one to `operations_most`.
 [[nodiscard]] rc::Gen<std::vector<Actor>> actors(const Menu& menu, std::size_t least,
                                                  std::size_t most, std::size_t operations_most);
+
+// One slow disk or two, or requests that take seconds, or longer than a pool waits for space.
+void draw_latency(Draw& draw, FaultSpec& faults);
 
 }   // namespace scenarios

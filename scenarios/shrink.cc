@@ -26,7 +26,9 @@ Workloads without_faults(const Workload& workload) {
   with(smaller, workload, [](Workload& each) { each.faults = {}; });
   for (std::uint32_t FaultSpec::* const kind :
        {&FaultSpec::power_cuts, &FaultSpec::metadata_read_errors, &FaultSpec::metadata_write_errors,
-        &FaultSpec::data_read_errors, &FaultSpec::data_write_errors}) {
+        &FaultSpec::data_read_errors, &FaultSpec::data_write_errors, &FaultSpec::data_no_space,
+        &FaultSpec::metadata_latency_ms, &FaultSpec::data_latency_ms, &FaultSpec::stalls,
+        &FaultSpec::stall_ms}) {
     with(smaller, workload, [&](Workload& each) { each.faults.*kind = 0; });
     with(smaller, workload,
          [&](Workload& each) { each.faults.*kind = std::min(each.faults.*kind, 1U); });

@@ -125,10 +125,22 @@ struct FaultSpec {
   std::uint32_t metadata_write_errors = 0;
   std::uint32_t data_read_errors = 0;
   std::uint32_t data_write_errors = 0;
+  // Writes, zeroes and discards for which the data disk has no room, as a thin file on a full file
+  // system: no other transfer of it is the worse for it, flushes least of all.
+  std::uint32_t data_no_space = 0;
+  // Disks that are slow: many requests take that long. Nothing fails of it.
+  std::uint32_t metadata_latency_ms = 0;
+  std::uint32_t data_latency_ms = 0;
+  // Requests of each disk that take very long, whatever it is like otherwise.
+  std::uint32_t stalls = 0;
+  std::uint32_t stall_ms = 0;
   // What is not committed may go. A failed write of data is a reason too: a commit begins with a
   // flush of the data.
   [[nodiscard]] bool may_roll_back() const noexcept {
     return metadata_read_errors != 0 || metadata_write_errors != 0 || data_write_errors != 0;
+  }
+  [[nodiscard]] bool may_be_slow() const noexcept {
+    return metadata_latency_ms != 0 || data_latency_ms != 0 || stalls != 0;
   }
   friend bool operator==(const FaultSpec&, const FaultSpec&) = default;
 };
@@ -147,8 +159,11 @@ struct Workload {
     constexpr std::uint64_t kRoomyMetadataBlocks = 64;
     return faults.may_roll_back() || system.metadata_blocks < kRoomyMetadataBlocks;
   }
-  // Nothing of it can make a pool or a cache fail.
-  [[nodiscard]] bool is_calm() const noexcept { return faults == FaultSpec{} && !may_need_check(); }
+  // No request fails, but for want of space.
+  [[nodiscard]] bool is_calm() const noexcept {
+    if (system.family != FamilyKind::thin && faults.data_no_space != 0) return false;
+    return faults.power_cuts == 0 && faults.data_read_errors == 0 && !may_need_check();
+  }
 
   // Operations of the actors and of the set-up: what "at most N operations" counts.
   [[nodiscard]] std::size_t operation_count() const noexcept {

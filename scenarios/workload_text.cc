@@ -232,6 +232,11 @@ std::string read_faults(const toml::table& table, FaultSpec& faults) {
   reader.number("metadata_write_errors", faults.metadata_write_errors, 1000);
   reader.number("data_read_errors", faults.data_read_errors, 1000);
   reader.number("data_write_errors", faults.data_write_errors, 1000);
+  reader.number("data_no_space", faults.data_no_space, 1000);
+  reader.number("metadata_latency_ms", faults.metadata_latency_ms, 1U << 20);
+  reader.number("data_latency_ms", faults.data_latency_ms, 1U << 20);
+  reader.number("stalls", faults.stalls, 1000);
+  reader.number("stall_ms", faults.stall_ms, 1U << 20);
   return reader.finish();
 }
 
@@ -270,6 +275,18 @@ void add_cache_system(std::string& text, const SystemSpec& system) {
                  "io_mode = \"{}\"\npolicy = \"{}\"\nmetadata2 = {}\nthreshold = {}\n",
                  cache.blocks, cache.blocks_max, cache.origin_blocks, to_string(cache.io_mode),
                  to_string(cache.policy), cache.metadata2, cache.threshold);
+}
+
+void add_faults(std::string& text, const FaultSpec& faults) {
+  fmt::format_to(std::back_inserter(text),
+                 "\n[faults]\npower_cuts = {}\nmetadata_read_errors = {}\n"
+                 "metadata_write_errors = {}\ndata_read_errors = {}\ndata_write_errors = {}\n"
+                 "data_no_space = {}\nmetadata_latency_ms = {}\ndata_latency_ms = {}\n"
+                 "stalls = {}\nstall_ms = {}\n",
+                 faults.power_cuts, faults.metadata_read_errors, faults.metadata_write_errors,
+                 faults.data_read_errors, faults.data_write_errors, faults.data_no_space,
+                 faults.metadata_latency_ms, faults.data_latency_ms, faults.stalls,
+                 faults.stall_ms);
 }
 
 std::string read_actor(const toml::table& table, Actor& actor) {
@@ -346,12 +363,7 @@ std::string to_toml(const Workload& workload) {
       add_cache_system(text, system);
       break;
   }
-  fmt::format_to(out,
-                 "\n[faults]\npower_cuts = {}\nmetadata_read_errors = {}\n"
-                 "metadata_write_errors = {}\ndata_read_errors = {}\ndata_write_errors = {}\n",
-                 workload.faults.power_cuts, workload.faults.metadata_read_errors,
-                 workload.faults.metadata_write_errors, workload.faults.data_read_errors,
-                 workload.faults.data_write_errors);
+  add_faults(text, workload.faults);
   const auto list = [&](const std::vector<Operation>& operations) {
     for (const Operation& operation : operations)
       fmt::format_to(out, "  \"{}\",\n", to_string(operation));

@@ -54,7 +54,7 @@ class World {
     return false;
   }
 
-  // Timers may fire early, so that durations mean nothing.
+  // Timers may fire early or disks take very long, so that durations mean nothing.
   [[nodiscard]] virtual bool time_leaps() const { return false; }
 
   // Until called with null: why no I/O may reach that data disk. For judges.

@@ -33,6 +33,7 @@ class EnvStep {
   // --- For the execution. ---
   static constexpr std::uint32_t kNotOffered = ~0U;
   std::uint32_t index = kNotOffered;   // among the steps that may happen now
+  bool waits = false;                  // to be offered when its time has come
   std::uint64_t age = 0;               // ordinal of the offer
   std::uint64_t priority = 0;          // the strategy's own
 

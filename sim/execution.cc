@@ -64,6 +64,7 @@ void Execution::reset(ExecutionOptions options) {
   for (EnvStep* const step : steps_)
     step->index = EnvStep::kNotOffered;
   steps_.clear();
+  forget_waiting();
   timer_step_.index = EnvStep::kNotOffered;
   free_.clear();
   timers_.clear();
@@ -128,6 +129,7 @@ const Outcome& Execution::finish_run() {
   running_ = false;
   leave_thread();
   timers_.clear();
+  forget_waiting();
   strategy_->end(points_);
   outcome_.points = points_;
   outcome_.switches = switches_;

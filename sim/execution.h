@@ -89,6 +89,9 @@ class Execution final : public engine::Executor,
   // Lets `step` happen at any time from now on, once. Its owner keeps it alive until it has
   // happened or was withdrawn.
   void offer(EnvStep& step);
+  // At any time from `delay` after now on.
+  void offer(EnvStep& step, engine::Nanos delay);
+  void hurry(EnvStep& step);               // what still waits for its time need not any longer
   void withdraw(EnvStep& step) noexcept;   // no effect when it is not offered
   // For steps: starts a fiber that runs at once, under the name of `actor`.
   template <typename Body>
@@ -138,6 +141,11 @@ class Execution final : public engine::Executor,
                                     &engine::Timer::queue_hook>,
       boost::intrusive::compare<EarlierTimer>>;
 
+  struct Waiting {
+    engine::Nanos due;
+    EnvStep* step;
+  };
+
   // The earliest timer fires.
   class TimerStep final : public EnvStep {
    public:
@@ -176,6 +184,8 @@ class Execution final : public engine::Executor,
                      std::uint32_t rule);
   // Nothing can happen at the present time: true when time moved, false when the run is over.
   bool advance_time();
+  void set_time(engine::Nanos time);   // never back
+  void forget_waiting() noexcept;
   void refresh_timer_step() noexcept;
   SimFiber* fire_timer();
   // Suspends `self` in that state.
@@ -237,6 +247,7 @@ class Execution final : public engine::Executor,
   ActorId step_actor_;   // not the default: spawn() serves start_for_step()
   SimFiber* step_fiber_ = nullptr;
   Timers timers_;
+  std::vector<Waiting> waiting_;   // steps that are offered later, the earliest last
   TimerStep timer_step_{*this};
   bool running_ = false;
   bool used_up_ = false;       // ran since the last reset

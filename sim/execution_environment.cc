@@ -17,8 +17,31 @@ void Execution::offer(EnvStep& step) {
   if (step.duty == EnvStep::Duty::must_happen) ++must_happen_;
 }
 
+void Execution::offer(EnvStep& step, engine::Nanos delay) {
+  if (delay == engine::Nanos{0}) {
+    offer(step);
+    return;
+  }
+  const Hush hush;
+  const Waiting mine{now_ + delay, &step};
+  const auto later = [](const Waiting& a, const Waiting& b) { return a.due > b.due; };
+  step.waits = true;
+  // Before those that are due at the same time: they were offered first.
+  waiting_.insert(std::lower_bound(waiting_.begin(), waiting_.end(), mine, later), mine);
+}
+
+void Execution::hurry(EnvStep& step) {
+  if (!step.waits) return;
+  withdraw(step);
+  offer(step);
+}
+
 void Execution::withdraw(EnvStep& step) noexcept {
   const Hush hush;
+  if (step.waits) {
+    step.waits = false;
+    std::erase_if(waiting_, [&](const Waiting& each) { return each.step == &step; });
+  }
   if (step.index == EnvStep::kNotOffered) return;
   EnvStep* const last = steps_.back();
   steps_[step.index] = last;
@@ -26,6 +49,12 @@ void Execution::withdraw(EnvStep& step) noexcept {
   steps_.pop_back();
   step.index = EnvStep::kNotOffered;
   if (step.duty == EnvStep::Duty::must_happen) --must_happen_;
+}
+
+void Execution::forget_waiting() noexcept {
+  for (const Waiting& each : waiting_)
+    each.step->waits = false;
+  waiting_.clear();
 }
 
 void Execution::arm(engine::Timer& timer, engine::Nanos deadline) noexcept {
@@ -56,8 +85,10 @@ void Execution::refresh_timer_step() noexcept {
 
 bool Execution::advance_time() {
   if (live_ == 0) return false;
-  if (!timers_.empty()) {
-    now_ = std::max(now_, timers_.begin()->deadline);
+  if (!timers_.empty() || !waiting_.empty()) {
+    const bool timer_next =
+        waiting_.empty() || (!timers_.empty() && timers_.begin()->deadline <= waiting_.back().due);
+    set_time(timer_next ? timers_.begin()->deadline : waiting_.back().due);
     refresh_timer_step();
     return true;
   }
@@ -65,9 +96,19 @@ bool Execution::advance_time() {
   return false;
 }
 
+void Execution::set_time(engine::Nanos time) {
+  now_ = std::max(now_, time);
+  while (!waiting_.empty() && waiting_.back().due <= now_) {
+    EnvStep& step = *waiting_.back().step;
+    waiting_.pop_back();
+    step.waits = false;
+    offer(step);
+  }
+}
+
 SimFiber* Execution::fire_timer() {
   engine::Timer& timer = *timers_.begin();
-  now_ = std::max(now_, timer.deadline);
+  set_time(timer.deadline);
   timers_.erase(timers_.begin());
   timer.armed = false;
   refresh_timer_step();

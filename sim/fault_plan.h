@@ -1,11 +1,12 @@
-// Which transfers fail. A rule strikes at its n-th match, or by a decision of the environment,
-// which is recorded and shrunk like any other.
+// Which transfers fail, and which take long. A rule strikes at its n-th match, or by a decision of
+// the environment, which is recorded and shrunk like any other; so is latency.
 #pragma once
 
 #include <cstdint>
 #include <limits>
 #include <vector>
 
+#include "engine/base/units.h"
 #include "engine/env/bio.h"
 
 namespace sim {
@@ -35,6 +36,14 @@ struct FaultRule {
 
 struct FaultPlan {
   std::vector<FaultRule> rules;
+};
+
+// In simulated time. Two requests in three of a slow disk take `usual`; a stall is rare on any.
+struct Latency {
+  engine::Nanos usual{0};
+  engine::Nanos stall{0};
+  std::uint32_t stall_one_in = 32;
+  std::uint64_t stalls_max = 0;
 };
 
 }   // namespace sim

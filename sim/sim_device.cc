@@ -5,7 +5,7 @@
 
 #include <xxhash.h>
 
-#include "sim/rng.h"
+#include "sim/sim_device_io.h"
 #include "sim/tsan.h"
 
 namespace sim {
@@ -16,27 +16,6 @@ using engine::Errc;
 using engine::kSectorSize;
 using engine::OpKind;
 using engine::Sector;
-
-class SimDevice::Io final : public EnvStep {
- public:
-  explicit Io(SimDevice& device) noexcept
-      : EnvStep{ChoiceKind::effect, ActorId{}, device.name(), Duty::must_happen}, device_{device} {}
-
-  SimFiber* happen() override {
-    if (kind == ChoiceKind::complete) return device_.start_completion(*this);
-    device_.take_effect(*this);
-    kind = ChoiceKind::complete;
-    device_.execution_.offer(*this);
-    return nullptr;
-  }
-
-  Bio* bio = nullptr;
-  IoRecord record;
-  std::size_t place = 0;   // in in_flight_
-
- private:
-  SimDevice& device_;
-};
 
 SimDevice::SimDevice(Execution& execution, const char* name, SimDeviceOptions options)
     : BlockDevice{name},
@@ -92,7 +71,27 @@ void SimDevice::do_submit(Bio& bio) {
   if (unsupported) io.record.status = Errc::not_supported;
   io.kind = io.record.status == Errc::ok ? ChoiceKind::effect : ChoiceKind::complete;
   handed_over(&io);
-  execution_.offer(io);
+  choose_latency(io);
+  io.offer(Io::Late::effect);
+}
+
+// What fails at once is never slow.
+void SimDevice::choose_latency(Io& io) {
+  const Latency& latency = options_.latency;
+  io.late = Io::Late::no;
+  if (io.kind != ChoiceKind::effect) return;
+  constexpr std::uint32_t kCount = static_cast<std::uint32_t>(Io::Late::end) + 1;
+  std::uint32_t late = 0;
+  if (stalls_ < latency.stalls_max) {
+    late = execution_.choose("a stall", kCount, latency.stall_one_in);
+    if (late != 0) ++stalls_;
+    io.delay = latency.stall;
+  }
+  if (late == 0 && latency.usual != engine::Nanos{0}) {
+    late = execution_.choose("latency", kCount);
+    io.delay = latency.usual;
+  }
+  io.late = static_cast<Io::Late>(late);
 }
 
 void SimDevice::take_effect(Io& io) {
@@ -186,6 +185,7 @@ void SimDevice::apply(const Bio& bio) {
       return;
     case BioOp::flush:
       durable_.clear();
+      between_.clear();
       return;
   }
 }
@@ -248,7 +248,11 @@ void SimDevice::change_page(std::uint64_t number, std::uint32_t first, std::uint
                             const std::byte* data) {
   bool made = false;
   PageTable::Entry& durable = durable_.put(number, &made);
-  if (made) durable.page = page_ref(number);
+  if (made) {
+    durable.page = page_ref(number);
+  } else if (options_.keeps_versions) {
+    between_.push_back({number, page_ref(number)});
+  }
   PageTable::Entry& entry = now_.put(number, &made);
   if (made && options_.image) entry.page = PageRef{const_cast<Page*>(options_.image->page(number))};
   if (data == nullptr && (count == kPageSectors || !entry.page)) {
@@ -273,125 +277,6 @@ void SimDevice::change_page(std::uint64_t number, std::uint32_t first, std::uint
   } else {
     std::memset(to, 0, size);
   }
-}
-
-namespace {
-
-// Puts sectors [first, first + count) of `from` into `to`, which may be shared or null.
-void copy_sectors(PageRef& to, const Page* from, std::uint32_t first, std::uint32_t count) {
-  if (to.get() == from) return;
-  if (!to || to->references > 1) {
-    const PageRef old = to;
-    to = new Page;
-    if (old) {
-      to->bytes = old->bytes;
-    } else {
-      to->bytes.fill(std::byte{0});
-    }
-  }
-  std::byte* const target = to->bytes.data() + std::size_t{first} * kSectorSize;
-  const std::size_t size = std::size_t{count} * kSectorSize;
-  if (from != nullptr) {
-    std::memcpy(target, from->bytes.data() + std::size_t{first} * kSectorSize, size);
-  } else {
-    std::memset(target, 0, size);
-  }
-}
-
-}   // namespace
-
-void SimDevice::make_durable(std::uint64_t sector, std::uint64_t count) {
-  while (count != 0) {
-    const auto first = static_cast<std::uint32_t>(sector % kPageSectors);
-    const auto part =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(count, kPageSectors - first));
-    if (PageTable::Entry* const entry = durable_.find(sector / kPageSectors)) {
-      if (part == kPageSectors) {
-        entry->page = page_ref(sector / kPageSectors);
-      } else {
-        copy_sectors(entry->page, page(sector / kPageSectors), first, part);
-      }
-    }
-    sector += part;
-    count -= part;
-  }
-}
-
-// --- power ---
-
-void SimDevice::power_cut() {
-  const Hush hush;
-  if (!powered()) return;
-  crash_ = choose_crash_image();
-  for (DeviceObserver* const observer : observers_)
-    observer->power_cut(*this);
-  for (Io* const io : in_flight_) {
-    io->record.status = Errc::power_lost;
-    io->kind = ChoiceKind::complete;
-  }
-}
-
-DiskImageRef SimDevice::snapshot() const {
-  const Hush hush;
-  auto image = options_.image ? std::make_shared<DiskImage>(*options_.image)
-                              : std::make_shared<DiskImage>(sectors_);
-  for (const PageTable::Entry& entry : now_.entries())
-    image->pages().put(entry.number).page = entry.page;
-  image->resize(sectors_);
-  return image;
-}
-
-DiskImageRef SimDevice::durable_snapshot() const {
-  const Hush hush;
-  auto image = std::make_shared<DiskImage>(*snapshot());
-  for (const PageTable::Entry& entry : durable_.entries())
-    image->pages().put(entry.number).page = entry.page;
-  return image;
-}
-
-DiskImageRef SimDevice::choose_crash_image() {
-  enum class Keeps : std::uint32_t { all, none, pages, sectors, prefix, kCount };
-  const auto keeps =
-      static_cast<Keeps>(execution_.choose("cut keeps", static_cast<std::uint32_t>(Keeps::kCount)));
-  // Writes under way may reach the disk in part.
-  const bool torn = execution_.choose("cut tears writes in flight", 2) != 0;
-  Rng rng;
-  if (torn || (keeps != Keeps::all && keeps != Keeps::none))
-    rng.reseed(execution_.choose("cut subset", ~0U));
-  if (torn) {
-    const std::size_t count = in_flight_.size();
-    for (std::size_t i = 0; i < count; ++i) {
-      const Io& io = *in_flight_[i];
-      if (io.kind != ChoiceKind::effect) continue;
-      if (io.record.op != BioOp::write && io.record.op != BioOp::write_zeroes) continue;
-      const std::uint64_t group = options_.atomic_sectors;
-      for (std::uint64_t s = 0; s < io.record.sectors; s += group) {
-        if (rng.one_in(2)) continue;
-        const std::uint64_t part = std::min(group, io.record.sectors - s);
-        change(io.record.sector.value() + s, part,
-               io.record.data != nullptr ? io.record.data + s * kSectorSize : nullptr);
-      }
-    }
-  }
-  auto image = std::make_shared<DiskImage>(*snapshot());
-  if (keeps == Keeps::all) return image;
-  const auto pages = static_cast<std::uint32_t>(durable_.entries().size());
-  const std::uint32_t kept = keeps == Keeps::prefix && pages != 0 ? rng.below(pages + 1) : 0;
-  std::uint32_t place = 0;
-  for (const PageTable::Entry& entry : durable_.entries()) {
-    PageRef& now = image->pages().put(entry.number).page;
-    const bool lost = keeps == Keeps::none || (keeps == Keeps::prefix && place >= kept) ||
-                      (keeps == Keeps::pages && rng.one_in(2));
-    ++place;
-    if (lost) {
-      now = entry.page;
-    } else if (keeps == Keeps::sectors) {
-      for (std::uint32_t s = 0; s < kPageSectors; s += options_.atomic_sectors) {
-        if (rng.one_in(2)) copy_sectors(now, entry.page.get(), s, options_.atomic_sectors);
-      }
-    }
-  }
-  return image;
 }
 
 }   // namespace sim

@@ -3,7 +3,11 @@
 //
 // Volatile cache: what a write, zeroing or discard changed is visible at once to later reads and
 // survives a power cut only if a flush took effect after it, or it was FUA and has ended. Otherwise
-// the cut keeps any part of it, by sector, as the environment decides.
+// the cut leaves of each sector any version since the last flush, as the environment decides: the
+// last, the one that was durable, or one in between. Writes under way may be torn.
+//
+// Latency: whatever the schedule makes of an I/O, it may also wait for the clock, before it takes
+// effect or before it ends, so that timers fire meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +21,8 @@
 #include "sim/fault_plan.h"
 
 namespace sim {
+
+class Rng;
 
 enum class DiscardLeaves : std::uint8_t {
   zeroes,
@@ -37,6 +43,9 @@ struct SimDeviceOptions {
   std::uint32_t discard_granularity_sectors = 1;
   std::uint64_t transfer_sectors_max = 2048;
   DiscardLeaves discard_leaves = DiscardLeaves::chosen;
+  // A cut may leave versions in between; else only the oldest and the latest, which is cheaper.
+  bool keeps_versions = true;
+  Latency latency = {};
   FaultPlan faults = {};
 };
 
@@ -66,6 +75,8 @@ class SimDevice final : public engine::BlockDevice {
 
   // Changes take hold for I/Os that take effect later.
   [[nodiscard]] FaultPlan& faults() noexcept { return options_.faults; }
+  // Likewise, for those that are submitted later.
+  [[nodiscard]] Latency& latency() noexcept { return options_.latency; }
   // Larger or smaller; nothing may be in flight beyond a smaller size.
   void resize(std::uint64_t sectors) noexcept { sectors_ = sectors; }
   // Alive until the device is gone.
@@ -86,6 +97,7 @@ class SimDevice final : public engine::BlockDevice {
   };
 
   void do_submit(engine::Bio& bio) override;
+  void choose_latency(Io& io);
   void take_effect(Io& io);
   SimFiber* start_completion(Io& io);
   void end(Io& io);
@@ -101,6 +113,7 @@ class SimDevice final : public engine::BlockDevice {
   [[nodiscard]] const Page* page(std::uint64_t number) const noexcept;
   [[nodiscard]] PageRef page_ref(std::uint64_t number) const noexcept;
   [[nodiscard]] DiskImageRef choose_crash_image();
+  void keep_versions(DiskImage& image, Rng& rng) const;
 
   Execution& execution_;
   SimDeviceOptions options_;
@@ -110,7 +123,10 @@ class SimDevice final : public engine::BlockDevice {
   PageTable now_;   // over options_.image
   // What the pages that changed since the last flush were then; null: zeroes.
   PageTable durable_;
+  // What those pages were since, before each change; the latest is in now_.
+  std::vector<PageTable::Entry> between_;
   DiskImageRef crash_;
+  std::uint64_t stalls_ = 0;     // had so far
   std::vector<Io*> in_flight_;   // submitted, end_io not begun
   std::vector<std::unique_ptr<Io>> ios_;
   std::vector<Io*> free_ios_;

@@ -217,7 +217,10 @@ Result<void> BlockManager::Impl::write_batch(const std::vector<CachedBlock*>& bl
     if (cached.bio.status == Errc::ok) {
       set_dirty(cached, false);
     } else if (result || cached.bio.status == Errc::power_lost) {
-      result = fail(cached.bio.status, cached.number.value(), "writing a metadata block");
+      // No room below is this device's affair, not the data device's.
+      const Errc status =
+          cached.bio.status == Errc::no_data_space ? Errc::no_metadata_space : cached.bio.status;
+      result = fail(status, cached.number.value(), "writing a metadata block");
     }
   }
   return result;

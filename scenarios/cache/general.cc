@@ -25,6 +25,7 @@ struct Swarm {
   bool time = false;
   bool power_cut = false;
   bool io_errors = false;
+  bool slow_disks = false;
 };
 
 Swarm draw_swarm(Draw& draw) {
@@ -34,6 +35,7 @@ Swarm draw_swarm(Draw& draw) {
         &Swarm::messages, &Swarm::time, &Swarm::power_cut, &Swarm::io_errors})
     swarm.*each = draw.one_in(2);
   swarm.lifecycle = draw.one_in(4);
+  swarm.slow_disks = draw.one_in(4);
   if (draw.one_in(2)) swarm.power_cut = swarm.io_errors = false;   // half of all without any fault
   return swarm;
 }
@@ -85,6 +87,7 @@ SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
 
 FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
   FaultSpec faults;
+  if (swarm.slow_disks) draw_latency(draw, faults);
   if (swarm.power_cut) faults.power_cuts = 1;
   if (!swarm.io_errors) return faults;
   // Two in a row as a matter of course: the failure path of the failure path.

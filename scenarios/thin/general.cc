@@ -22,6 +22,7 @@ struct Swarm {
   bool growth = false;
   bool power_cut = false;
   bool io_errors = false;
+  bool slow_disks = false;
   bool deep = false;   // trees of several levels, which come of many blocks and small nodes
 };
 
@@ -34,6 +35,7 @@ Swarm draw_swarm(Draw& draw) {
        {&Swarm::discards, &Swarm::snapshots, &Swarm::lifecycle, &Swarm::bounces,
         &Swarm::pool_messages, &Swarm::time, &Swarm::growth, &Swarm::power_cut, &Swarm::io_errors})
     swarm.*each = draw.one_in(2);
+  swarm.slow_disks = draw.one_in(4);
   swarm.deep = draw.one_in(kDeepOneIn);
   if (draw.one_in(2)) swarm.power_cut = swarm.io_errors = false;   // half of all without any fault
   return swarm;
@@ -92,10 +94,11 @@ SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
 
 FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
   FaultSpec faults;
+  if (swarm.slow_disks) draw_latency(draw, faults);
   if (swarm.power_cut) faults.power_cuts = 1;
   if (!swarm.io_errors) return faults;
   // Two in a row as a matter of course: the failure path of the failure path.
-  switch (draw.below(5)) {
+  switch (draw.below(6)) {
     case 0:
       faults.metadata_write_errors = 1 + draw.below(2);
       break;
@@ -107,6 +110,9 @@ FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
       break;
     case 3:
       faults.data_read_errors = 1;
+      break;
+    case 4:
+      faults.data_no_space = 1 + draw.below(3);
       break;
     default:
       faults.metadata_write_errors = 1;

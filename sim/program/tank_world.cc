@@ -1,6 +1,7 @@
 #include "sim/program/tank_world.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <deque>
 
@@ -103,6 +104,7 @@ void TankWorld::build(Disk& disk, sim::DiskImageRef left) {
       options.discard_leaves = leaves(workload_.system.discard_reads);
       break;
   }
+  options.keeps_versions = cuts_left_ != 0;
   disk.device = std::make_unique<sim::SimDevice>(execution_, disk.spec.name, options);
   disk.device->add_observer(*this);
 }
@@ -148,36 +150,48 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
   all.wait();
 }
 
-void TankWorld::set_faults(sim::SimDevice& device, std::uint32_t reads, std::uint32_t writes) {
-  std::vector<sim::FaultRule>& rules = device.faults().rules;
+void TankWorld::set_faults(Disk& disk) {
+  const scenarios::FaultSpec& faults = workload_.faults;
+  std::vector<sim::FaultRule>& rules = disk.device->faults().rules;
   rules.clear();
-  if (reads != 0)
-    rules.push_back({.ops = sim::kReads, .one_in = kFaultOneIn[rate_], .count_max = reads});
-  if (writes != 0)
+  const auto add = [&](std::uint32_t count, std::uint32_t ops, engine::Errc status) {
+    if (count == 0) return;
     rules.push_back(
-        {.ops = sim::kWrites | sim::kFlushes, .one_in = kFaultOneIn[rate_], .count_max = writes});
+        {.ops = ops, .one_in = kFaultOneIn[rate_], .count_max = count, .status = status});
+  };
+  std::uint32_t usual_ms = 0;
+  switch (disk.spec.role) {
+    case scenarios::DiskRole::metadata:
+      add(faults.metadata_read_errors, sim::kReads, engine::Errc::io_error);
+      add(faults.metadata_write_errors, sim::kWrites | sim::kFlushes, engine::Errc::io_error);
+      usual_ms = faults.metadata_latency_ms;
+      break;
+    case scenarios::DiskRole::data:
+      add(faults.data_read_errors, sim::kReads, engine::Errc::io_error);
+      add(faults.data_write_errors, sim::kWrites | sim::kFlushes, engine::Errc::io_error);
+      add(faults.data_no_space, sim::kWrites | sim::kDiscards, engine::Errc::no_data_space);
+      usual_ms = faults.data_latency_ms;
+      break;
+  }
+  disk.device->latency() = {.usual = std::chrono::milliseconds{usual_ms},
+                            .stall = std::chrono::milliseconds{faults.stall_ms},
+                            .stall_one_in = kFaultOneIn[rate_],
+                            .stalls_max = faults.stalls};
 }
 
 void TankWorld::faults_begin() {
-  const scenarios::FaultSpec& faults = workload_.faults;
-  if (!(faults == scenarios::FaultSpec{})) rate_ = execution_.choose("rate of faults", 3);
-  for (const Disk& disk : disks_) {
-    switch (disk.spec.role) {
-      case scenarios::DiskRole::metadata:
-        set_faults(*disk.device, faults.metadata_read_errors, faults.metadata_write_errors);
-        break;
-      case scenarios::DiskRole::data:
-        set_faults(*disk.device, faults.data_read_errors, faults.data_write_errors);
-        break;
-    }
-  }
+  if (!(workload_.faults == scenarios::FaultSpec{})) rate_ = execution_.choose("rate of faults", 3);
+  for (Disk& disk : disks_)
+    set_faults(disk);
   faults_on_ = true;
 }
 
 void TankWorld::faults_end() {
   faults_on_ = false;
-  for (const Disk& disk : disks_)
+  for (Disk& disk : disks_) {
     disk.device->faults().rules.clear();
+    disk.device->latency() = {};
+  }
   if (power_cut_ != nullptr) execution_.withdraw(*power_cut_);
   power_cut_.reset();
 }

@@ -47,7 +47,9 @@ class TankWorld final : public scenarios::World,
     listener_ = sink;
     return true;
   }
-  [[nodiscard]] bool time_leaps() const override { return execution_.options().timers_race; }
+  [[nodiscard]] bool time_leaps() const override {
+    return execution_.options().timers_race || workload_.faults.may_be_slow();
+  }
   void watch_discards() override { disks_.back().judge.watch_discards(); }
   [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const override {
     return disks_.back().judge.was_discarded(begin, sectors);
@@ -68,7 +70,7 @@ class TankWorld final : public scenarios::World,
   void build(Disk& disk, sim::DiskImageRef left);
   [[nodiscard]] Disk* disk_named(std::string_view name) noexcept;
   [[nodiscard]] Disk& disk_of(const sim::SimDevice& device) noexcept;
-  void set_faults(sim::SimDevice& device, std::uint32_t reads, std::uint32_t writes);
+  void set_faults(Disk& disk);
   void cut_power();
 
   // engine::DeviceDirectory

@@ -39,6 +39,30 @@ TEST(Workload, GeneralTrafficDrawsEveryVerb) {
   EXPECT_EQ(seen.size(), static_cast<std::size_t>(kLastVerb) + 1);
 }
 
+TEST(Workload, GeneralTrafficDrawsEveryFault) {
+  using Kind = std::uint32_t FaultSpec::*;
+  std::set<std::pair<std::string, int>> seen;
+  const std::vector<Kind> kinds{&FaultSpec::power_cuts,
+                                &FaultSpec::metadata_read_errors,
+                                &FaultSpec::metadata_write_errors,
+                                &FaultSpec::data_read_errors,
+                                &FaultSpec::data_write_errors,
+                                &FaultSpec::metadata_latency_ms,
+                                &FaultSpec::data_latency_ms,
+                                &FaultSpec::stalls,
+                                &FaultSpec::stall_ms,
+                                &FaultSpec::data_no_space};
+  for (const char* name : {"thin-general", "cache-general"}) {
+    for (std::uint64_t seed = 0; seed < 400; ++seed) {
+      const FaultSpec faults = workload_of(*find_scenario(name), seed).value().faults;
+      for (std::size_t i = 0; i < kinds.size(); ++i)
+        if (faults.*kinds[i] != 0) seen.emplace(name, i);
+    }
+  }
+  // A cache's disks are as large as they say.
+  EXPECT_EQ(seen.size(), 2 * kinds.size() - 1);
+}
+
 TEST(WorkloadText, SaysWhichLineIsWrong) {
   const auto error = [](std::string_view text) {
     const auto read = from_toml(text);

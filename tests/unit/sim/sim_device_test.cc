@@ -2,6 +2,7 @@
 #include "sim/sim_device.h"
 
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <set>
@@ -11,6 +12,7 @@
 
 #include "engine/env/buffer.h"
 #include "engine/fiber/spin_lock.h"
+#include "engine/fiber/timer.h"
 #include "sim/strategy_random.h"
 #include "sim/strategy_replay.h"
 
@@ -199,6 +201,51 @@ TEST(SimDevice, ACutKeepsAnySubsetOfUnflushedSectors) {
   EXPECT_EQ(subsets.size(), 8U);
 }
 
+// Neither the last flushed nor the latest alone.
+TEST(SimDevice, ACutLeavesAnyVersionSinceTheFlush) {
+  std::set<std::vector<int>> left;
+  for_seeds(3000, [&](Execution& execution) {
+    SimDevice device{execution, "disk", {.sectors = 64}};
+    EXPECT_EQ(do_io(device, BioOp::write, 0, 8, 1), Errc::ok);
+    EXPECT_EQ(do_io(device, BioOp::write, 0, 8, 2), Errc::ok);
+    EXPECT_EQ(do_io(device, BioOp::flush, 0, 0), Errc::ok);
+    for (const int fill : {3, 4, 5})
+      EXPECT_EQ(do_io(device, BioOp::write, 0, 2, fill), Errc::ok);
+    device.power_cut();
+    left.insert({first_byte(*device.crash_image(), 0), first_byte(*device.crash_image(), 1)});
+  });
+  std::set<std::vector<int>> all;
+  for (const int a : {2, 3, 4, 5}) {
+    for (const int b : {2, 3, 4, 5})
+      all.insert({a, b});
+  }
+  EXPECT_EQ(left, all);
+}
+
+TEST(SimDevice, ADurableSectorHasNoOlderVersions) {
+  std::set<int> neighbours;
+  for_seeds(1000, [&](Execution& execution) {
+    SimDevice device{execution, "disk", {.sectors = 64}};
+    EXPECT_EQ(do_io(device, BioOp::write, 0, 2, 1), Errc::ok);
+    EXPECT_EQ(do_io(device, BioOp::write, 0, 2, 2), Errc::ok);
+    EXPECT_EQ(do_io(device, BioOp::write, 1, 1, 3, true), Errc::ok);
+    device.power_cut();
+    neighbours.insert(first_byte(*device.crash_image(), 0));
+    EXPECT_EQ(first_byte(*device.crash_image(), 1), 3);
+  });
+  EXPECT_EQ(neighbours, (std::set<int>{0, 1, 2}));
+}
+
+TEST(SimDevice, WithoutVersionsOnlyTheOldestAndTheLatestAreLeft) {
+  for_seeds(500, [&](Execution& execution) {
+    SimDevice device{execution, "disk", {.sectors = 64, .keeps_versions = false}};
+    EXPECT_EQ(do_io(device, BioOp::write, 0, 1, 1), Errc::ok);
+    EXPECT_EQ(do_io(device, BioOp::write, 0, 1, 2), Errc::ok);
+    device.power_cut();
+    EXPECT_NE(first_byte(*device.crash_image(), 0), 1);
+  });
+}
+
 TEST(SimDevice, AtomicSectorsStayTogether) {
   for_seeds(300, [&](Execution& execution) {
     SimDevice device{execution, "disk", {.sectors = 64, .atomic_sectors = 8}};
@@ -375,6 +422,65 @@ TEST(SimDevice, FaultsAreDecisionsAndCanBeReplayed) {
 }
 
 // --- observers ---
+
+// --- latency ---
+
+TEST(SimDevice, ASlowDiskTakesTimeAndAQuickOneNone) {
+  using std::chrono::milliseconds;
+  std::set<std::int64_t> took;
+  for_seeds(200, [&](Execution& execution) {
+    SimDevice slow{execution, "slow", {.sectors = 64, .latency = {.usual = milliseconds{5}}}};
+    SimDevice quick{execution, "quick", {.sectors = 64}};
+    EXPECT_EQ(do_io(quick, BioOp::write, 0, 8, 1), Errc::ok);
+    EXPECT_EQ(execution.now(), engine::Nanos{0});
+    EXPECT_EQ(do_io(slow, BioOp::write, 0, 8, 1), Errc::ok);
+    took.insert(execution.now() / milliseconds{1});
+    EXPECT_EQ(byte_now(slow, 0), 1);
+  });
+  EXPECT_EQ(took, (std::set<std::int64_t>{0, 5}));
+}
+
+TEST(SimDevice, ATimerFiresDuringAStallBeforeOrAfterTheEffect) {
+  using std::chrono::seconds;
+  std::set<int> seen;
+  for_seeds(400, [&](Execution& execution) {
+    SimDevice device{
+        execution,
+        "disk",
+        {.sectors = 64, .latency = {.stall = seconds{65}, .stall_one_in = 2, .stalls_max = 1}}};
+    engine::Completion ended{"ended"};
+    Request write{BioOp::write, 0, 1, 7};
+    write.bio.owner = &ended;
+    write.bio.end_io = [](Bio& bio) { static_cast<engine::Completion*>(bio.owner)->signal(); };
+    device.submit(write.bio);
+    engine::sleep_for(seconds{60});
+    seen.insert(static_cast<int>(device.in_flight()) * 10 + byte_now(device, 0));
+    ended.wait();
+    EXPECT_EQ(do_io(device, BioOp::read, 0, 1), Errc::ok);
+    EXPECT_EQ(do_io(device, BioOp::read, 0, 1), Errc::ok);
+    EXPECT_LE(execution.now(), seconds{60 + 65});   // one stall at the most
+  });
+  EXPECT_EQ(seen, (std::set<int>{7, 10, 17}));   // ended; before the effect; after it
+}
+
+TEST(SimDevice, ACutEndsWhatStalls) {
+  for_seeds(50, [&](Execution& execution) {
+    SimDevice device{
+        execution,
+        "disk",
+        {.sectors = 64,
+         .latency = {.stall = std::chrono::seconds{65}, .stall_one_in = 1, .stalls_max = 4}}};
+    engine::Completion ended{"ended"};
+    Request write{BioOp::write, 0, 1, 7};
+    write.bio.owner = &ended;
+    write.bio.end_io = [](Bio& bio) { static_cast<engine::Completion*>(bio.owner)->signal(); };
+    device.submit(write.bio);
+    device.power_cut();
+    ended.wait();
+    EXPECT_EQ(write.bio.status, Errc::power_lost);
+    EXPECT_EQ(execution.now(), engine::Nanos{0});
+  });
+}
 
 TEST(SimDevice, ObserversSeeEachIoSubmittedDoneAndEnded) {
   struct Watch final : DeviceObserver {

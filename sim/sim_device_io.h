@@ -1,0 +1,38 @@
+// One I/O of a simulated disk, for the files of SimDevice alone: an environment step that first
+// takes effect and then ends. A slow one waits for the clock before either.
+#pragma once
+
+#include "sim/sim_device.h"
+
+namespace sim {
+
+class SimDevice::Io final : public EnvStep {
+ public:
+  enum class Late : std::uint8_t { no, effect, end };
+
+  explicit Io(SimDevice& device) noexcept
+      : EnvStep{ChoiceKind::effect, ActorId{}, device.name(), Duty::must_happen}, device_{device} {}
+
+  SimFiber* happen() override {
+    if (kind == ChoiceKind::complete) return device_.start_completion(*this);
+    device_.take_effect(*this);
+    kind = ChoiceKind::complete;
+    offer(Late::end);
+    return nullptr;
+  }
+  // It may happen from now on, or later, if this is where it is late.
+  void offer(Late what) {
+    device_.execution_.offer(*this, late == what ? delay : engine::Nanos{0});
+  }
+
+  engine::Bio* bio = nullptr;
+  IoRecord record;
+  Late late = Late::no;
+  engine::Nanos delay{0};
+  std::size_t place = 0;   // in in_flight_
+
+ private:
+  SimDevice& device_;
+};
+
+}   // namespace sim

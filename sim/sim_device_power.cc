@@ -1,0 +1,160 @@
+// What survives a power cut: durability, and the choice of what else is left.
+#include <algorithm>
+#include <cstring>
+
+#include "sim/rng.h"
+#include "sim/sim_device_io.h"
+#include "sim/tsan.h"
+
+namespace sim {
+
+using engine::BioOp;
+using engine::Errc;
+using engine::kSectorSize;
+
+namespace {
+
+// Puts sectors [first, first + count) of `from` into `to`, which may be shared or null.
+void copy_sectors(PageRef& to, const Page* from, std::uint32_t first, std::uint32_t count) {
+  if (to.get() == from) return;
+  if (!to || to->references > 1) {
+    const PageRef old = to;
+    to = new Page;
+    if (old) {
+      to->bytes = old->bytes;
+    } else {
+      to->bytes.fill(std::byte{0});
+    }
+  }
+  std::byte* const target = to->bytes.data() + std::size_t{first} * kSectorSize;
+  const std::size_t size = std::size_t{count} * kSectorSize;
+  if (from != nullptr) {
+    std::memcpy(target, from->bytes.data() + std::size_t{first} * kSectorSize, size);
+  } else {
+    std::memset(target, 0, size);
+  }
+}
+
+}   // namespace
+
+void SimDevice::make_durable(std::uint64_t sector, std::uint64_t count) {
+  while (count != 0) {
+    const auto first = static_cast<std::uint32_t>(sector % kPageSectors);
+    const auto part =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(count, kPageSectors - first));
+    if (PageTable::Entry* const entry = durable_.find(sector / kPageSectors)) {
+      if (part == kPageSectors) {
+        entry->page = page_ref(sector / kPageSectors);
+      } else {
+        copy_sectors(entry->page, page(sector / kPageSectors), first, part);
+      }
+    }
+    // No older version of these sectors comes back.
+    for (PageTable::Entry& version : between_) {
+      if (version.number == sector / kPageSectors)
+        copy_sectors(version.page, page(version.number), first, part);
+    }
+    sector += part;
+    count -= part;
+  }
+}
+
+// --- power ---
+
+void SimDevice::power_cut() {
+  const Hush hush;
+  if (!powered()) return;
+  crash_ = choose_crash_image();
+  for (DeviceObserver* const observer : observers_)
+    observer->power_cut(*this);
+  for (Io* const io : in_flight_) {
+    io->record.status = Errc::power_lost;
+    io->kind = ChoiceKind::complete;
+    execution_.hurry(*io);
+  }
+}
+
+DiskImageRef SimDevice::snapshot() const {
+  const Hush hush;
+  auto image = options_.image ? std::make_shared<DiskImage>(*options_.image)
+                              : std::make_shared<DiskImage>(sectors_);
+  for (const PageTable::Entry& entry : now_.entries())
+    image->pages().put(entry.number).page = entry.page;
+  image->resize(sectors_);
+  return image;
+}
+
+DiskImageRef SimDevice::durable_snapshot() const {
+  const Hush hush;
+  auto image = std::make_shared<DiskImage>(*snapshot());
+  for (const PageTable::Entry& entry : durable_.entries())
+    image->pages().put(entry.number).page = entry.page;
+  return image;
+}
+
+DiskImageRef SimDevice::choose_crash_image() {
+  enum class Keeps : std::uint32_t { all, none, pages, sectors, prefix, between, kCount };
+  const auto keeps =
+      static_cast<Keeps>(execution_.choose("cut keeps", static_cast<std::uint32_t>(Keeps::kCount)));
+  // Writes under way may reach the disk in part.
+  const bool torn = execution_.choose("cut tears writes in flight", 2) != 0;
+  Rng rng;
+  if (torn || (keeps != Keeps::all && keeps != Keeps::none))
+    rng.reseed(execution_.choose("cut subset", ~0U));
+  if (torn) {
+    const std::size_t count = in_flight_.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const Io& io = *in_flight_[i];
+      if (io.kind != ChoiceKind::effect) continue;
+      if (io.record.op != BioOp::write && io.record.op != BioOp::write_zeroes) continue;
+      const std::uint64_t group = options_.atomic_sectors;
+      for (std::uint64_t s = 0; s < io.record.sectors; s += group) {
+        if (rng.one_in(2)) continue;
+        const std::uint64_t part = std::min(group, io.record.sectors - s);
+        change(io.record.sector.value() + s, part,
+               io.record.data != nullptr ? io.record.data + s * kSectorSize : nullptr);
+      }
+    }
+  }
+  auto image = std::make_shared<DiskImage>(*snapshot());
+  if (keeps == Keeps::all) return image;
+  if (keeps == Keeps::between) {
+    keep_versions(*image, rng);
+    return image;
+  }
+  const auto pages = static_cast<std::uint32_t>(durable_.entries().size());
+  const std::uint32_t kept = keeps == Keeps::prefix && pages != 0 ? rng.below(pages + 1) : 0;
+  std::uint32_t place = 0;
+  for (const PageTable::Entry& entry : durable_.entries()) {
+    PageRef& now = image->pages().put(entry.number).page;
+    const bool lost = keeps == Keeps::none || (keeps == Keeps::prefix && place >= kept) ||
+                      (keeps == Keeps::pages && rng.one_in(2));
+    ++place;
+    if (lost) {
+      now = entry.page;
+    } else if (keeps == Keeps::sectors) {
+      for (std::uint32_t s = 0; s < kPageSectors; s += options_.atomic_sectors) {
+        if (rng.one_in(2)) copy_sectors(now, entry.page.get(), s, options_.atomic_sectors);
+      }
+    }
+  }
+  return image;
+}
+
+// Of each group of sectors any version since the last flush, independently of the others.
+void SimDevice::keep_versions(DiskImage& image, Rng& rng) const {
+  std::vector<PageRef> versions;
+  for (const PageTable::Entry& entry : durable_.entries()) {
+    PageRef& now = image.pages().put(entry.number).page;
+    versions = {now, entry.page};
+    for (const PageTable::Entry& each : between_) {
+      if (each.number == entry.number) versions.push_back(each.page);
+    }
+    for (std::uint32_t s = 0; s < kPageSectors; s += options_.atomic_sectors) {
+      const PageRef& kept = versions[rng.below(static_cast<std::uint32_t>(versions.size()))];
+      copy_sectors(now, kept.get(), s, options_.atomic_sectors);
+    }
+  }
+}
+
+}   // namespace sim
