@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -10,6 +11,9 @@
 #include <time.h>
 
 namespace bench {
+
+inline constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+inline constexpr std::uint64_t kBlock = 64 << 10;
 
 enum class Op : std::uint8_t { read, write, discard, copy };
 
@@ -27,6 +31,7 @@ struct Load {
   // Somebody else makes something durable all the while: the raw program writes a page with
   // O_DSYNC, a pool commits.
   bool beside_syncs = false;
+  const std::atomic<bool>* over = nullptr;   // once it is set nothing is issued any more
 };
 
 struct Measured {
@@ -69,6 +74,7 @@ class Meter {
       } while (cursor_ >= load_.slots);
       offset = (load_.first + cursor_) * load_.stride;
     } else {
+      if (load_.over != nullptr && *load_.over) return false;
       if ((issued_ & 15U) == 0 && wall_seconds() - began_ >= load_.seconds) return false;
       random_ ^= random_ << 13;
       random_ ^= random_ >> 7;

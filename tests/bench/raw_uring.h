@@ -120,4 +120,11 @@ inline Measured run_raw(const std::string& path, const Load& load, std::uint64_t
   return measured;
 }
 
+// Whole blocks copied instead of what the load asks for, to behind the volume of `volume_bytes`.
+inline Measured run_raw_copies(const std::string& path, Load load, std::uint64_t volume_bytes) {
+  load.op = Op::copy;
+  load.bytes = static_cast<std::uint32_t>(load.stride);
+  return run_raw(path, load, volume_bytes + load.first * load.stride);
+}
+
 }   // namespace bench

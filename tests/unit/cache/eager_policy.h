@@ -5,8 +5,10 @@
 //   writeback 0         gives nothing to write back
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -18,7 +20,10 @@ namespace engine::cache {
 
 class EagerPolicy final : public Policy {
  public:
-  explicit EagerPolicy(const PolicyParams& params) : places_(params.cache_blocks) {}
+  explicit EagerPolicy(const PolicyParams& params) : places_(params.cache_blocks) {
+    for (std::uint32_t at = 0; at < params.cache_blocks; ++at)
+      free_.insert(at);
+  }
 
   Decision map(const MapRequest& request, CellLocker& victims) override {
     const SpinGuard guard{lock_};
@@ -28,19 +33,19 @@ class EagerPolicy final : public Policy {
       if (request.wait == Wait::never) return WouldBlock{};
       return Miss{};
     }
-    for (std::uint32_t at = 0; at < places_.size(); ++at) {
-      if (places_[at].block) continue;
-      places_[at] = {request.block, false};
+    if (!free_.empty()) {
+      const std::uint32_t at = *free_.begin();
+      put(at, request.block, false);
       return New{CacheBlock{at}};
     }
     for (std::size_t tried = 0; tried < places_.size(); ++tried) {
       const std::uint32_t at = hand_;
       hand_ = (hand_ + 1) % static_cast<std::uint32_t>(places_.size());
-      Entry& entry = places_[at];
+      const Entry& entry = places_[at];
       if (entry.dirty && !dirty_victims_) continue;
       const OriginBlock victim = *entry.block;
       if (!victims.try_lock(victim)) continue;
-      entry = {request.block, false};
+      put(at, request.block, false);
       return Replace{victim, CacheBlock{at}};
     }
     return Miss{};
@@ -51,7 +56,7 @@ class EagerPolicy final : public Policy {
     const SpinGuard guard{lock_};
     if (hint) ++hints_seen;
     if (mapping.at.value() >= places_.size()) return fail(Errc::invalid, mapping.at.value());
-    places_[mapping.at.value()] = {mapping.origin, false};
+    put(mapping.at.value(), mapping.origin, false);
     return {};
   }
   std::optional<OriginBlock> mapping_of(CacheBlock place) const override {
@@ -63,18 +68,18 @@ class EagerPolicy final : public Policy {
     const SpinGuard guard{lock_};
     const auto at = find(block);
     ENGINE_CHECK(at.has_value(), "block {} is not cached", block);
-    places_[*at] = {};
+    empty(*at);
   }
   void force_mapping(OriginBlock current, OriginBlock back) override {
     const SpinGuard guard{lock_};
     const auto at = find(current);
     ENGINE_CHECK(at.has_value(), "block {} is not cached", current);
-    places_[*at] = {back, true};
+    put(*at, back, true);
   }
   Result<void> remove_cblock(CacheBlock place, OriginBlock expected) override {
     const SpinGuard guard{lock_};
     if (places_[place.value()].block != expected) return fail(Errc::not_found, place.value());
-    places_[place.value()] = {};
+    empty(place.value());
     return {};
   }
   std::optional<Mapping> writeback_work(WritebackUrgency urgency) override {
@@ -128,10 +133,21 @@ class EagerPolicy final : public Policy {
   };
   [[nodiscard]] std::optional<std::uint32_t> find(OriginBlock block) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
-    for (std::uint32_t at = 0; at < places_.size(); ++at) {
-      if (places_[at].block == block) return at;
-    }
-    return std::nullopt;
+    const auto found = where_.find(block.value());
+    if (found == where_.end()) return std::nullopt;
+    return found->second;
+  }
+  // Whatever stood there leaves.
+  void put(std::uint32_t at, OriginBlock block, bool dirty) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
+    empty(at);
+    places_[at] = {block, dirty};
+    where_[block.value()] = at;
+    free_.erase(at);
+  }
+  void empty(std::uint32_t at) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_) {
+    if (places_[at].block) where_.erase(places_[at].block->value());
+    places_[at] = {};
+    free_.insert(at);
   }
   void mark(OriginBlock block, bool dirty) {
     const SpinGuard guard{lock_};
@@ -140,6 +156,8 @@ class EagerPolicy final : public Policy {
 
   mutable SpinLock lock_{"policy.eager"};
   std::vector<Entry> places_ ABSL_GUARDED_BY(lock_);
+  std::set<std::uint32_t> free_ ABSL_GUARDED_BY(lock_);
+  std::map<std::uint64_t, std::uint32_t> where_ ABSL_GUARDED_BY(lock_);
   std::uint32_t hand_ ABSL_GUARDED_BY(lock_) = 0;
   bool promote_ = true;
   bool dirty_victims_ = false;
