@@ -1,32 +1,16 @@
 // General traffic on a cache: whatever the engine can do with it, in swarms. The cache is much
 // smaller than what is asked for, and its policy mostly one that throws blocks out all the time, so
 // that most requests meet a block on the move.
-#include "scenarios/draw.h"
-#include "scenarios/generate.h"
+#include "scenarios/cache/swarm.h"
 #include "scenarios/scenario.h"
 
 namespace scenarios::cache {
 namespace {
 
-using Weights = std::vector<std::pair<std::size_t, Verb>>;
-
 constexpr std::uint32_t kBlockSectors = 64;
 constexpr std::uint32_t kSmallFanOut = 6;
 
-// What a workload has.
-struct Swarm {
-  bool discards = false;
-  bool bounces = false;
-  bool reloads = false;   // other modes and policies
-  bool loads = false;     // tables that come and go unused
-  bool lifecycle = false;
-  bool growth = false;
-  bool messages = false;
-  bool time = false;
-  bool power_cut = false;
-  bool io_errors = false;
-  bool slow_disks = false;
-};
+}   // namespace
 
 Swarm draw_swarm(Draw& draw) {
   Swarm swarm;
@@ -40,7 +24,6 @@ Swarm draw_swarm(Draw& draw) {
   return swarm;
 }
 
-// A group that is in is sometimes most of what happens.
 Weights draw_weights(const Swarm& swarm, Draw& draw) {
   Weights weights;
   const auto add = [&](bool in, const Weights& group) {
@@ -84,6 +67,16 @@ SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
   cache.threshold = draw.of<std::uint64_t>({2048, 2048, 128, 0});
   return system;
 }
+
+void offer_tables(const CacheSpec& cache, Menu& menu) {
+  menu.cache_blocks = cache.blocks_max;
+  menu.io_modes = {CacheIo::writeback, CacheIo::writethrough, CacheIo::writeback,
+                   CacheIo::passthrough};
+  menu.policies = {CachePolicy::adversary, CachePolicy::adversary, CachePolicy::cleaner,
+                   CachePolicy::smq,       CachePolicy::mq,        CachePolicy::direct};
+}
+
+namespace {
 
 FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
   FaultSpec faults;
@@ -141,12 +134,8 @@ rc::Gen<Workload> general() {
     base.setup = draw_setup(base.system.cache, draw);
     Menu menu{.verbs = draw_weights(swarm, draw),
               .blocks = base.system.cache.origin_blocks,
-              .block_sectors = kBlockSectors,
-              .cache_blocks = base.system.cache.blocks_max,
-              .io_modes = {CacheIo::writeback, CacheIo::writethrough, CacheIo::writeback,
-                           CacheIo::passthrough},
-              .policies = {CachePolicy::adversary, CachePolicy::adversary, CachePolicy::cleaner,
-                           CachePolicy::smq, CachePolicy::mq, CachePolicy::direct}};
+              .block_sectors = kBlockSectors};
+    offer_tables(base.system.cache, menu);
     return rc::gen::map(actors(menu, 2, 4, 7), [base](std::vector<Actor> made) {
       Workload workload = base;
       workload.actors = std::move(made);

@@ -2,32 +2,16 @@
 // operations and faults, because a run that mixes everything rarely gets deep into anything
 // (Groce et al., "Swarm Testing", 2012), and has its own weights for the others. It stays on few
 // blocks of few thins, so that operations meet, and often starts from a pool that has been in use.
-#include "scenarios/draw.h"
-#include "scenarios/generate.h"
 #include "scenarios/scenario.h"
+#include "scenarios/thin/swarm.h"
 
 namespace scenarios::thin {
 namespace {
 
-using Weights = std::vector<std::pair<std::size_t, Verb>>;
-
-// What a workload has.
-struct Swarm {
-  bool discards = false;
-  bool snapshots = false;
-  bool lifecycle = false;   // create, delete, activate, deactivate
-  bool bounces = false;     // suspend, resume, reload
-  bool pool_messages = false;
-  bool time = false;
-  bool growth = false;
-  bool power_cut = false;
-  bool io_errors = false;
-  bool slow_disks = false;
-  bool deep = false;   // trees of several levels, which come of many blocks and small nodes
-};
-
 constexpr std::uint32_t kDeepOneIn = 5;
 constexpr std::uint32_t kSmallFanOut = 6;
+
+}   // namespace
 
 Swarm draw_swarm(Draw& draw) {
   Swarm swarm;
@@ -41,7 +25,6 @@ Swarm draw_swarm(Draw& draw) {
   return swarm;
 }
 
-// A group that is in is sometimes most of what happens.
 Weights draw_weights(const Swarm& swarm, Draw& draw) {
   Weights weights;
   const auto add = [&](bool in, Weights group) {
@@ -122,8 +105,8 @@ FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
   return faults;
 }
 
-// The blocks that are in use at first. Block i of `blocks` is written as number i * stride, so that
-// nodes of a tree are full, half full, or grow in the middle.
+// Block i of `blocks` is written as number i * stride, so that nodes of a tree are full, half full,
+// or grow in the middle.
 void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload) {
   const SystemSpec& system = workload.system;
   const std::uint64_t blocks = system.thins.front().blocks;
@@ -141,7 +124,6 @@ void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload) {
   }
 }
 
-// What was done to them since: what shapes a pool and needs nobody else at the same time.
 rc::Gen<std::vector<Operation>> past(const Swarm& swarm, Draw& draw, const Menu& menu) {
   Menu then = menu;
   then.verbs = {{4, Verb::write}};
@@ -152,6 +134,8 @@ rc::Gen<std::vector<Operation>> past(const Swarm& swarm, Draw& draw, const Menu&
   if (most == 0) return rc::gen::just(std::vector<Operation>{});
   return operations(then, most);
 }
+
+namespace {
 
 Menu menu_of(const Swarm& swarm, const SystemSpec& system, Draw& draw) {
   return {.verbs = draw_weights(swarm, draw),
