@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sim/strategy_guided.h"
 #include "sim/strategy_pct.h"
 #include "sim/strategy_pos.h"
 #include "sim/strategy_random.h"
@@ -20,6 +21,8 @@ constexpr std::array kNames{
     StrategyName{"stall", "a few fibers and I/Os stop early and stay behind"},
     StrategyName{"urw", "uniform random walk: who has more left to do goes on more often"},
     StrategyName{"surw", "the same for the operations on one object, another in each execution"},
+    StrategyName{"guided",
+                 "seeks reads of writes that were never seen, from what earlier ones saw"},
 };
 
 // PCT spreads its change points over an expected number of choices. What was learnt from earlier
@@ -37,6 +40,7 @@ std::span<const StrategyName> strategy_names() noexcept {
 }
 
 bool StrategyBox::choose(std::string_view names) {
+  names_ = names;
   dealt_.clear();
   while (!names.empty()) {
     const std::size_t comma = std::min(names.find(','), names.size());
@@ -62,11 +66,21 @@ bool StrategyBox::add(std::string_view name) {
   }
   if (name == "urw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::everything));
   if (name == "surw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::one_object));
+  if (name == "guided") dealt_.push_back(std::make_unique<Guided>());
   return dealt_.size() != before;
 }
 
 Strategy& StrategyBox::for_seed(std::uint64_t seed) {
   return *dealt_[seed % dealt_.size()];
+}
+
+bool StrategyBox::keeps_learning() const {
+  return std::any_of(dealt_.begin(), dealt_.end(),
+                     [](const auto& strategy) { return strategy->keeps_learning(); });
+}
+
+void StrategyBox::start_afresh() {
+  static_cast<void>(choose(std::string{names_}));
 }
 
 void StrategyBox::forget() {

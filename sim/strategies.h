@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -27,9 +28,14 @@ class StrategyBox {
   [[nodiscard]] Strategy& for_seed(std::uint64_t seed);
   // Another program from now on.
   void forget();
+  // What a seed means depends on the executions before.
+  [[nodiscard]] bool keeps_learning() const;
+  // As after choose(): nothing is known of any execution.
+  void start_afresh();
 
  private:
   [[nodiscard]] bool add(std::string_view name);
+  std::string names_;
   std::vector<std::unique_ptr<Strategy>> dealt_;
 };
 

@@ -36,6 +36,9 @@ class Strategy {
   virtual void forget() {}
   // The next execution is a random walk from which it learns what the program does.
   [[nodiscard]] virtual bool will_learn() const { return false; }
+  // It learns from every execution, so what a seed means depends on the executions before. Only
+  // end() learns.
+  [[nodiscard]] virtual bool keeps_learning() const { return false; }
   // A new execution.
   virtual void begin(std::uint64_t seed) = 0;
   // Some keep account of every operation. Asked once, at the beginning of an execution.

@@ -4,6 +4,7 @@
 
 #include "scenarios/workload_text.h"
 #include "sim/program/child.h"
+#include "sim/program/decision_log.h"
 #include "sim/program/run.h"
 #include "sim/strategy_replay.h"
 #include "sim/trace_of.h"
@@ -41,13 +42,35 @@ traces::Trace crash_trace(const Reproducer& reproducer, const ChildResult& child
   return trace;
 }
 
+// Once more, with the decisions written down as they are made.
+sim::Schedule decisions_until_death(const Reproducer& reproducer, const Before& before) {
+  DecisionLog log;
+  static_cast<void>(run_in_child(
+      [&] {
+        sim::StrategyBox box;
+        if (!box.choose(reproducer.strategy)) return std::string{};
+        if (before) before(box);
+        sim::Execution execution;
+        sim::Strategy& strategy = box.for_seed(reproducer.seed);
+        if (learn(execution, reproducer.workload, strategy, reproducer.judges) != nullptr)
+          return std::string{};
+        Logged logged{strategy, log};
+        static_cast<void>(
+            run(execution, reproducer.workload,
+                {.seed = reproducer.seed, .strategy = &logged, .judges = reproducer.judges}));
+        return std::string{};
+      },
+      kSecondsForOne));
+  return log.schedule();
+}
+
 }   // namespace
 
 std::optional<traces::Trace> record(const Reproducer& reproducer) {
   const ChildResult child = run_in_child(
       [&] {
         sim::Execution execution;
-        if (reproducer.crashes) {
+        if (reproducer.crashes && reproducer.schedule.decisions.empty()) {
           sim::StrategyBox box;
           if (!box.choose(reproducer.strategy)) return std::string{};
           static_cast<void>(
@@ -71,13 +94,14 @@ std::optional<traces::Trace> record(const Reproducer& reproducer) {
 
 std::optional<Reproducer> reproduce(const scenarios::Workload& workload, std::uint64_t seed,
                                     const std::string& strategy, const std::string& mutant,
-                                    const Judges& judges) {
+                                    const Judges& judges, const Before& before) {
   Reproducer found{
       .workload = workload, .seed = seed, .strategy = strategy, .mutant = mutant, .judges = judges};
   const ChildResult child = run_in_child(
       [&] {
         sim::StrategyBox box;
         if (!box.choose(strategy)) return std::string{};
+        if (before) before(box);
         sim::Execution execution;
         const sim::Outcome& outcome = run(execution, workload, box, seed, judges);
         if (!outcome.finding) return std::string{};
@@ -87,6 +111,7 @@ std::optional<Reproducer> reproduce(const scenarios::Workload& workload, std::ui
       kSecondsForOne);
   if (const std::string death = death_of(child); !death.empty()) {
     found.crashes = true;
+    found.schedule = decisions_until_death(found, before);
     found.signature = "crash " + death;
     return found;
   }

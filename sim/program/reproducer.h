@@ -10,6 +10,7 @@
 #include "scenarios/workload.h"
 #include "sim/program/judges.h"
 #include "sim/schedule.h"
+#include "sim/strategies.h"
 #include "traces/trace.h"
 
 namespace program {
@@ -22,18 +23,22 @@ struct Reproducer {
   std::string mutant{};
   std::string signature{};   // of the finding; shrinking keeps it
   std::uint64_t preemptions = 0;
-  // The process dies of it, so there is no schedule: the seed and the strategy stand for it.
+  // The process dies of it: the schedule is what was decided until then. With an empty one the seed
+  // and the strategy stand for it.
   bool crashes = false;
   Judges judges{};   // whose verdicts count
 };
 
 // Runs the schedule in a child process and records it. Nothing: it does not fail in that way.
 [[nodiscard]] std::optional<traces::Trace> record(const Reproducer& reproducer);
+using Before = std::function<void(sim::StrategyBox&)>;
 // Finds out, in a child process, how the run of (workload, seed, strategy) fails, and keeps its
-// schedule. Nothing: it does not.
+// schedule. `before` is run there first, with the box that deals out the strategy: it may learn.
+// Nothing: it does not fail.
 [[nodiscard]] std::optional<Reproducer> reproduce(const scenarios::Workload& workload,
                                                   std::uint64_t seed, const std::string& strategy,
-                                                  const std::string& mutant, const Judges& judges);
+                                                  const std::string& mutant, const Judges& judges,
+                                                  const Before& before = {});
 
 struct ShrinkLimits {
   double seconds_max = 60;

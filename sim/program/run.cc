@@ -42,17 +42,20 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
   });
 }
 
+const sim::Outcome* learn(sim::Execution& execution, const scenarios::Workload& workload,
+                          sim::Strategy& strategy, const Judges& judges, bool trace) {
+  if (!strategy.will_learn()) return nullptr;
+  const sim::Outcome& outcome = run(
+      execution, workload, {.seed = 0, .strategy = &strategy, .trace = trace, .judges = judges});
+  return outcome.finding ? &outcome : nullptr;
+}
+
 const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
                         sim::StrategyBox& box, std::uint64_t seed, const Judges& judges,
                         bool trace) {
   sim::Strategy& strategy = box.for_seed(seed);
-  if (strategy.will_learn()) {
-    // Always the same walk, so that it does not matter which of the workload's schedules came
-    // first.
-    const sim::Outcome& learnt = run(
-        execution, workload, {.seed = 0, .strategy = &strategy, .trace = trace, .judges = judges});
-    if (learnt.finding) return learnt;
-  }
+  if (const sim::Outcome* const failed = learn(execution, workload, strategy, judges, trace))
+    return *failed;
   return run(execution, workload,
              {.seed = seed, .strategy = &strategy, .trace = trace, .judges = judges});
 }

@@ -29,6 +29,11 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
                         sim::StrategyBox& box, std::uint64_t seed, const Judges& judges,
                         bool trace = false);
 
+// Lets `strategy` learn the workload, if it has to, from a walk that is always the same, so that it
+// does not matter which of the workload's schedules comes first. The walk's outcome, if it failed.
+const sim::Outcome* learn(sim::Execution& execution, const scenarios::Workload& workload,
+                          sim::Strategy& strategy, const Judges& judges, bool trace = false);
+
 // The seeds of one schedule of a search: which workload, and what the strategy is seeded with.
 struct SeedPair {
   std::uint64_t workload = 0;

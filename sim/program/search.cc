@@ -73,6 +73,20 @@ class Source {
   std::uint64_t made_seed_ = 0;
 };
 
+// Of strategies that learn from one schedule for the next. Long enough to learn something, short
+// enough to be run again when one of its last schedules failed.
+constexpr std::uint64_t kRound = 256;
+
+// One schedule of the search. `known` is the workload that the box has learnt of.
+const sim::Outcome& run_one(const SearchOptions& options, Source& source, std::uint64_t ordinal,
+                            sim::Execution& execution, sim::StrategyBox& box,
+                            std::uint64_t& known) {
+  const SeedPair seeds = source.seeds(ordinal);
+  if (seeds.workload != known) box.forget();
+  known = seeds.workload;
+  return run(execution, source.workload(seeds.workload), box, seeds.schedule, options.judges);
+}
+
 std::string progress_line(const Progress& progress, std::uint64_t wanted) {
   const double seconds = std::max(progress.seconds, 1e-3);
   return fmt::format("{:>8}/{} schedules  {:>6.0f}/s  {:.2f} M points/s  {} distinct  {} found",
@@ -85,8 +99,17 @@ std::string progress_line(const Progress& progress, std::uint64_t wanted) {
 tl::expected<fs::path, std::string> keep(const SearchOptions& options, Source& source,
                                          const Catch& caught, bool talk) {
   const SeedPair seeds = source.seeds(caught.ordinal);
-  auto reproducer = reproduce(source.workload(seeds.workload), seeds.schedule, options.strategy,
-                              options.mutant, options.judges);
+  // What it was learnt from: nothing was found there.
+  const auto before = [&](sim::StrategyBox& box) {
+    sim::Execution execution;
+    std::uint64_t known = 0;
+    for (std::uint64_t ordinal = caught.since; ordinal < caught.ordinal; ++ordinal)
+      static_cast<void>(run_one(options, source, ordinal, execution, box, known));
+    if (seeds.workload != known) box.forget();
+  };
+  const scenarios::Workload workload = source.workload(seeds.workload);   // outlives `before`
+  auto reproducer =
+      reproduce(workload, seeds.schedule, options.strategy, options.mutant, options.judges, before);
   if (!reproducer)
     return tl::unexpected(fmt::format(
         "schedule {} failed ({}) and does not fail again: the engine is not deterministic",
@@ -132,13 +155,15 @@ int search(const SearchOptions& options) {
   plan.seconds_max = options.seconds;
   plan.stop_at_first = !options.keep_going;
   plan.deaths_count = options.judges.count("crash");
+  if (box.keeps_learning()) plan.round = kRound;
   std::uint64_t known = 0;   // the workload that the box has learnt of
+  plan.begin_round = [&] {
+    if (!box.keeps_learning()) return;
+    box.start_afresh();
+    known = 0;
+  };
   plan.run = [&](std::uint64_t ordinal) {
-    const SeedPair seeds = source.seeds(ordinal);
-    if (seeds.workload != known) box.forget();
-    known = seeds.workload;
-    const sim::Outcome& outcome =
-        run(execution, source.workload(seeds.workload), box, seeds.schedule, options.judges);
+    const sim::Outcome& outcome = run_one(options, source, ordinal, execution, box, known);
     Verdict verdict{.points = outcome.points, .digest = outcome.digest};
     if (outcome.finding && !options.judges.count(*outcome.finding)) {
       verdict.spoiled = true;

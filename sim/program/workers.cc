@@ -32,6 +32,7 @@ constexpr std::size_t kDistinctBits = std::size_t{1} << 20;
 
 struct alignas(64) Slot {
   std::atomic<std::uint64_t> ordinal{0};   // being run
+  std::atomic<std::uint64_t> since{0};     // Catch::since
   std::atomic<std::uint64_t> schedules{0};
   std::atomic<std::uint64_t> points{0};
 };
@@ -72,7 +73,7 @@ class Crew {
     board_ = new (memory) Board;
     workers_.resize(std::min<std::size_t>(std::max(plan.jobs, 1U), board_->slots.size()));
     for (std::size_t i = 0; i < workers_.size(); ++i)
-      workers_[i].next = i;
+      workers_[i].next = i * plan.round;
   }
   ~Crew() {
     for (Worker& worker : workers_)
@@ -97,6 +98,7 @@ class Crew {
       end.catches.push_back(caught);
     std::sort(end.catches.begin(), end.catches.end(),
               [](const Catch& a, const Catch& b) { return a.ordinal < b.ordinal; });
+    if (plan_.stop_at_first && end.catches.size() > 1) end.catches.resize(1);
     return end;
   }
 
@@ -105,10 +107,25 @@ class Crew {
     return std::chrono::duration<double>(Clock::now() - began_).count();
   }
   [[nodiscard]] bool over() const {
-    if (plan_.stop_at_first && !catches_.empty()) return true;
     if (plan_.seconds_max > 0 && seconds() >= plan_.seconds_max) return true;
-    return std::all_of(workers_.begin(), workers_.end(),
-                       [](const Worker& worker) { return worker.pid < 0; });
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      if (workers_[i].pid >= 0 && matters(ordinal_of(i))) return false;
+    }
+    return true;
+  }
+  [[nodiscard]] std::uint64_t ordinal_of(std::size_t worker) const {
+    return board_->slots[worker].ordinal.load(std::memory_order_relaxed);
+  }
+  // What comes after the first finding does not.
+  [[nodiscard]] bool matters(std::uint64_t ordinal) const {
+    return !plan_.stop_at_first ||
+           std::all_of(catches_.begin(), catches_.end(),
+                       [&](const auto& each) { return ordinal < each.second.ordinal; });
+  }
+  // The one that the worker of that ordinal runs next.
+  [[nodiscard]] std::uint64_t after(std::uint64_t ordinal) const {
+    const std::uint64_t next = ordinal + 1;
+    return next % plan_.round != 0 ? next : next + (workers_.size() - 1) * plan_.round;
   }
   [[nodiscard]] Progress progress() const {
     Progress all;
@@ -125,7 +142,8 @@ class Crew {
 
   void start(std::size_t index) {
     Worker& worker = workers_[index];
-    if (worker.next >= plan_.schedules) return;
+    if (worker.next >= plan_.schedules || !matters(worker.next)) return;
+    board_->slots[index].ordinal.store(worker.next, std::memory_order_relaxed);
     int ends[2] = {-1, -1};
     if (pipe2(ends, O_CLOEXEC) != 0) return;
     std::fflush(nullptr);
@@ -143,8 +161,12 @@ class Crew {
   // In the worker: does not return.
   [[noreturn]] void work(std::size_t index, std::uint64_t first, int out) {
     Slot& slot = board_->slots[index];
-    for (std::uint64_t ordinal = first; ordinal < plan_.schedules; ordinal += workers_.size()) {
+    for (std::uint64_t ordinal = first; ordinal < plan_.schedules; ordinal = after(ordinal)) {
       slot.ordinal.store(ordinal, std::memory_order_relaxed);
+      if (ordinal == first || ordinal % plan_.round == 0) {
+        slot.since.store(ordinal, std::memory_order_relaxed);
+        plan_.begin_round();
+      }
       const Verdict verdict = plan_.run(ordinal);
       slot.schedules.fetch_add(1, std::memory_order_relaxed);
       slot.points.fetch_add(verdict.points, std::memory_order_relaxed);
@@ -213,10 +235,14 @@ class Crew {
     worker.pipe = -1;
     const bool died = hung || WIFSIGNALED(status);
     if (died ? !plan_.deaths_count : WEXITSTATUS(status) == kSpoiled && worker.told.empty()) {
-      worker.next = ordinal + workers_.size();
+      worker.next = after(ordinal);
       start(index);
       return;
     }
+    const std::uint64_t since = board_->slots[index].since.load(std::memory_order_relaxed);
+    const auto caught = [&](std::uint64_t at, std::string signature, std::string message) {
+      note({at, since, std::move(signature), std::move(message)});
+    };
     if (hung) {
       caught(ordinal, "crash hang", "one schedule did not end and reached no scheduling point");
     } else if (WIFSIGNALED(status)) {
@@ -232,13 +258,13 @@ class Crew {
     } else {
       return;   // all its schedules are done
     }
-    worker.next = ordinal + workers_.size();
-    if (!plan_.stop_at_first) start(index);
+    worker.next = after(ordinal);
+    start(index);
   }
 
-  void caught(std::uint64_t ordinal, std::string signature, std::string message) {
-    auto [at, fresh] = catches_.try_emplace(signature, Catch{ordinal, signature, message});
-    if (!fresh && ordinal < at->second.ordinal) at->second = {ordinal, signature, message};
+  void note(Catch caught) {
+    auto [at, fresh] = catches_.try_emplace(caught.signature, caught);
+    if (!fresh && caught.ordinal < at->second.ordinal) at->second = std::move(caught);
   }
 
   static void dismiss(Worker& worker) {

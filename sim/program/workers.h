@@ -2,7 +2,8 @@
 // finding, or at the death of the engine; then another takes over behind it.
 //
 // Which worker runs a schedule does not matter to it: schedule i of a search is the same with any
-// number of workers.
+// number of workers. Schedules are dealt out in rounds. What is learnt from one schedule for the
+// next lasts until the end of the round, or until something is found in it, whoever runs it.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,7 @@ struct Verdict {
 
 struct Catch {
   std::uint64_t ordinal = 0;
+  std::uint64_t since = 0;   // the first one that it may have learnt from
   std::string signature;
   std::string message;
 };
@@ -41,9 +43,14 @@ struct Catch {
 struct WorkerPlan {
   std::uint32_t jobs = 1;
   std::uint64_t schedules = 0;
-  double seconds_max = 0;   // 0: no limit
+  double seconds_max = 0;    // 0: no limit
+  std::uint64_t round = 1;   // schedules that one worker runs one after the other
+  // When something is found, those before it are still run: then what is found does not depend on
+  // the number of workers.
   bool stop_at_first = true;
   bool deaths_count = true;   // the death of a worker is a finding
+  // In a worker process, before the first schedule that knows nothing of those before.
+  std::function<void()> begin_round;
   // In a worker process, for each of its schedules in order.
   std::function<Verdict(std::uint64_t ordinal)> run;
   // In the parent, a few times a second and at the end.
@@ -52,7 +59,7 @@ struct WorkerPlan {
 
 struct SearchEnd {
   Progress progress;
-  std::vector<Catch> catches;   // one for each signature: the one with the lowest ordinal seen
+  std::vector<Catch> catches;   // by ordinal: the first, or the first of each signature
 };
 
 [[nodiscard]] SearchEnd run_workers(const WorkerPlan& plan);

@@ -3,8 +3,11 @@
 // schedules each, and how many trials found it where not all did. Then exhaustive exploration.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <time.h>
@@ -16,37 +19,49 @@
 
 namespace {
 
-constexpr std::uint64_t kTrials = 20;
 constexpr std::uint64_t kBudget = 10'000;
 
 struct Row {
   const char* name;
   sim::Program program;
-  const char* published_pct;
-  const char* published_pos;
-  const char* published_urw;
-  const char* published_surw;
+  // By strategy. Guided search is set beside RFF's.
+  std::map<std::string, std::string, std::less<>> published;
 };
 
 std::vector<Row> rows() {
+  const auto row = [](const char* name, sim::Program program, const char* pct, const char* pos,
+                      const char* urw, const char* surw, const char* guided) {
+    return Row{name,
+               std::move(program),
+               {{"pct", pct}, {"pos", pos}, {"urw", urw}, {"surw", surw}, {"guided", guided}}};
+  };
   return {
-      {"account", programs::account, "3.4", "4.1", "1.9", "4.8"},
-      {"deadlock01", programs::deadlock01, "12", "3.5", "1.6", "0.8"},
-      {"lazy01", programs::lazy01, "3.9", "4.7", "3.0", "1.0"},
-      {"reorder_3", [] { programs::reorder(3); }, "184", "86", "23", "6.3"},
-      {"reorder_4", [] { programs::reorder(4); }, "553", "533", "21", "6.3"},
-      {"reorder_5", [] { programs::reorder(5); }, "646", "2169", "26", "9.4"},
-      {"stack", programs::stack, "2.2", "1.7", "985", "3.6"},
-      {"token_ring", programs::token_ring, "7.2", "8.6", "8.0", "7.2"},
-      {"twostage", [] { programs::twostage(1, 1); }, "12", "15", "8.0", "6.5"},
-      {"twostage_20", [] { programs::twostage(10, 10); }, "158", "156", "23", "4.7"},
+      row("account", programs::account, "3.4", "4.1", "1.9", "4.8", "1.0"),
+      row("deadlock01", programs::deadlock01, "12", "3.5", "1.6", "0.8", "4.7"),
+      row("lazy01", programs::lazy01, "3.9", "4.7", "3.0", "1.0", "6.4"),
+      row(
+          "reorder_3", [] { programs::reorder(3); }, "184", "86", "23", "6.3", "6.7"),
+      row(
+          "reorder_4", [] { programs::reorder(4); }, "553", "533", "21", "6.3", "6.2"),
+      row(
+          "reorder_5", [] { programs::reorder(5); }, "646", "2169", "26", "9.4", "5.8"),
+      row(
+          "reorder_10", [] { programs::reorder(10); }, "", "", "", "", ""),
+      row(
+          "reorder_20", [] { programs::reorder(20); }, "", "", "", "", ""),
+      row("stack", programs::stack, "2.2", "1.7", "985", "3.6", "1.6"),
+      row("token_ring", programs::token_ring, "7.2", "8.6", "8.0", "7.2", "5.1"),
+      row(
+          "twostage", [] { programs::twostage(1, 1); }, "12", "15", "8.0", "6.5", "8.2"),
+      row(
+          "twostage_20", [] { programs::twostage(10, 10); }, "158", "156", "23", "4.7", "22"),
   };
 }
 
-std::string trials(const sim::Program& program, const std::string& strategy) {
+std::string trials(const sim::Program& program, const std::string& strategy, std::uint64_t times) {
   std::uint64_t found = 0;
   std::uint64_t sum = 0;
-  for (std::uint64_t trial = 0; trial < kTrials; ++trial) {
+  for (std::uint64_t trial = 0; trial < times; ++trial) {
     const sim::SearchResult result = sim::search(program, {.seed = 1 + trial * 1'000'000,
                                                            .schedules = kBudget,
                                                            .strategy = strategy,
@@ -56,9 +71,9 @@ std::string trials(const sim::Program& program, const std::string& strategy) {
     ++found;
     sum += result.found->ordinal;
   }
-  if (found == 0) return fmt::format("0/{}", kTrials);
+  if (found == 0) return fmt::format("0/{}", times);
   const double mean = static_cast<double>(sum) / static_cast<double>(found);
-  return fmt::format("{:.1f}{}", mean, found == kTrials ? "" : fmt::format(" {}/20", found));
+  return fmt::format("{:.1f}{}", mean, found == times ? "" : fmt::format(" {}/{}", found, times));
 }
 
 double cpu_seconds() {
@@ -78,22 +93,24 @@ void explored(const char* name, const sim::Program& program) {
 
 }   // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  const std::uint64_t times = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 20;
   sim::keep_freed_memory();
-  const std::vector<std::string> strategies{"random", "pct", "pos", "urw", "surw"};
+  std::vector<std::string> strategies{"random", "pct", "pos", "urw", "surw", "guided"};
+  if (argc > 2) strategies.assign(argv + 2, argv + argc);
   fmt::print("schedules to the first bug; in brackets what is published\n{:<12}", "");
   for (const std::string& strategy : strategies)
     fmt::print(" {:>16}", strategy);
   fmt::print(" {:>10}\n", "in turn");
   for (const Row& row : rows()) {
     fmt::print("{:<12}", row.name);
-    const std::vector<std::string> published{"", row.published_pct, row.published_pos,
-                                             row.published_urw, row.published_surw};
-    for (std::size_t i = 0; i < strategies.size(); ++i) {
-      const std::string beside = published[i].empty() ? "" : fmt::format(" ({})", published[i]);
-      fmt::print(" {:>16}", trials(row.program, strategies[i]) + beside);
+    for (const std::string& strategy : strategies) {
+      const auto known = row.published.find(strategy);
+      const bool any = known != row.published.end() && !known->second.empty();
+      fmt::print(" {:>16}", trials(row.program, strategy, times) +
+                                (any ? fmt::format(" ({})", known->second) : ""));
     }
-    fmt::print(" {:>10}\n", trials(row.program, sim::SearchOptions{}.strategy));
+    fmt::print(" {:>10}\n", trials(row.program, sim::SearchOptions{}.strategy, times));
     std::fflush(stdout);
   }
   fmt::print("\n{:<14} {:>12} {:>10} {:>10} {:>14} {:>14}\n", "exploration", "executions",

@@ -49,6 +49,26 @@ TEST(Search, ExplorationFindsThemToo) {
   }
 }
 
+// Schedules to the first finding, mean over searches from different seeds.
+double mean_ordinal(const Program& program, const std::string& strategy, std::uint64_t searches) {
+  std::uint64_t sum = 0;
+  for (std::uint64_t i = 0; i < searches; ++i) {
+    const SearchResult result = search(
+        program,
+        {.seed = 1 + i * 1'000'000, .strategy = strategy, .lock_order = false, .shrink_tries = 0});
+    EXPECT_TRUE(result.found) << strategy;
+    sum += result.schedules;
+  }
+  return static_cast<double>(sum) / static_cast<double>(searches);
+}
+
+// The published bar for guided search; a random walk takes a thousand schedules for the last one.
+TEST(Search, GuidedStaysFlatOverAllSizesOfReorder) {
+  for (const int threads : {3, 4, 5, 10, 20}) {
+    EXPECT_LT(mean_ordinal([&] { programs::reorder(threads); }, "guided", 20), 6.0) << threads;
+  }
+}
+
 // --- the order of locks, without a deadlock having to happen ---
 
 FindingKind kind_found(const Program& program, bool lock_order = true) {

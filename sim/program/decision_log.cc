@@ -1,0 +1,65 @@
+#include "sim/program/decision_log.h"
+
+#include <array>
+#include <new>
+#include <type_traits>
+
+#include <sys/mman.h>
+
+namespace program {
+
+using sim::ChoiceKind;
+using sim::Decision;
+
+struct DecisionLog::Page {
+  std::uint32_t count;
+  std::array<Decision, std::size_t{1} << 18U> decisions;
+};
+static_assert(std::is_trivially_copyable_v<Decision>);
+
+DecisionLog::DecisionLog() {
+  void* const memory =
+      mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc{};
+  page_ = static_cast<Page*>(memory);   // zeroes, which is an empty log
+}
+
+DecisionLog::~DecisionLog() {
+  munmap(page_, sizeof(Page));
+}
+
+void DecisionLog::add(const Decision& decision) noexcept {
+  if (page_->count < page_->decisions.size()) page_->decisions[page_->count] = decision;
+  ++page_->count;
+}
+
+sim::Schedule DecisionLog::schedule() const {
+  sim::Schedule schedule;
+  if (page_->count > page_->decisions.size()) return schedule;
+  schedule.decisions.assign(page_->decisions.begin(), page_->decisions.begin() + page_->count);
+  return schedule;
+}
+
+std::uint32_t Logged::pick(const sim::Choices& choices) {
+  const std::uint32_t pick = inner_.pick(choices);
+  if (pick == choices.fallback) return pick;
+  const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
+  if (pick < fibers) {
+    log_.add(
+        {choices.self.id, choices.self.steps, ChoiceKind::run, choices.fibers[pick]->id.value()});
+  } else {
+    const sim::EnvStep& step = *choices.steps[pick - fibers];
+    log_.add({choices.self.id, choices.self.steps, step.kind,
+              step.kind == ChoiceKind::fire ? 0 : step.id.value()});
+  }
+  return pick;
+}
+
+std::uint32_t Logged::value(const sim::SimFiber& self, const char* what, std::uint32_t count,
+                            std::uint32_t one_in) {
+  const std::uint32_t value = inner_.value(self, what, count, one_in);
+  if (value != 0) log_.add({self.id, self.steps, ChoiceKind::value, value});
+  return value;
+}
+
+}   // namespace program
