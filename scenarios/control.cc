@@ -68,7 +68,6 @@ bool Control::bounce(const std::string& device, bool noflush, std::span<const ch
   return resume(device);
 }
 
-// For a moment, anything that reaches the disks now has no right to.
 void Control::linger(std::span<const char* const> quiet) {
   for (const char* const disk : quiet)
     bench_.world.expect_quiet(disk, "while what uses it is suspended");

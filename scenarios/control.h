@@ -36,10 +36,10 @@ class Control {
   // Removes all devices and the system; what is still in use is a finding.
   void shut_down();
   engine::Result<void> message(const std::string& device, const std::string& text);
-
- private:
+  // The device is suspended: for a moment, anything that reaches those disks has no right to.
   void linger(std::span<const char* const> quiet);
 
+ private:
   Bench& bench_;
   // Actions that wait for bios, as long as those wait for space.
   std::atomic<std::uint64_t> patient_begun_{0};

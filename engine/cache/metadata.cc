@@ -84,7 +84,15 @@ Result<MetadataCore*> Metadata::core_for_change() {
   ENGINE_TRY_ASSIGN(MetadataCore* const core, this->core());
   if (read_only_) return fail(Errc::read_only, 0, "metadata is read-only");
   if (core->broken) return Failure{*core->broken};
+  ENGINE_TRY(settle());
   return core;
+}
+
+Result<void> Metadata::settle() {
+  if (settled_) return {};
+  ENGINE_TRY(flush_and_wait(device_));
+  settled_ = true;
+  return {};
 }
 
 void Metadata::close() {
@@ -140,7 +148,7 @@ Result<void> Metadata::begin_service() {
   const WriteLock lock{lock_};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, this->core());
   // Nothing to take away, also where nothing can be written.
-  if (!core->marked_clean && !core->changed()) return {};
+  if (!core->marked_clean && !core->changed()) return read_only_ ? Result<void>{} : settle();
   ENGINE_TRY(core_for_change());
   core->clean = false;
   if (core->changed()) return commit_locked();
@@ -248,6 +256,7 @@ Result<std::uint64_t> Metadata::free_metadata_blocks() {
 Result<void> Metadata::abort_locked() {
   ENGINE_TRY(core());
   core_.reset();
+  settled_ = false;
   blocks_->abandon();
   // Everything that a superblock tells is read anew, also what is not part of a transaction.
   Result<std::unique_ptr<MetadataCore>> loaded = load();

@@ -193,6 +193,10 @@ class Metadata {
   // transaction, until it is aborted.
   Result<MetadataCore*> core() const ABSL_SHARED_LOCKS_REQUIRED(lock_);
   Result<MetadataCore*> core_for_change() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Suspends. What was read at opening or after an abort may have been written and not be durable:
+  // a write that failed may still have reached the device's cache. Nothing is based on it before it
+  // has been flushed.
+  Result<void> settle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
   // Suspend. All with the lock held for writing.
   Result<std::unique_ptr<MetadataCore>> load();
   Result<void> commit_locked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
@@ -209,6 +213,7 @@ class Metadata {
   std::unique_ptr<pdata::BlockManager> blocks_;
   std::unique_ptr<MetadataCore> core_ ABSL_GUARDED_BY(lock_);   // null in fail mode
   bool read_only_ ABSL_GUARDED_BY(lock_) = false;
+  bool settled_ ABSL_GUARDED_BY(lock_) = false;   // see settle()
 };
 
 }   // namespace engine::cache

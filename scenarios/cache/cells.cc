@@ -1,5 +1,7 @@
 #include "scenarios/cache/cells.h"
 
+#include <string_view>
+
 #include "engine/base/result.h"
 #include "engine/io/prison.h"
 
@@ -9,6 +11,9 @@ namespace {
 // How the prison packs a key's kind into an event.
 constexpr std::uint64_t kOriginBlocks =
     static_cast<std::uint64_t>(engine::io::CellKind::origin_blocks) << 32U;
+
+// Of all policies, the lab's and the engine's.
+constexpr std::string_view kPolicyLock = "cache.policy";
 
 }   // namespace
 
@@ -26,6 +31,10 @@ void CacheCells::event(const engine::Event& event) noexcept {
     }
     case engine::OpKind::commit_end:
       if (event.b == static_cast<std::uint64_t>(engine::Errc::ok)) ++commits_;
+      break;
+    case engine::OpKind::spin_lock:
+      if (event.object != nullptr && std::string_view{event.object->name} == kPolicyLock)
+        ++policy_locks_;
       break;
     default:
       break;

@@ -1,5 +1,6 @@
-// Which blocks' cells are held, and how often the metadata has been committed: what the engine's
-// events tell of a cache. For judges that ask whether something was done under a cell.
+// Which blocks' cells are held, how often the metadata has been committed and a policy locked: what
+// the engine's events tell of a cache. For judges that ask whether something was done under a cell
+// or a lock.
 //
 // Not covered: the blocks of a range cell behind its first.
 #pragma once
@@ -30,11 +31,14 @@ class CacheCells final : public engine::TraceSink {
   }
   // Commits that have ended well.
   [[nodiscard]] std::uint64_t commits() const noexcept { return commits_; }
+  // How often the lock of a policy has been taken.
+  [[nodiscard]] std::uint64_t policy_locks() const noexcept { return policy_locks_; }
 
  private:
   Released released_;
   std::map<std::uint64_t, std::uint32_t> held_;   // cells by their first block
   std::uint64_t commits_ = 0;
+  std::uint64_t policy_locks_ = 0;
 };
 
 }   // namespace scenarios::cache

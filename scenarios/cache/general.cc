@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint32_t kBlockSectors = 64;
 constexpr std::uint32_t kSmallFanOut = 6;
+constexpr std::uint64_t kCleaningMs = 5000;   // enough for a cleaner, if nobody else is there
 
 }   // namespace
 
@@ -105,10 +106,17 @@ FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
   return faults;
 }
 
-// A cache that has been in use: full, partly dirty.
+// A cache that has been in use: full, partly dirty, perhaps by a table of another mode and policy,
+// and cleaned since.
 std::vector<Operation> draw_setup(const CacheSpec& cache, Draw& draw) {
   std::vector<Operation> setup;
   if (draw.one_in(2)) return setup;
+  const bool by_another = draw.one_in(2);
+  if (by_another) {
+    setup.push_back({.verb = Verb::reload_cache,
+                     .io_mode = draw.of({CacheIo::writeback, CacheIo::writethrough}),
+                     .policy = draw.of({CachePolicy::adversary, CachePolicy::direct})});
+  }
   for (std::uint64_t block = 0; block < cache.origin_blocks; ++block) {
     if (!draw.one_in(3)) {
       setup.push_back({.verb = Verb::write,
@@ -117,6 +125,12 @@ std::vector<Operation> draw_setup(const CacheSpec& cache, Draw& draw) {
     }
   }
   if (draw.one_in(3)) setup.push_back({.verb = Verb::bounce_cache});
+  if (!by_another) return setup;
+  if (draw.one_in(2)) {
+    setup.push_back({.verb = Verb::reload_cache, .policy = CachePolicy::cleaner});
+    setup.push_back({.verb = Verb::sleep, .sectors = kCleaningMs});
+  }
+  setup.push_back({.verb = Verb::reload_cache, .io_mode = cache.io_mode, .policy = cache.policy});
   return setup;
 }
 

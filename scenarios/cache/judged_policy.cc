@@ -1,6 +1,7 @@
 #include "scenarios/cache/judged_policy.h"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace scenarios::cache {
 
@@ -42,49 +43,66 @@ JudgedPolicy::~JudgedPolicy() {
   std::erase(policies_.alive_, this);
 }
 
+template <typename Call>
+decltype(auto) JudgedPolicy::locked(const char* what, Call&& call) {
+  const std::uint64_t before = policies_.cells_.policy_locks();
+  const auto judge = [&] {
+    ask_judge([&](Findings& findings) { judge_.called(what, before, findings); });
+  };
+  if constexpr (std::is_void_v<decltype(call())>) {
+    call();
+    judge();
+  } else {
+    auto result = call();
+    judge();
+    return result;
+  }
+}
+
 Decision JudgedPolicy::map(const MapRequest& request, CellLocker& victims) {
   WatchedLocker watched{victims};
-  const Decision decision = policy_->map(request, watched);
+  const Decision decision = locked("map", [&] { return policy_->map(request, watched); });
   ask_judge(
       [&](Findings& findings) { judge_.mapped(request, decision, watched.granted(), findings); });
   return decision;
 }
 
 void JudgedPolicy::set_dirty(OriginBlock block) {
-  policy_->set_dirty(block);
+  locked("set_dirty", [&] { policy_->set_dirty(block); });
   ask_judge([&](Findings& findings) { judge_.set_dirty(block, findings); });
 }
 
 void JudgedPolicy::clear_dirty(OriginBlock block) {
-  policy_->clear_dirty(block);
+  locked("clear_dirty", [&] { policy_->clear_dirty(block); });
   ask_judge([&](Findings& findings) { judge_.clear_dirty(block, findings); });
 }
 
 engine::Result<void> JudgedPolicy::load_mapping(const Mapping& mapping,
                                                 std::optional<std::uint32_t> hint) {
-  ENGINE_TRY(policy_->load_mapping(mapping, hint));
+  ENGINE_TRY(locked("load_mapping", [&] { return policy_->load_mapping(mapping, hint); }));
   judge_.loaded(mapping);
   return {};
 }
 
 void JudgedPolicy::remove_mapping(OriginBlock block) {
   ask_judge([&](Findings& findings) { judge_.removing(block, findings); });
-  policy_->remove_mapping(block);
+  locked("remove_mapping", [&] { policy_->remove_mapping(block); });
 }
 
 void JudgedPolicy::force_mapping(OriginBlock current, OriginBlock back) {
   ask_judge([&](Findings& findings) { judge_.forcing(current, back, findings); });
-  policy_->force_mapping(current, back);
+  locked("force_mapping", [&] { policy_->force_mapping(current, back); });
 }
 
 engine::Result<void> JudgedPolicy::remove_cblock(CacheBlock place, OriginBlock expected) {
-  ENGINE_TRY(policy_->remove_cblock(place, expected));
+  ENGINE_TRY(locked("remove_cblock", [&] { return policy_->remove_cblock(place, expected); }));
   ask_judge([&](Findings& findings) { judge_.removed_cblock(place, expected, findings); });
   return {};
 }
 
 std::optional<Mapping> JudgedPolicy::writeback_work(WritebackUrgency urgency) {
-  const std::optional<Mapping> work = policy_->writeback_work(urgency);
+  const std::optional<Mapping> work =
+      locked("writeback_work", [&] { return policy_->writeback_work(urgency); });
   if (work) ask_judge([&](Findings& findings) { judge_.writeback(*work, findings); });
   return work;
 }

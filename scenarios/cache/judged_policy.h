@@ -63,6 +63,10 @@ class JudgedPolicy final : public engine::cache::Policy {
     policies_.bench_.tell(findings);
   }
 
+  // One call of the policy, which changes it.
+  template <typename Call>
+  decltype(auto) locked(const char* what, Call&& call);
+
   Policies& policies_;
   std::unique_ptr<engine::cache::Policy> policy_;
   CachePolicyJudge judge_;

@@ -136,6 +136,12 @@ void CachePolicyJudge::writeback(const Mapping& mapping, checkers::Findings& fin
   }
 }
 
+void CachePolicyJudge::called(const char* what, std::uint64_t locks_before,
+                              checkers::Findings& findings) const {
+  if (cells_.policy_locks() == locks_before)
+    findings.add(kChecker, "a policy is used without its lock", "{} while nobody held it", what);
+}
+
 void CachePolicyJudge::released(OriginBlock block, checkers::Findings& findings) {
   const auto found = leaving_.find(block);
   if (found == leaving_.end()) return;

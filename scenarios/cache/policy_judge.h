@@ -5,7 +5,7 @@
 // once a policy has given up a victim, nobody asks about the victim before the demotion has been
 // committed or rolled back, and until then its cell is held.
 // Of the policy: what it answers agrees with what it answered before, a place has one block at
-// most, a victim was there and its cell was taken.
+// most, a victim was there and its cell was taken; it takes its lock whenever it is called.
 //
 // Not covered: whether the answers are wise.
 #pragma once
@@ -39,6 +39,10 @@ class CachePolicyJudge {
   void removed_cblock(engine::cache::CacheBlock place, engine::cache::OriginBlock expected,
                       checkers::Findings& findings);
   void writeback(const engine::cache::Mapping& mapping, checkers::Findings& findings);
+  // A call of the policy has ended, when its lock had been taken so often before it. That somebody
+  // else took it meanwhile is taken for the policy's doing: what never takes its lock is seen the
+  // next time.
+  void called(const char* what, std::uint64_t locks_before, checkers::Findings& findings) const;
   // A cell of the block was released.
   void released(engine::cache::OriginBlock block, checkers::Findings& findings);
 

@@ -81,4 +81,63 @@ void judge_cache_agreement(const CacheView& view, const CachePolicyJudge& judge,
                  judge.promotions(), view.promotions());
 }
 
+namespace {
+
+void judge_stored_discards(const CacheView& view, const checkers::image::CacheReport& stored,
+                           checkers::Findings& findings) {
+  const engine::cache::DiscardGeometry geometry = view.discard_geometry();
+  const std::uint64_t blocks = geometry.block_sectors / view.config().block_sectors;
+  std::vector<std::uint64_t> discarded;
+  for (std::uint64_t block = 0; block < geometry.nr_blocks; ++block) {
+    if (view.discarded(OriginBlock{block * blocks})) discarded.push_back(block);
+  }
+  if (discarded != stored.discarded)
+    findings.add(kChecker, "a clean shutdown that is not true",
+                 "{} blocks are discarded, and {} or others are stored", discarded.size(),
+                 stored.discarded.size());
+}
+
+}   // namespace
+
+void judge_clean_shutdown(const CacheView& view, const checkers::image::CacheReport& stored,
+                          bool calm, checkers::Findings& findings) {
+  if (view.mode() != engine::cache::CacheMode::write) return;   // nothing is stored any more
+  if (!stored.superblock.clean()) {
+    if (calm)
+      findings.add(kChecker, "suspended and not clean",
+                   "a cache that was in service has been suspended, nothing failed, and its "
+                   "metadata is not marked");
+    return;
+  }
+  if (view.serving())
+    findings.add(kChecker, "clean in service", "the metadata is marked, and writes may come in");
+  std::map<CacheBlock, checkers::image::CacheMapping> by_place;
+  for (const checkers::image::CacheMapping& mapping : stored.mappings)
+    by_place.emplace(CacheBlock{mapping.cache_block}, mapping);
+  const std::vector<Mapping> mappings = view.mappings();
+  bool same = mappings.size() == by_place.size();
+  for (const Mapping& mapping : mappings) {
+    const auto found = by_place.find(mapping.at);
+    same = same && found != by_place.end() && found->second.origin_block == mapping.origin.value();
+    if (!same || found->second.dirty == view.dirty(mapping.at)) continue;
+    findings.add(kChecker, "a clean shutdown that is not true",
+                 "block {} in place {} is {}, and is stored as {}", mapping.origin, mapping.at,
+                 view.dirty(mapping.at) ? "dirty" : "clean",
+                 found->second.dirty ? "dirty" : "clean");
+  }
+  if (!same)
+    findings.add(kChecker, "a clean shutdown that is not true",
+                 "{} blocks are cached, and {} or others are stored", mappings.size(),
+                 by_place.size());
+  judge_stored_discards(view, stored, findings);
+  const checkers::image::CacheSuperblock& super = stored.superblock;
+  const engine::cache::Statistics counted{.read_hits = super.read_hits,
+                                          .read_misses = super.read_misses,
+                                          .write_hits = super.write_hits,
+                                          .write_misses = super.write_misses};
+  if (counted != view.hits())
+    findings.add(kChecker, "a clean shutdown that is not true",
+                 "the hits and misses stored are not those counted");
+}
+
 }   // namespace scenarios::cache

@@ -1,5 +1,6 @@
 #include "scenarios/cache/volume.h"
 
+#include <array>
 #include <chrono>
 #include <utility>
 
@@ -35,8 +36,11 @@ void Volume::add_targets(engine::io::TargetRegistry& registry) {
 void Volume::bring_up() {
   if (bench_.power_cut) {
     policies_->forget_cells();
-    // After a crash all is dirty, which passthrough does not take.
-    active_.mode = CacheIo::writeback;
+    // Whoever starts it again may like another mode better. After a crash all is dirty, which
+    // passthrough does not take: make() sees to that.
+    static constexpr std::array kModes{CacheIo::writeback, CacheIo::passthrough,
+                                       CacheIo::writethrough};
+    active_.mode = kModes[bench_.world.choose("mode after the cut", kModes.size())];
     always_writethrough_ = false;
     inactive_.reset();
     // Which size the metadata speaks of depends on when the power went.
@@ -65,7 +69,8 @@ void Volume::perform(const Operation& operation) {
   }
   switch (operation.verb) {
     case Verb::status:
-      static_cast<void>(bench_.system->status(kName));
+      for (const engine::dm::DeviceInfo& device : bench_.system->list())
+        static_cast<void>(bench_.system->status(device.name));
       return;
     case Verb::sleep:
       engine::sleep_for(std::chrono::milliseconds{operation.sectors});

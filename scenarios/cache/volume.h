@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "checkers/image/cache_check.h"
 #include "engine/cache/cache_view.h"
 #include "engine/cache/targets.h"
 #include "engine/fiber/mutex.h"
@@ -57,10 +58,15 @@ class Volume final : public Layer {
   // --- volume_judging.cc
   // Suspended, so that nothing moves.
   void judge_still();
+  // It was in service and has just been suspended, whatever its actors want of it.
+  void judge_suspended();
   void judge_contents(const engine::cache::CacheView& view, checkers::Findings& findings);
   void judge_agreement(const engine::cache::CacheView& view, checkers::Findings& findings);
   void drain();
   void detach();
+  void read_each_block();
+  [[nodiscard]] bool wait_until_clean();
+  [[nodiscard]] checkers::image::CacheReport check_metadata();
   void tell_unless_excused(std::string_view kind, std::string text);
 
   Bench& bench_;

@@ -64,6 +64,16 @@ void Volume::resumed(bool worked) {
     give_up();
     return;
   }
+  // Once more as it is: what was in the way may have passed.
+  const auto retried = bench_.system->resume(kName);
+  if (retried) {
+    resumed(true);
+    return;
+  }
+  if (retried.error().code == Errc::exists) {
+    bench_.tell("a resume that is tried again meets itself",
+                fmt::format("{} at {}", retried.error().what, retried.error().where));
+  }
   const bool may_refuse = inactive_ && inactive_->mode == CacheIo::passthrough;
   if (!may_refuse && inactive_ && *inactive_ == active_)
     tell_unless_excused("the cache does not resume", "with the table that it had");
@@ -88,7 +98,14 @@ void Volume::give_up() {
 }
 
 void Volume::bounce(bool noflush) {
-  resumed(control_.bounce(kName, noflush, around_.quiet));
+  const auto before = bench_.system->info(kName);
+  const bool in_service = before && before->has_live_table && !before->suspended;
+  const bool quiet = noflush ? control_.suspend_noflush(kName) : control_.suspend(kName);
+  if (quiet) {
+    control_.linger(around_.quiet);
+    if (in_service) judge_suspended();
+  }
+  resumed(control_.resume(kName));
 }
 
 void Volume::remake() {

@@ -14,9 +14,12 @@
 namespace scenarios::cache {
 namespace {
 
-// So many seconds with nothing on its way: a cleaner has written everything back by then, also
+// So many readings with nothing on its way: a cleaner has written everything back by then, also
 // where time runs ahead of slow fibers and disks.
-constexpr std::uint32_t kIdleSecondsMax = 1000;
+constexpr std::uint32_t kIdleReadingsMax = 1000;
+// Somebody reads all over the cache while it is cleaned.
+constexpr std::chrono::milliseconds kReadingEvery{500};
+constexpr std::uint32_t kReadingsMax = 20;
 
 }   // namespace
 
@@ -50,9 +53,27 @@ void Volume::judge_still() {
     if (view.mode() == engine::cache::CacheMode::write) judge_contents(view, findings);
     judge_agreement(view, findings);
     bench_.tell(findings);
+    judge_suspended();
   }
   inactive_.reset();
   resumed(control_.resume(kName));
+}
+
+void Volume::judge_suspended() {
+  engine::cache::Cache* const cache = targets_->find(kName);
+  if (cache == nullptr || bench_.world.power_is_cut()) return;
+  const engine::cache::CacheView view{*cache};
+  const checkers::image::CacheReport report = check_metadata();
+  checkers::Findings findings;
+  if (report.readable && !bench_.world.power_is_cut())
+    judge_clean_shutdown(view, report, bench_.calm, findings);
+  bench_.tell(findings);
+}
+
+checkers::image::CacheReport Volume::check_metadata() {
+  return checkers::image::check_cache(*bench_.world.image(around_.metadata),
+                                      {.origin_blocks = workload_.system.cache.origin_blocks,
+                                       .array_entries = workload_.system.fan_out});
 }
 
 void Volume::judge_contents(const engine::cache::CacheView& view, checkers::Findings& findings) {
@@ -78,31 +99,56 @@ void Volume::judge_agreement(const engine::cache::CacheView& view, checkers::Fin
   }
 }
 
-// Everything goes back to the origin, which then must hold all by itself.
+// Everything goes back to the origin, which then must hold all by itself. Somebody goes on using
+// the cache meanwhile, which must not keep a cleaner from its work.
 void Volume::drain() {
-  if (!load({CacheIo::writeback, CachePolicy::cleaner}) ||
-      !control_.bounce(kName, false, around_.quiet)) {
+  std::atomic<bool> loaded{false};
+  bool cleaner = false;
+  bench_.world.run_together({{"user",
+                              [&] {
+                                for (std::uint32_t i = 0; i < kReadingsMax && !loaded; ++i)
+                                  read_each_block();
+                              }},
+                             {"cleaner", [&] {
+                                cleaner = load({CacheIo::writeback, CachePolicy::cleaner}) &&
+                                          control_.bounce(kName, false, around_.quiet);
+                                loaded = true;
+                              }}});
+  if (!cleaner) {
     tell_unless_excused("no cleaner", "the cache cannot be given a cleaner");
     return;
   }
+  if (wait_until_clean()) detach();
+}
+
+void Volume::read_each_block() {
+  const Target target{.device = kName, .volume = kVolume};
+  for (std::uint64_t block = 0; block < workload_.system.cache.origin_blocks; ++block) {
+    requests_.issue(
+        target,
+        {.verb = Verb::read, .sector = block * workload_.system.block_sectors, .sectors = 1});
+  }
+}
+
+// Is it clean in the end?
+bool Volume::wait_until_clean() {
   engine::cache::Cache* const cache = targets_->find(kName);
-  if (cache == nullptr) return;
+  if (cache == nullptr) return false;
   static_cast<void>(
       control_.message(kName, fmt::format("migration_threshold {}", CacheSpec{}.threshold)));
   const engine::cache::CacheView view{*cache};
-  for (std::uint32_t idle = 0; view.dirty_count() != 0 && idle < kIdleSecondsMax;) {
-    engine::sleep_for(std::chrono::seconds{1});
+  for (std::uint32_t idle = 0; view.dirty_count() != 0 && idle < kIdleReadingsMax;) {
+    if (view.mode() != engine::cache::CacheMode::write) return false;
+    engine::sleep_for(kReadingEvery);
+    read_each_block();
     if (view.counts().migrations == 0) ++idle;
   }
-  if (view.dirty_count() != 0) {
-    if (workload_.system.commit_interval_ms != 0 &&
-        view.mode() == engine::cache::CacheMode::write && bench_.calm) {
-      bench_.tell("never clean", fmt::format("a cleaner has left {} blocks dirty and does nothing",
-                                             view.dirty_count()));
-    }
-    return;
+  if (view.dirty_count() == 0) return true;
+  if (workload_.system.commit_interval_ms != 0 && bench_.calm) {
+    bench_.tell("never clean", fmt::format("a cleaner has left {} blocks dirty and does nothing",
+                                           view.dirty_count()));
   }
-  detach();
+  return false;
 }
 
 // The cache goes, under its users: what they read now comes from the origin.
@@ -123,11 +169,8 @@ void Volume::judge_image(Image /*which*/) {
   if (image->nr_blocks() == 0 || !image->read(0, first)) return;
   if (std::all_of(first.begin(), first.end(), [](std::byte each) { return each == std::byte{0}; }))
     return;
-  const checkers::image::CacheReport report =
-      checkers::image::check_cache(*image, {.origin_blocks = workload_.system.cache.origin_blocks,
-                                            .array_entries = workload_.system.fan_out});
   checkers::Findings findings;
-  checkers::image::add_findings(report, findings);
+  checkers::image::add_findings(check_metadata(), findings);
   bench_.tell(findings);
 }
 

@@ -167,5 +167,30 @@ TEST_P(CacheMetadataCrash, AFailedTransferLosesOnlyTheOpenTransaction) {
   EXPECT_GT(failures, 30);
 }
 
+// A write that failed may be read back all the same, and not be durable.
+TEST_P(CacheMetadataCrash, TheMarkIsGoneDurablyAlsoWhenItTookTwoTries) {
+  const sim::DiskImageRef clean = example_image(GetParam());
+  ASSERT_TRUE(report_of(*clean).superblock.clean());
+  int failures = 0;
+  for (std::uint64_t nth = 1; nth <= 4; ++nth) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      const sim::FaultPlan faults{{{.ops = sim::kFlushes | sim::kWrites, .nth = nth}}};
+      const auto left =
+          in_tank({.seed = seed, .image = clean, .faults = faults}, [&](sim::SimDevice& device) {
+            const auto metadata = must(Metadata::open(device, options_for(GetParam(), 512)));
+            if (!metadata->begin_service()) {
+              ++failures;
+              must(metadata->abort());
+              must(metadata->begin_service());
+            }
+            device.power_cut();
+            metadata->close();
+          });
+      ASSERT_FALSE(report_of(*left).superblock.clean()) << "transfer " << nth << ", seed " << seed;
+    }
+  }
+  EXPECT_GT(failures, 20);
+}
+
 }   // namespace
 }   // namespace engine::cache
