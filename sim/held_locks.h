@@ -53,6 +53,11 @@ class HeldLocks {
   std::vector<std::vector<std::uint32_t>> held_;
 };
 
+// Locks protect these; other objects have rules of their own.
+[[nodiscard]] inline bool is_data(const engine::SyncObject& object) noexcept {
+  return object.kind == engine::ObjectKind::variable || object.kind == engine::ObjectKind::atomic;
+}
+
 // The locks that were held at every access so far.
 class CommonLocks {
  public:

@@ -1,41 +1,21 @@
 #include "sim/reads_from.h"
 
-#include <string_view>
-
 namespace sim {
-namespace {
 
 using engine::Access;
 using engine::OpKind;
 using engine::Point;
 
-std::uint64_t mixed(std::uint64_t value) noexcept {
-  value = (value ^ value >> 32U) * 0xD6E8FEB86659FD93ULL;
-  value = (value ^ value >> 32U) * 0xD6E8FEB86659FD93ULL;
-  return value ^ value >> 32U;
-}
-
-std::uint64_t hash_of(std::string_view text) noexcept {   // FNV-1a
-  std::uint64_t hash = 0xCBF29CE484222325ULL;
-  for (const char c : text)
-    hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001B3ULL;
-  return hash;
-}
-
-}   // namespace
-
 ReadsFrom::ReadsFrom()
-    : label_index_(kIndexSize),
-      event_index_(kIndexSize),
-      uses_(1),
-      label_(1, kNoLabel),
+    : uses_(1),
+      label_(1, ObjectLabels::kNone),
       cells_(kCells),
       combinations_(kCombinationBits / 64) {}
 
 void ReadsFrom::begin() {
   ++execution_;
   held_.begin();
-  fixed_below_ = ~0U;
+  labels_.begin();
   touched_.clear();
 }
 
@@ -65,32 +45,11 @@ ReadsFrom::Role ReadsFrom::role_of(const Point& point) noexcept {
   }
 }
 
-std::uint16_t ReadsFrom::look_up(std::vector<Slot>& index, std::uint64_t key, std::size_t next) {
-  key |= 1U;   // 0: free
-  std::size_t at = (key >> 20U) % kIndexSize;
-  while (index[at].key != 0) {
-    if (index[at].key == key) return index[at].id;
-    at = (at + 1) % kIndexSize;
-  }
-  if (next >= kEventsMax) return kUnknown;
-  index[at] = {key, static_cast<std::uint16_t>(next)};
-  return index[at].id;
-}
-
 ReadsFrom::Object& ReadsFrom::object(const engine::SyncObject& object) {
   if (objects_.size() <= object.id) objects_.resize(object.id + 64);
   Object& state = objects_[object.id];
-  if (state.execution == execution_) return state;
-  std::uint64_t key = hash_of(object.name) + static_cast<std::uint64_t>(object.kind);
-  if (object.id < fixed_below_) key ^= std::uint64_t{object.id} << 40U;
-  const std::uint16_t label = look_up(label_index_, mixed(key), uses_.size());
-  if (label == uses_.size()) uses_.emplace_back();
-  state = {execution_, label == kUnknown ? kNoLabel : label, kInitial};
+  if (state.execution != execution_) state = {execution_, kInitial};
   return state;
-}
-
-ReadsFrom::LabelId ReadsFrom::label_of(const engine::SyncObject& object) {
-  return this->object(object).label;
 }
 
 ReadsFrom::EventId ReadsFrom::last_write(const engine::SyncObject& object) {
@@ -98,14 +57,14 @@ ReadsFrom::EventId ReadsFrom::last_write(const engine::SyncObject& object) {
 }
 
 ReadsFrom::EventId ReadsFrom::event_of(const Point& point) {
-  const LabelId label = object(*point.object).label;
-  if (label == kNoLabel) return kUnknown;
-  const std::uint64_t key =
+  const LabelId label = labels_.of(*point.object);
+  if (label == ObjectLabels::kNone) return kUnknown;
+  const EventId event = events_.of(
       std::uint64_t{label} << 48U | std::uint64_t{point.where.line() & 0xFFFFFFU} << 24U |
-      std::uint64_t{point.where.column() & 0xFFFFU} << 8U | static_cast<std::uint64_t>(point.op);
-  const std::uint16_t event = look_up(event_index_, mixed(key), label_.size());
+      std::uint64_t{point.where.column() & 0xFFFFU} << 8U | static_cast<std::uint64_t>(point.op));
   if (event == label_.size()) {
     label_.push_back(label);
+    if (uses_.size() <= label) uses_.resize(std::size_t{label} + 1);
     const Role role = role_of(point);
     if (role.reads) uses_[label].reads.push_back(event);
     if (role.writes) uses_[label].writes.push_back(event);
@@ -116,12 +75,12 @@ ReadsFrom::EventId ReadsFrom::event_of(const Point& point) {
 void ReadsFrom::note_locks(const SimFiber& fiber, LabelId label) {
   held_labels_.clear();
   for (const std::uint32_t lock : held_.of(fiber))
-    held_labels_.push_back(objects_[lock].label);
+    held_labels_.push_back(labels_.of_id(lock));
   uses_[label].locks.access(held_labels_);
 }
 
 std::size_t ReadsFrom::cell_of(Pair pair) noexcept {
-  return mixed(std::uint64_t{pair.read} << 16U | pair.write) % kCells;
+  return KeyIndex::mixed(std::uint64_t{pair.read} << 16U | pair.write) % kCells;
 }
 
 void ReadsFrom::happens(const SimFiber& fiber, const Point& point) {
@@ -131,9 +90,7 @@ void ReadsFrom::happens(const SimFiber& fiber, const Point& point) {
   const EventId event = event_of(point);
   if (event == kUnknown) return;
   Object& state = object(*point.object);
-  if (engine::ObjectKind::variable == point.object->kind ||
-      engine::ObjectKind::atomic == point.object->kind)
-    note_locks(fiber, state.label);
+  if (is_data(*point.object)) note_locks(fiber, labels_.of(*point.object));
   if (role.reads) {
     const Pair pair{event, state.last_write};
     Cell& cell = cells_[cell_of(pair)];
@@ -151,7 +108,7 @@ const ReadsFrom::Novelty& ReadsFrom::end() {
   for (const Pair pair : touched_) {
     Cell& cell = cells_[cell_of(pair)];
     if (cell.times++ == 0) novelty_.pairs.push_back(pair);
-    sum += mixed((std::uint64_t{pair.read} << 16U | pair.write) + 1);
+    sum += KeyIndex::mixed((std::uint64_t{pair.read} << 16U | pair.write) + 1);
   }
   pairs_seen_ += novelty_.pairs.size();
   contested_.clear();
@@ -160,7 +117,7 @@ const ReadsFrom::Novelty& ReadsFrom::end() {
     if (!uses.reads.empty() && !uses.writes.empty() && !uses.locks.any())
       contested_.push_back(label);
   }
-  const std::size_t bit = mixed(sum) % kCombinationBits;
+  const std::size_t bit = KeyIndex::mixed(sum) % kCombinationBits;
   std::uint64_t& word = combinations_[bit / 64];
   novelty_.combination = (word >> bit % 64 & 1U) == 0;
   word |= std::uint64_t{1} << bit % 64;

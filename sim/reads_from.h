@@ -1,11 +1,9 @@
 // Which write each read of an execution saw: what an execution did to the objects that fibers meet
 // at, in terms that mean the same in other executions.
 //
-// An event is an operation at a line of source on a labelled object. Objects made while there was
-// nothing to decide are told apart by their ordinal, which is the same in every execution; later
-// ones, which come in another order each time, by their name. A pair is a read with the write that
-// it saw, or with nothing written yet; taking a lock reads who had it before, so the order of its
-// holders is told by pairs as well. No address has a part in it.
+// An event is an operation at a line of source on an object, by its label (object_labels.h). A pair
+// is a read with the write that it saw, or with nothing written yet; taking a lock reads who had it
+// before, so the order of its holders is told by pairs as well.
 //
 // Memory is bounded: events and labels beyond the first few thousand are left out, and counts of
 // pairs share a table of fixed size.
@@ -16,16 +14,16 @@
 #include <vector>
 
 #include "sim/held_locks.h"
+#include "sim/object_labels.h"
 
 namespace sim {
 
 class ReadsFrom {
  public:
   using EventId = std::uint16_t;
-  using LabelId = std::uint16_t;
+  using LabelId = ObjectLabels::Id;
   static constexpr EventId kInitial = 0;   // stands for "nobody has written it"
-  static constexpr EventId kUnknown = 0xFFFF;
-  static constexpr LabelId kNoLabel = 0;
+  static constexpr EventId kUnknown = KeyIndex::kFull;
 
   // `read` sees what `write` left.
   struct Pair {
@@ -54,15 +52,14 @@ class ReadsFrom {
   // A new execution.
   void begin();
   // Objects with this id and above may be others in another execution.
-  void fix_ordinals(std::uint32_t below) noexcept { fixed_below_ = below; }
+  void fix_ordinals(std::uint32_t below) noexcept { labels_.fix_ordinals(below); }
   // `fiber` goes on with that operation.
   void happens(const SimFiber& fiber, const engine::Point& point);
   // The execution is over. Valid until the next one is.
   const Novelty& end();
 
   [[nodiscard]] static Role role_of(const engine::Point& point) noexcept;
-  // kNoLabel for what is not watched.
-  [[nodiscard]] LabelId label_of(const engine::SyncObject& object);
+  [[nodiscard]] LabelId label_of(const engine::SyncObject& object) { return labels_.of(object); }
   [[nodiscard]] EventId event_of(const engine::Point& point);
   [[nodiscard]] EventId last_write(const engine::SyncObject& object);
   [[nodiscard]] LabelId label_of_event(EventId event) const noexcept { return label_[event]; }
@@ -74,38 +71,27 @@ class ReadsFrom {
   [[nodiscard]] std::uint64_t pairs_seen() const noexcept { return pairs_seen_; }
 
  private:
-  static constexpr std::size_t kEventsMax = 4096;
-  static constexpr std::size_t kIndexSize = 4 * kEventsMax;   // open addressing, a quarter full
   static constexpr std::size_t kCells = std::size_t{1} << 15U;
   static constexpr std::size_t kCombinationBits = std::size_t{1} << 16U;
 
   struct Object {
     std::uint32_t execution = 0;   // in which the rest holds
-    LabelId label = kNoLabel;
     EventId last_write = kInitial;
   };
   struct Cell {
     std::uint32_t execution = 0;   // in which it was last seen
     std::uint32_t times = 0;
   };
-  struct Slot {
-    std::uint64_t key = 0;
-    std::uint16_t id = 0;
-  };
-  // The number of `key` in `index`; `next` for a new one while there is room, which is then
-  // entered.
-  static std::uint16_t look_up(std::vector<Slot>& index, std::uint64_t key, std::size_t next);
   [[nodiscard]] static std::size_t cell_of(Pair pair) noexcept;
   Object& object(const engine::SyncObject& object);
   void note_locks(const SimFiber& fiber, LabelId label);
 
   std::uint32_t execution_ = 0;
-  std::uint32_t fixed_below_ = ~0U;
+  ObjectLabels labels_;
   std::vector<Object> objects_;   // by id
   HeldLocks held_;
   std::vector<std::uint32_t> held_labels_;   // kept for its memory
-  std::vector<Slot> label_index_;
-  std::vector<Slot> event_index_;
+  KeyIndex events_{1};
   std::vector<Uses> uses_;       // by label
   std::vector<LabelId> label_;   // by event
   std::vector<LabelId> contested_;

@@ -25,8 +25,9 @@ constexpr std::array kNames{
                  "seeks reads of writes that were never seen, from what earlier ones saw"},
 };
 
-// PCT spreads its change points over an expected number of choices. What was learnt from earlier
-// runs would make a seed mean different things at different times, so several lengths take turns.
+// PCT spreads its change points over an expected number of choices. Learning that takes a walk of
+// the program, which is dear where a program is run a few times only: there several lengths take
+// turns.
 constexpr std::array<std::uint64_t, 3> kPctLengths{100, 400, 1600};
 
 std::unique_ptr<Strategy> pct(std::uint64_t length) {
@@ -54,7 +55,8 @@ bool StrategyBox::add(std::string_view name) {
   const std::size_t before = dealt_.size();
   const bool all = name == "portfolio";
   if (all || name == "random") dealt_.push_back(std::make_unique<RandomWalk>());
-  if (all || name == "pct") {
+  if (name == "pct") dealt_.push_back(pct(0));
+  if (all) {
     for (const std::uint64_t length : kPctLengths)
       dealt_.push_back(pct(length));
   }

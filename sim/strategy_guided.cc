@@ -21,7 +21,6 @@ bool race(const Point& a, const Point& b) noexcept {
 void Guided::begin(std::uint64_t seed) {
   rng_.reseed(seed);
   reads_from_.begin();
-  decided_ = false;
   choose_wishes();
   pressed_.clear();
   for (const Wish& wish : wishes_) {
@@ -132,10 +131,7 @@ void Guided::note_happening(const SimFiber& fiber, const Point& point) {
 
 std::uint32_t Guided::pick(const Choices& choices) {
   const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
-  if (!decided_ && choices.size() > 1) {
-    decided_ = true;
-    reads_from_.fix_ordinals(engine::t_thread.next_object_id);
-  }
+  if (choices.size() > 1) reads_from_.fix_ordinals(engine::t_thread.next_object_id);
   const bool gives_way = choices.self_runnable && choices.fallback != choices.self.index;
   std::uint32_t best = choices.size();
   std::uint64_t best_priority = 0;

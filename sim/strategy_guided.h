@@ -50,7 +50,7 @@ class Guided final : public Strategy {
   };
   struct Pressed {
     Wish wish;
-    ReadsFrom::LabelId label = ReadsFrom::kNoLabel;
+    ReadsFrom::LabelId label = ObjectLabels::kNone;
     std::uint32_t patience = 0;   // times that it may still hold somebody back
     bool open = true;
   };
@@ -81,7 +81,6 @@ class Guided final : public Strategy {
   std::vector<Wish> wishes_;
   std::vector<Pressed> pressed_;
   std::uint32_t open_ = 0;
-  bool decided_ = false;   // something was there to be decided
 };
 
 }   // namespace sim

@@ -11,8 +11,8 @@ void Pct::begin(std::uint64_t seed) {
   low_ = kHigh - 1;
   early_timers_ = 0;
   changes_.clear();
-  const auto expected = static_cast<std::uint32_t>(
-      std::clamp<std::uint64_t>(options_.choices_expected, 1, 1U << 30U));
+  const auto expected =
+      static_cast<std::uint32_t>(std::clamp<std::uint64_t>(expected_, 1, 1U << 30U));
   const std::uint32_t depth = 1 + rng_.below(std::max(options_.depth_max, 1U));
   for (std::uint32_t i = 1; i < depth; ++i)
     changes_.push_back(1 + rng_.below(expected));
@@ -26,6 +26,7 @@ void Pct::started(SimFiber& fiber) {
 
 std::uint32_t Pct::pick(const Choices& choices) {
   ++choices_;
+  if (expected_ == 0) return walk(choices);
   SimFiber& self = choices.self;
   bool demote = false;
   while (!changes_.empty() && changes_.back() <= choices_) {
@@ -55,6 +56,21 @@ std::uint32_t Pct::pick(const Choices& choices) {
     best_priority = step.priority;
   }
   return best != choices.size() ? best : choices.fallback;
+}
+
+// Whatever, so that the execution ends.
+std::uint32_t Pct::walk(const Choices& choices) {
+  const std::uint32_t pick = rng_.below(choices.size());
+  const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
+  if (pick < fibers) {
+    const bool gives_way = choices.self_runnable && choices.self.yielded;
+    return gives_way && pick == choices.self.index ? choices.fallback : pick;
+  }
+  return choices.steps[pick - fibers]->duty == EnvStep::Duty::may_happen ? choices.fallback : pick;
+}
+
+void Pct::end(std::uint64_t /*points*/) {
+  if (expected_ == 0) expected_ = std::max<std::uint64_t>(choices_, 1);
 }
 
 std::uint64_t Pct::first_priority(const Choices& choices, const EnvStep& step) noexcept {

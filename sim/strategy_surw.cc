@@ -2,14 +2,18 @@
 
 #include <algorithm>
 
+#include "engine/fiber/context.h"
+#include "sim/reads_from.h"
+
 namespace sim {
 
-using engine::Access;
 using engine::Point;
 
 void Surw::forget() {
   paths_.forget();
   work_.clear();
+  labels_.forget();
+  objects_.clear();
   shared_.clear();
   learning_ = true;
   learnt_ = false;
@@ -21,17 +25,21 @@ void Surw::begin(std::uint64_t seed) {
   running_ = ThreadPaths::kRoot;
   intended_ = kNobody;
   paths_.begin();
+  labels_.begin();
+  held_.begin();
+  for (Work& work : work_)
+    work.now.assign(work.now.size(), 0);
   if (learning_) return;
-  target_ = shared_.empty() ? 0 : shared_[rng_.below(static_cast<std::uint32_t>(shared_.size()))];
+  const std::uint32_t draw =
+      rng_.next();   // by URW for nothing, so that its seeds keep their meaning
+  target_ = shared_.empty() ? 0 : shared_[draw % shared_.size()];
   share_out_work();
 }
 
 void Surw::started(SimFiber& fiber) {
   const Id id = paths_.started(fiber, running_);
-  if (learning_) {
-    if (work_.size() <= id) work_.resize(id + 1);
-    return;
-  }
+  if (work_.size() <= id) work_.resize(id + 1);
+  if (learning_) return;
   if (weight_.size() <= id) weight_.resize(id + 1, 1);   // not met before
   if (id >= subtree_.size() || id == ThreadPaths::kRoot) return;
   std::uint64_t& parent = weight_[running_];
@@ -40,47 +48,51 @@ void Surw::started(SimFiber& fiber) {
 }
 
 void Surw::end(std::uint64_t /*points*/) {
-  if (!learning_) return;
-  note_shared_objects();
+  if (selection_ == Selection::one_object) note_shared_objects();
   learnt_ = true;
 }
 
-// --- what the first execution teaches ---
+// --- what executions teach ---
 
-void Surw::learn(Id id, const Point& point) {
+void Surw::learn(Id id, const SimFiber& fiber, const Point& point) {
   Work& work = work_[id];
-  ++work.all;
-  // Nobody races for a completion: who waits comes after who signals.
-  if (point.object == nullptr || point.access == Access::none ||
-      point.object->kind == engine::ObjectKind::completion)
-    return;
-  auto& counts = point.access == Access::write ? work.writes : work.reads;
-  if (counts.size() <= point.object->id) counts.resize(point.object->id + 1, 0);
-  ++counts[point.object->id];
+  if (learning_) ++work.all;
+  if (selection_ == Selection::everything || point.object == nullptr) return;
+  held_.happens(fiber, point);
+  const ReadsFrom::Role role = ReadsFrom::role_of(point);
+  if (!role.reads && !role.writes) return;
+  const ObjectLabels::Id label = labels_.of(*point.object);
+  if (work.now.size() <= label) work.now.resize(label + 1);
+  ++work.now[label];
+  if (objects_.size() <= label) objects_.resize(label + 1);
+  objects_[label].changed = objects_[label].changed || role.writes;
+  if (!is_data(*point.object)) return;
+  held_labels_.clear();
+  for (const std::uint32_t lock : held_.of(fiber))
+    held_labels_.push_back(labels_.of_id(lock));
+  objects_[label].locks.access(held_labels_);
 }
 
 void Surw::note_shared_objects() {
-  std::size_t objects = 0;
-  for (const Work& work : work_)
-    objects = std::max({objects, work.reads.size(), work.writes.size()});
-  for (std::uint32_t object = 0; object < objects; ++object) {
-    std::uint32_t users = 0;
-    bool changed = false;
-    for (const Work& work : work_) {
-      const bool writes = object < work.writes.size() && work.writes[object] != 0;
-      const bool reads = object < work.reads.size() && work.reads[object] != 0;
-      users += writes || reads ? 1 : 0;
-      changed = changed || writes;
+  std::vector<std::uint32_t> users(objects_.size(), 0);
+  for (Work& work : work_) {
+    if (work.most.size() < work.now.size()) work.most.resize(work.now.size(), 0);
+    for (std::size_t label = 0; label < work.most.size(); ++label) {
+      if (label < work.now.size()) work.most[label] = std::max(work.most[label], work.now[label]);
+      users[label] += work.most[label] != 0 ? 1 : 0;
     }
-    if (users > 1 && changed) shared_.push_back(object);
+  }
+  shared_.clear();
+  for (std::uint32_t label = 1; label < objects_.size(); ++label) {
+    if (users[label] > 1 && objects_[label].changed && !objects_[label].locks.any())
+      shared_.push_back(label);
   }
 }
 
 std::uint32_t Surw::work_on_target(Id id) const noexcept {
   const Work& work = work_[id];
   if (selection_ == Selection::everything) return work.all;
-  const std::uint32_t reads = target_ < work.reads.size() ? work.reads[target_] : 0;
-  return reads + (target_ < work.writes.size() ? work.writes[target_] : 0);
+  return target_ < work.most.size() ? work.most[target_] : 0;
 }
 
 // A fiber speaks for those that it will start, until it has.
@@ -96,9 +108,11 @@ void Surw::share_out_work() {
 
 // --- walking ---
 
-bool Surw::selected(const Point* point) const noexcept {
+bool Surw::selected(const Point* point) {
   if (selection_ == Selection::everything) return true;
-  return point != nullptr && point->object != nullptr && point->object->id == target_;
+  if (point == nullptr || point->object == nullptr) return false;
+  const ReadsFrom::Role role = ReadsFrom::role_of(*point);
+  return (role.reads || role.writes) && labels_.of(*point->object) == target_;
 }
 
 std::uint32_t Surw::draw(const Choices& choices, bool only_selected) {
@@ -138,11 +152,9 @@ Surw::Id Surw::draw_intended(const Choices& choices) {
 std::uint32_t Surw::happens(const Choices& choices, std::uint32_t pick) {
   running_ = ThreadPaths::of(*choices.fibers[pick]);
   const Point* const point = choices.about_to(*choices.fibers[pick]);
-  if (learning_) {
-    if (point != nullptr) learn(running_, *point);
-    return pick;
-  }
-  if (point == nullptr || !selected(point)) return pick;
+  if (point == nullptr) return pick;
+  if (learning_ || keeps_learning()) learn(running_, *choices.fibers[pick], *point);
+  if (learning_ || !selected(point)) return pick;
   if (weight_[running_] != 0) --weight_[running_];
   if (selection_ == Selection::one_object) intended_ = draw_intended(choices);
   return pick;
@@ -151,6 +163,7 @@ std::uint32_t Surw::happens(const Choices& choices, std::uint32_t pick) {
 std::uint32_t Surw::pick(const Choices& choices) {
   const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
   const auto steps = static_cast<std::uint32_t>(choices.steps.size());
+  if (choices.size() > 1) labels_.fix_ordinals(engine::t_thread.next_object_id);
   if (steps != 0 && (fibers == 0 || rng_.below(fibers + steps) >= fibers)) {
     const std::uint32_t step = rng_.below(steps);
     const bool rare = choices.steps[step]->duty == EnvStep::Duty::may_happen ||

@@ -11,7 +11,7 @@ import tempfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WAVETANK_BUILD", SOURCE / "build" / "release"))
-STRATEGIES = ("pos", "guided", "portfolio")
+STRATEGIES = ("pos", "surw", "guided", "portfolio")
 
 
 def wavetank(*arguments):

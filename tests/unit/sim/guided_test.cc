@@ -1,7 +1,6 @@
 // What guided search knows of executions, and that what it does follows from its seeds alone.
 #include <deque>
 #include <functional>
-#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -119,14 +118,10 @@ TEST(Guided, WishesThatCannotComeTrueDoNotHang) {
 // Hands the points of an execution on and decides nothing.
 class Watch final : public Strategy {
  public:
-  void begin(std::uint64_t /*seed*/) override {
-    reads_from.begin();
-    decided_ = false;
-  }
+  void begin(std::uint64_t /*seed*/) override { reads_from.begin(); }
   [[nodiscard]] bool wants_every_point() const override { return true; }
   std::uint32_t pick(const Choices& choices) override {
-    if (choices.size() > 1 && !std::exchange(decided_, true))
-      reads_from.fix_ordinals(engine::t_thread.next_object_id);
+    if (choices.size() > 1) reads_from.fix_ordinals(engine::t_thread.next_object_id);
     if (choices.fallback < choices.fibers.size()) {
       const SimFiber& fiber = *choices.fibers[choices.fallback];
       if (const engine::Point* const point = choices.about_to(fiber); point != nullptr)
@@ -146,9 +141,6 @@ class Watch final : public Strategy {
   ReadsFrom reads_from;
   std::size_t pairs = 0;
   bool combination = false;
-
- private:
-  bool decided_ = false;
 };
 
 TEST(ReadsFrom, CountsWhatWasNotSeenBefore) {

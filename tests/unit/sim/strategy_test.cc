@@ -185,5 +185,25 @@ TEST(Strategy, PctMakesFewPreemptions) {
   }
 }
 
+// From one walk, whatever its seed; from then on a seed means one execution.
+TEST(Strategy, PctLearnsOnceHowLongExecutionsAre) {
+  Pct pct{{.depth_max = 3, .choices_expected = 0}};
+  Execution execution;
+  const auto run = [&](std::uint64_t seed, unsigned padding) {
+    execution.reset({.seed = seed, .strategy = &pct});
+    return execution.run([&] { torn_pair(execution, padding); }).digest;
+  };
+  EXPECT_TRUE(pct.will_learn());
+  run(1, 50);
+  EXPECT_FALSE(pct.will_learn());
+  const std::uint64_t digest = run(2, 50);
+  for (std::uint64_t seed = 3; seed < 9; ++seed)
+    run(seed, 50);
+  EXPECT_EQ(run(2, 50), digest);
+  pct.forget();
+  EXPECT_TRUE(pct.will_learn());
+  EXPECT_LT(seeds_to_find(pct, 50, 500), 500U);   // an assumed length of 1 finds nothing
+}
+
 }   // namespace
 }   // namespace sim
