@@ -30,6 +30,10 @@ const std::vector<Scenario>& all_scenarios() {
       {"cache-writethrough-copies",
        "writes to both disks, while their block enters, is cleaned or leaves",
        &cache::writethrough_copies},
+      {"stack-general",
+       "all of both, one on the other: a cache on a thin, a pool on a cache, linear devices "
+       "between",
+       &stack::general},
   };
   return all;
 }

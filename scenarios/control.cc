@@ -62,9 +62,11 @@ bool Control::resume(const std::string& device) {
   return bench_.system->resume(device).has_value();
 }
 
-bool Control::bounce(const std::string& device, bool noflush, std::span<const char* const> quiet) {
+bool Control::bounce(const std::string& device, bool noflush, std::span<const char* const> quiet,
+                     const Action& meanwhile) {
   const bool suspended = noflush ? suspend_noflush(device) : suspend(device);
   if (suspended && !quiet.empty()) linger(quiet);
+  if (suspended && meanwhile) meanwhile();
   return resume(device);
 }
 
@@ -77,9 +79,10 @@ void Control::linger(std::span<const char* const> quiet) {
     bench_.world.expect_quiet(disk, nullptr);
 }
 
-void Control::remove(const std::string& device) {
+bool Control::remove(const std::string& device) {
   const Patient patient{patient_begun_, patient_ended_};
-  static_cast<void>(bench_.system->remove(device));
+  const engine::Result<void> removed = bench_.system->remove(device);
+  return removed || removed.error().code != engine::Errc::busy;
 }
 
 void Control::shut_down() {

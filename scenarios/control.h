@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -28,18 +29,21 @@ class Control {
   // Waits for no bio, which must not take long.
   bool suspend_noflush(const std::string& device);
   bool resume(const std::string& device);
+  using Action = std::function<void()>;
   // Suspends and resumes; does it run again? In between nothing may reach the disks that are to be
-  // quiet then.
-  bool bounce(const std::string& device, bool noflush, std::span<const char* const> quiet);
-  // Removes the device, if nobody has it open.
-  void remove(const std::string& device);
+  // quiet then, and `meanwhile` is done.
+  bool bounce(const std::string& device, bool noflush, std::span<const char* const> quiet,
+              const Action& meanwhile = {});
+  // Removes the device, if nobody has it open; then it is gone.
+  bool remove(const std::string& device);
   // Removes all devices and the system; what is still in use is a finding.
   void shut_down();
   engine::Result<void> message(const std::string& device, const std::string& text);
+
+ private:
   // The device is suspended: for a moment, anything that reaches those disks has no right to.
   void linger(std::span<const char* const> quiet);
 
- private:
   Bench& bench_;
   // Actions that wait for bios, as long as those wait for space.
   std::atomic<std::uint64_t> patient_begun_{0};

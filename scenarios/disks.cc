@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/units.h"
+#include "scenarios/stack/parts.h"
 
 namespace scenarios {
 namespace {
@@ -28,6 +29,17 @@ std::vector<DiskSpec> disks_of(const SystemSpec& system) {
       add("fast", system.cache.blocks, system.cache.blocks_max);
       add("origin", system.cache.origin_blocks, 0);
       break;
+    case FamilyKind::stack: {
+      disks.push_back(disks.front());
+      disks.back().name = stack::kCacheMetadata;
+      const std::uint64_t block = system.stack.cache_block_sectors;
+      disks.push_back({"fast", DiskRole::data, system.cache.blocks * block,
+                       std::max(system.cache.blocks, system.cache.blocks_max) * block});
+      const std::uint64_t data =
+          stack::kLinearOffset + system.data_device_blocks * system.block_sectors;
+      disks.push_back({"data", DiskRole::data, data, data});
+      break;
+    }
   }
   return disks;
 }

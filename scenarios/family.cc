@@ -2,6 +2,7 @@
 
 #include "scenarios/cache/options.h"
 #include "scenarios/cache/volume.h"
+#include "scenarios/stack/stack.h"
 #include "scenarios/thin/options.h"
 #include "scenarios/thin/volumes.h"
 
@@ -62,6 +63,9 @@ std::unique_ptr<Family> family_of(World& world, const Workload& workload) {
     case FamilyKind::cache:
       family = std::make_unique<Family>(world, workload, cache::oracle_options());
       family->add(std::make_unique<cache::Volume>(family->kit(), workload, cache::Around{}));
+      break;
+    case FamilyKind::stack:
+      family = std::make_unique<stack::Stack>(world, workload);
       break;
   }
   return family;

@@ -14,6 +14,7 @@ rc::Gen<T> full(rc::Gen<T> gen) {
 }
 
 constexpr std::uint32_t kDraws = 1U << 20;   // many more than ids to choose from
+constexpr std::uint32_t kLinears = 3;
 
 enum class Shape : std::uint8_t { sector, few, block, straddle, two_blocks };
 
@@ -116,6 +117,14 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t who, std::uint32_t ot
     case Verb::rival:
       operation.thin = 0;
       break;
+    case Verb::bounce_linear:
+      operation.thin = who % kLinears;
+      operation.noflush = flags % 2 == 1;
+      break;
+    case Verb::remake_stack:
+      operation.thin = 0;
+      break;
+    case Verb::bounce_stack:
     case Verb::bounce_cache:
       operation.thin = 0;
       operation.noflush = flags % 2 == 1;

@@ -17,9 +17,9 @@ using Weights = std::vector<std::pair<std::size_t, Verb>>;
 // What an operation generator may draw from.
 struct Menu {
   Weights verbs;
-  std::uint32_t thins = 1;                           // ids 0 .. thins - 1 are there at first
-  std::uint32_t more_thins = 0;                      // ids behind them that may come to be
-  std::uint64_t blocks = 4;                          // virtual blocks addressed
+  std::uint32_t thins = 1;        // ids 0 .. thins - 1 are there at first
+  std::uint32_t more_thins = 0;   // ids behind them that may come to be
+  std::uint64_t blocks = 4;       // virtual blocks addressed
   std::uint32_t block_sectors = 128;
   bool whole_blocks_only = false;
   // Of caches.

@@ -1,6 +1,6 @@
 // A scenario names a family of workloads. One of each kind of volume, thin-general and
-// cache-general, is aimed at nothing; the others put the pieces of one historical race on the table
-// and leave the rest to the schedule.
+// cache-general, and one of both on each other, stack-general, are aimed at nothing; the others put
+// the pieces of one historical race on the table and leave the rest to the schedule.
 #pragma once
 
 #include <cstdint>
@@ -42,5 +42,9 @@ rc::Gen<Workload> replaced_victim();       // seed 000
 rc::Gen<Workload> shared_metadata();       // seed 001
 rc::Gen<Workload> writethrough_copies();   // seed 003
 }   // namespace cache
+
+namespace stack {
+rc::Gen<Workload> general();
+}   // namespace stack
 
 }   // namespace scenarios

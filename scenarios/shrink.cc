@@ -108,6 +108,10 @@ std::vector<Operation> plainer(const Operation& operation, std::uint64_t block_s
     add([](Operation& form) { form.verb = Verb::bounce_pool; });
   if (operation.verb == Verb::reload_cache || operation.verb == Verb::resize_cache)
     add([](Operation& form) { form = Operation{.verb = Verb::bounce_cache}; });
+  if (operation.verb == Verb::bounce_stack) {
+    for (const Verb verb : {Verb::bounce_cache, Verb::bounce_pool})
+      add([&](Operation& form) { form = Operation{.verb = verb, .noflush = operation.noflush}; });
+  }
   add([](Operation& form) { form.thin = 0; });
   return forms;
 }
@@ -147,14 +151,14 @@ Workloads plainer_systems(const Workload& workload) {
   reset(&SystemSpec::no_space_timeout_ms);
   with(smaller, workload,
        [](Workload& each) { each.system.data_device_blocks = each.system.data_blocks; });
-  if (workload.system.family == FamilyKind::thin && workload.system.data_blocks > 1) {
+  if (workload.system.family != FamilyKind::cache && workload.system.data_blocks > 1) {
     with(smaller, workload, [](Workload& each) {
       --each.system.data_blocks;
       each.system.data_device_blocks =
           std::max(each.system.data_blocks, each.system.data_device_blocks - 1);
     });
   }
-  if (workload.system.family == FamilyKind::cache) {
+  if (workload.system.family != FamilyKind::thin) {
     const auto cache = [&](auto&& change) {
       with(smaller, workload, [&](Workload& each) { change(each.system.cache); });
     };
@@ -167,6 +171,11 @@ Workloads plainer_systems(const Workload& workload) {
     });
     cache([](CacheSpec& each) { each.policy = CachePolicy::adversary; });
     cache([](CacheSpec& each) { each.io_mode = CacheIo::writeback; });
+  }
+  if (workload.system.family == FamilyKind::stack) {
+    for (bool StackSpec::* const linear :
+         {&StackSpec::linear_below, &StackSpec::linear_between, &StackSpec::linear_above})
+      with(smaller, workload, [&](Workload& each) { each.system.stack.*linear = false; });
   }
   if (!workload.system.thins.empty())
     with(smaller, workload, [](Workload& each) { each.system.thins.pop_back(); });

@@ -64,6 +64,12 @@ std::string_view to_string(Verb verb) noexcept {
       return "threshold";
     case Verb::rival:
       return "rival";
+    case Verb::bounce_stack:
+      return "bounce_stack";
+    case Verb::bounce_linear:
+      return "bounce_linear";
+    case Verb::remake_stack:
+      return "remake_stack";
   }
   return "?";
 }
@@ -74,6 +80,18 @@ std::string_view to_string(FamilyKind family) noexcept {
       return "thin";
     case FamilyKind::cache:
       return "cache";
+    case FamilyKind::stack:
+      return "stack";
+  }
+  return "?";
+}
+
+std::string_view to_string(StackShape shape) noexcept {
+  switch (shape) {
+    case StackShape::cache_over_thin:
+      return "cache_over_thin";
+    case StackShape::pool_over_cache:
+      return "pool_over_cache";
   }
   return "?";
 }
@@ -130,6 +148,7 @@ std::string to_string(const Operation& operation) {
       fmt::format_to(out, " thin={}", operation.thin);
       break;
     case Verb::bounce_thin:
+    case Verb::bounce_linear:
       fmt::format_to(out, " thin={}{}", operation.thin, operation.noflush ? " noflush" : "");
       break;
     case Verb::bounce_pool:
@@ -145,6 +164,7 @@ std::string to_string(const Operation& operation) {
                      operation.noflush ? " noflush" : "");
       break;
     case Verb::bounce_cache:
+    case Verb::bounce_stack:
       if (operation.noflush) text += " noflush";
       break;
     case Verb::resize_cache:
@@ -163,6 +183,7 @@ std::string to_string(const Operation& operation) {
     case Verb::clear_cache:
     case Verb::remake_cache:
     case Verb::rival:
+    case Verb::remake_stack:
       break;
   }
   return text;

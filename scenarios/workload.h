@@ -48,8 +48,12 @@ enum class Verb : std::uint8_t {
   invalidate,     // message: cache blocks [sector, sector + sectors)
   threshold,      // message: a migration threshold of `sectors`
   rival,          // another device comes with a table on the same disks, and goes again
+  // A stack, and the devices between its layers.
+  bounce_stack,    // all suspended from the top down, and resumed from the bottom up
+  bounce_linear,   // the linear device number `thin` from the top: same table, suspend, resume
+  remake_stack,    // what stands on the lower layer is removed, from the top down, and made again
 };
-inline constexpr Verb kLastVerb = Verb::rival;
+inline constexpr Verb kLastVerb = Verb::remake_stack;
 
 enum class CacheIo : std::uint8_t { writeback, writethrough, passthrough };
 // `adversary`: whatever the contract allows, by the schedule's choice. `direct`: every block that
@@ -83,7 +87,7 @@ struct ThinSpec {
 
 enum class DiscardReads : std::uint8_t { zeroes, old_data, garbage };
 
-enum class FamilyKind : std::uint8_t { thin, cache };
+enum class FamilyKind : std::uint8_t { thin, cache, stack };
 
 struct CacheSpec {
   std::uint32_t blocks = 2;       // of the fast disk at first
@@ -94,6 +98,19 @@ struct CacheSpec {
   bool metadata2 = false;
   std::uint64_t threshold = 2048;   // migration_threshold, in sectors
   friend bool operator==(const CacheSpec&, const CacheSpec&) = default;
+};
+
+enum class StackShape : std::uint8_t { cache_over_thin, pool_over_cache };
+
+// Thin 0 is the cache's origin, or the pool's data device is the cache.
+struct StackSpec {
+  StackShape shape = StackShape::cache_over_thin;
+  std::uint32_t cache_block_sectors = 64;   // the pool's are the system's
+  // Linear devices: over the data disk, between the layers, over thin 0 or the cache on it.
+  bool linear_below = false;
+  bool linear_between = false;
+  bool linear_above = false;
+  friend bool operator==(const StackSpec&, const StackSpec&) = default;
 };
 
 // What is built before the actors start. Sizes in the units their names say.
@@ -110,6 +127,7 @@ struct SystemSpec {
   bool error_if_no_space = false;
   std::vector<ThinSpec> thins;   // created and activated before the actors start
   CacheSpec cache;
+  StackSpec stack;
   std::uint32_t fan_out = 0;                 // B-tree entries a node; 0 as on Linux
   std::uint32_t cells = 0;                   // prison cells that may be out; 0 as by default
   std::uint32_t commit_interval_ms = 1000;   // 0: no periodic commit
@@ -176,6 +194,7 @@ struct Workload {
 
 [[nodiscard]] std::string_view to_string(Verb verb) noexcept;
 [[nodiscard]] std::string_view to_string(FamilyKind family) noexcept;
+[[nodiscard]] std::string_view to_string(StackShape shape) noexcept;
 [[nodiscard]] std::string_view to_string(CacheIo mode) noexcept;
 [[nodiscard]] std::string_view to_string(CachePolicy policy) noexcept;
 // "write thin=0 sector=8 sectors=1 fua": the text a person reads and the TOML form holds.

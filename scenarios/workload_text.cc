@@ -49,7 +49,8 @@ std::optional<Enum> named(std::string_view word, Enum last) {
 constexpr CacheIo kLastIo = CacheIo::passthrough;
 constexpr CachePolicy kLastPolicy = CachePolicy::direct;
 
-constexpr FamilyKind kLastFamily = FamilyKind::cache;
+constexpr FamilyKind kLastFamily = FamilyKind::stack;
+constexpr StackShape kLastShape = StackShape::pool_over_cache;
 
 // Takes the next blank-separated word off `text`.
 std::string_view next_word(std::string_view& text) {
@@ -225,6 +226,16 @@ std::string read_cache(const toml::table& table, CacheSpec& cache) {
   return reader.finish();
 }
 
+std::string read_stack(const toml::table& table, StackSpec& stack) {
+  TableReader reader{table, "stack"};
+  reader.name("shape", stack.shape, kLastShape);
+  reader.number("cache_block_sectors", stack.cache_block_sectors, 2097152);
+  reader.flag("linear_below", stack.linear_below);
+  reader.flag("linear_between", stack.linear_between);
+  reader.flag("linear_above", stack.linear_above);
+  return reader.finish();
+}
+
 std::string read_faults(const toml::table& table, FaultSpec& faults) {
   TableReader reader{table, "faults"};
   reader.number("power_cuts", faults.power_cuts, 16);
@@ -260,6 +271,22 @@ void add_thin_system(std::string& text, const SystemSpec& system) {
   text += " ]\n";
 }
 
+void add_cache(std::string& text, const CacheSpec& cache) {
+  fmt::format_to(std::back_inserter(text),
+                 "\n[cache]\nblocks = {}\nblocks_max = {}\norigin_blocks = {}\n"
+                 "io_mode = \"{}\"\npolicy = \"{}\"\nmetadata2 = {}\nthreshold = {}\n",
+                 cache.blocks, cache.blocks_max, cache.origin_blocks, to_string(cache.io_mode),
+                 to_string(cache.policy), cache.metadata2, cache.threshold);
+}
+
+void add_stack(std::string& text, const StackSpec& stack) {
+  fmt::format_to(std::back_inserter(text),
+                 "\n[stack]\nshape = \"{}\"\ncache_block_sectors = {}\nlinear_below = {}\n"
+                 "linear_between = {}\nlinear_above = {}\n",
+                 to_string(stack.shape), stack.cache_block_sectors, stack.linear_below,
+                 stack.linear_between, stack.linear_above);
+}
+
 void add_cache_system(std::string& text, const SystemSpec& system) {
   const auto out = std::back_inserter(text);
   fmt::format_to(out,
@@ -269,12 +296,7 @@ void add_cache_system(std::string& text, const SystemSpec& system) {
                  to_string(system.family), system.metadata_blocks, system.block_sectors,
                  system.no_discard_passdown, system.fan_out, system.cells,
                  system.commit_interval_ms, name_of(system.discard_reads));
-  const CacheSpec& cache = system.cache;
-  fmt::format_to(out,
-                 "\n[cache]\nblocks = {}\nblocks_max = {}\norigin_blocks = {}\n"
-                 "io_mode = \"{}\"\npolicy = \"{}\"\nmetadata2 = {}\nthreshold = {}\n",
-                 cache.blocks, cache.blocks_max, cache.origin_blocks, to_string(cache.io_mode),
-                 to_string(cache.policy), cache.metadata2, cache.threshold);
+  add_cache(text, system.cache);
 }
 
 void add_faults(std::string& text, const FaultSpec& faults) {
@@ -362,6 +384,12 @@ std::string to_toml(const Workload& workload) {
     case FamilyKind::cache:
       add_cache_system(text, system);
       break;
+    case FamilyKind::stack:
+      text += "family = \"stack\"\n";
+      add_thin_system(text, system);
+      add_cache(text, system.cache);
+      add_stack(text, system.stack);
+      break;
   }
   add_faults(text, workload.faults);
   const auto list = [&](const std::vector<Operation>& operations) {
@@ -400,6 +428,9 @@ tl::expected<Workload, std::string> from_toml(std::string_view text) {
       "system", [&](const toml::table& table) { error = read_system(table, workload.system); });
   reader.nested<toml::table>("cache", [&](const toml::table& table) {
     if (error.empty()) error = read_cache(table, workload.system.cache);
+  });
+  reader.nested<toml::table>("stack", [&](const toml::table& table) {
+    if (error.empty()) error = read_stack(table, workload.system.stack);
   });
   reader.nested<toml::table>("faults", [&](const toml::table& table) {
     if (error.empty()) error = read_faults(table, workload.faults);

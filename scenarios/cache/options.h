@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,13 @@ struct Around {
   std::string origin = "origin";       // as its table names it
   // Nothing reaches these while the cache is suspended.
   std::vector<const char*> quiet{"fast", "origin"};
+  // Reads everything back that is on the cached device. Without one the device is a volume itself.
+  std::function<void()> read_back{};
+  // The origin may change by itself: it forgets what it has not committed, or has anything where
+  // nothing was written.
+  bool origin_may_change = false;
+  // The origin has no room for what is written back to it.
+  std::function<bool()> origin_is_full{};
 };
 // One target line.
 [[nodiscard]] std::string cache_table(const SystemSpec& spec, const Around& around, CacheIo mode,

@@ -51,7 +51,7 @@ void Volume::bring_up() {
 }
 
 void Volume::make_volumes() {
-  bench_.oracle.create(kVolume, origin_sectors(workload_.system));
+  if (!around_.read_back) bench_.oracle.create(kVolume, origin_sectors(workload_.system));
 }
 
 void Volume::end_system() {
@@ -87,6 +87,9 @@ void Volume::perform(const Operation& operation) {
     case Verb::rival:
       rival();
       return;
+    case Verb::remake_cache:
+      remake();
+      return;
     default:
       break;
   }
@@ -104,9 +107,6 @@ void Volume::perform(const Operation& operation) {
       break;
     case Verb::reload_cache:
       if (load({operation.io_mode, operation.policy})) bounce(operation.noflush);
-      break;
-    case Verb::remake_cache:
-      remake();
       break;
     case Verb::resize_cache:
       resize(static_cast<std::uint32_t>(operation.sectors));

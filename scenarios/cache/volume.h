@@ -33,6 +33,18 @@ class Volume final : public Layer {
   void judge_at_rest() override;
   void judge_image(Image which) override;
 
+  // --- For a stack.
+  // Suspends and resumes, with `meanwhile` in between.
+  void bounce_around(bool noflush, const Control::Action& meanwhile);
+  // Removes the device, if nobody has it open, does that, and makes the device again.
+  void remake(const Control::Action& meanwhile = {});
+  // The device may be found and not be ready.
+  [[nodiscard]] const std::atomic<bool>& unready() const noexcept { return unready_; }
+  // It could not be made active any more, and answers nothing.
+  [[nodiscard]] bool unusable() const noexcept { return unusable_; }
+  // It was judged to the end: its users have what is on the origin.
+  [[nodiscard]] bool detached() const noexcept { return detached_; }
+
  private:
   struct Table {
     CacheIo mode;
@@ -48,8 +60,7 @@ class Volume final : public Layer {
   void give_up();
   // Of a line of its table.
   [[nodiscard]] std::string table_of(const Table& table) const;
-  void bounce(bool noflush);
-  void remake();
+  void bounce(bool noflush, const Control::Action& meanwhile = {});
   void resize(std::uint32_t blocks);
   // The caller does not hold the lock: it comes and goes beside everything else.
   void rival();
@@ -64,6 +75,7 @@ class Volume final : public Layer {
   void judge_agreement(const engine::cache::CacheView& view, checkers::Findings& findings);
   void drain();
   void detach();
+  void read_back();
   void read_each_block();
   [[nodiscard]] bool wait_until_clean();
   [[nodiscard]] checkers::image::CacheReport check_metadata();
@@ -83,6 +95,7 @@ class Volume final : public Layer {
   std::uint32_t fast_blocks_;       // guarded by control_lock_
   bool always_writethrough_;        // since the disks were blank
   std::atomic<bool> unready_{false};
+  bool detached_ = false;
   bool unusable_ = false;   // it could not be made active, which was excused
 };
 

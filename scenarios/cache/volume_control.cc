@@ -97,21 +97,26 @@ void Volume::give_up() {
   static_cast<void>(bench_.system->resume(kName));
 }
 
-void Volume::bounce(bool noflush) {
+void Volume::bounce(bool noflush, const Control::Action& meanwhile) {
   const auto before = bench_.system->info(kName);
   const bool in_service = before && before->has_live_table && !before->suspended;
-  const bool quiet = noflush ? control_.suspend_noflush(kName) : control_.suspend(kName);
-  if (quiet) {
-    control_.linger(around_.quiet);
+  resumed(control_.bounce(kName, noflush, around_.quiet, [&] {
     if (in_service) judge_suspended();
-  }
-  resumed(control_.resume(kName));
+    if (meanwhile) meanwhile();
+  }));
 }
 
-void Volume::remake() {
+void Volume::bounce_around(bool noflush, const Control::Action& meanwhile) {
+  const engine::MutexLock lock{control_lock_};
+  bounce(noflush, meanwhile);
+}
+
+void Volume::remake(const Control::Action& meanwhile) {
+  const engine::MutexLock lock{control_lock_};
   control_.remove(kName);
   if (bench_.system->info(kName)) return;   // somebody has it open
   inactive_.reset();
+  if (meanwhile) meanwhile();
   make();
 }
 

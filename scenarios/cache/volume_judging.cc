@@ -10,33 +10,42 @@
 #include "scenarios/cache/state_judge.h"
 #include "scenarios/cache/volume.h"
 #include "scenarios/cache/volume_name.h"
+#include "scenarios/device_blocks.h"
 
 namespace scenarios::cache {
 namespace {
 
 // So many readings with nothing on its way: a cleaner has written everything back by then, also
-// where time runs ahead of slow fibers and disks.
+// where time runs ahead of slow fibers and disks. One that may fail each time gets fewer.
 constexpr std::uint32_t kIdleReadingsMax = 1000;
+constexpr std::uint32_t kFailingReadingsMax = 30;
 // Somebody reads all over the cache while it is cleaned.
 constexpr std::chrono::milliseconds kReadingEvery{500};
 constexpr std::uint32_t kReadingsMax = 20;
 
 }   // namespace
 
+// Alone, so without the lock: what stands on the cache is read meanwhile, under locks of its own.
 void Volume::judge_at_rest() {
-  const engine::MutexLock lock{control_lock_};
   const auto info = bench_.system->info(kName);
   if (!info || !info->has_live_table || info->suspended || unready_) {
     if (info) static_cast<void>(bench_.system->remove(kName));
     make();
   }
   if (unusable_ || !control_.is_active(kName)) return;
-  const Target target{.device = kName, .volume = kVolume};
-  requests_.read_back(target, workload_.system.block_sectors);
+  read_back();
   static_cast<void>(bench_.system->status(kName));
   judge_still();
-  requests_.read_back(target, workload_.system.block_sectors);
+  read_back();
   drain();
+}
+
+void Volume::read_back() {
+  if (around_.read_back) {
+    around_.read_back();
+  } else {
+    requests_.read_back({.device = kName, .volume = kVolume}, workload_.system.block_sectors);
+  }
 }
 
 void Volume::judge_still() {
@@ -50,7 +59,8 @@ void Volume::judge_still() {
     for (const std::string& leak : view.leaks())
       findings.add("lab", "leak in the cache", "nothing is under way, but {}", leak);
     // A block whose write failed on one disk stays different where nothing can leave any more.
-    if (view.mode() == engine::cache::CacheMode::write) judge_contents(view, findings);
+    if (view.mode() == engine::cache::CacheMode::write && !around_.origin_may_change)
+      judge_contents(view, findings);
     judge_agreement(view, findings);
     bench_.tell(findings);
     judge_suspended();
@@ -78,7 +88,9 @@ checkers::image::CacheReport Volume::check_metadata() {
 
 void Volume::judge_contents(const engine::cache::CacheView& view, checkers::Findings& findings) {
   const auto fast = bench_.world.image("fast");
-  const auto origin = bench_.world.image("origin");
+  auto origin = bench_.world.image(around_.origin);
+  if (origin == nullptr) origin = DeviceBlocks::open(*bench_.system, around_.origin);
+  if (origin == nullptr) return;
   judge_cache_contents(view, *fast, *origin, findings);
 }
 
@@ -87,7 +99,7 @@ void Volume::judge_agreement(const engine::cache::CacheView& view, checkers::Fin
   if (const auto* const judge = Policies::judge_of(view.policy()))
     judge_cache_agreement(view, *judge, findings);
   // A block whose write failed on one disk may have to stay, and is dirty then.
-  const bool may_be_dirty = workload_.faults.data_write_errors != 0;
+  const bool may_be_dirty = workload_.faults.data_write_errors != 0 || around_.origin_may_change;
   if (always_writethrough_ && !may_be_dirty && view.dirty_count() != 0) {
     findings.add("cache_state", "dirty in writethrough",
                  "{} blocks are dirty, and the cache has always been in writethrough",
@@ -122,6 +134,10 @@ void Volume::drain() {
 }
 
 void Volume::read_each_block() {
+  if (around_.read_back) {
+    around_.read_back();
+    return;
+  }
   const Target target{.device = kName, .volume = kVolume};
   for (std::uint64_t block = 0; block < workload_.system.cache.origin_blocks; ++block) {
     requests_.issue(
@@ -137,14 +153,18 @@ bool Volume::wait_until_clean() {
   static_cast<void>(
       control_.message(kName, fmt::format("migration_threshold {}", CacheSpec{}.threshold)));
   const engine::cache::CacheView view{*cache};
+  const auto may_fail = [this] {
+    return !bench_.calm || (around_.origin_is_full && around_.origin_is_full());
+  };
   for (std::uint32_t idle = 0; view.dirty_count() != 0 && idle < kIdleReadingsMax;) {
     if (view.mode() != engine::cache::CacheMode::write) return false;
+    if (idle >= kFailingReadingsMax && may_fail()) break;
     engine::sleep_for(kReadingEvery);
     read_each_block();
     if (view.counts().migrations == 0) ++idle;
   }
   if (view.dirty_count() == 0) return true;
-  if (workload_.system.commit_interval_ms != 0 && bench_.calm) {
+  if (workload_.system.commit_interval_ms != 0 && !may_fail()) {
     bench_.tell("never clean", fmt::format("a cleaner has left {} blocks dirty and does nothing",
                                            view.dirty_count()));
   }
@@ -159,7 +179,8 @@ void Volume::detach() {
     tell_unless_excused("the cache cannot be detached", "a linear table in its place is refused");
     return;
   }
-  requests_.read_back({.device = kName, .volume = kVolume}, workload_.system.block_sectors);
+  detached_ = true;
+  read_back();
 }
 
 void Volume::judge_image(Image /*which*/) {

@@ -135,6 +135,18 @@ rc::Gen<std::vector<Operation>> past(const Swarm& swarm, Draw& draw, const Menu&
   return operations(then, most);
 }
 
+rc::Gen<Workload> with_traffic(Workload base, rc::Gen<std::vector<Operation>> past,
+                               const Menu& menu) {
+  return rc::gen::map(
+      rc::gen::pair(std::move(past), actors(menu, 2, 4, 7)),
+      [base = std::move(base)](std::pair<std::vector<Operation>, std::vector<Actor>> made) {
+        Workload workload = base;
+        workload.setup.insert(workload.setup.end(), made.first.begin(), made.first.end());
+        workload.actors = std::move(made.second);
+        return workload;
+      });
+}
+
 namespace {
 
 Menu menu_of(const Swarm& swarm, const SystemSpec& system, Draw& draw) {
@@ -148,25 +160,18 @@ Menu menu_of(const Swarm& swarm, const SystemSpec& system, Draw& draw) {
 }   // namespace
 
 rc::Gen<Workload> general() {
-  return rc::gen::mapcat(
-      rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>()), [](std::uint64_t seed) {
-        Draw draw{seed};
-        const Swarm swarm = draw_swarm(draw);
-        Workload base;
-        base.scenario = "thin-general";
-        base.system = draw_system(swarm, draw);
-        base.faults = draw_faults(swarm, draw);
-        draw_contents(swarm, draw, base);
-        const Menu menu = menu_of(swarm, base.system, draw);
-        return rc::gen::map(rc::gen::pair(past(swarm, draw, menu), actors(menu, 2, 4, 7)),
-                            [base](std::pair<std::vector<Operation>, std::vector<Actor>> made) {
-                              Workload workload = base;
-                              workload.setup.insert(workload.setup.end(), made.first.begin(),
-                                                    made.first.end());
-                              workload.actors = std::move(made.second);
-                              return workload;
-                            });
-      });
+  return rc::gen::mapcat(rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>()),
+                         [](std::uint64_t seed) {
+                           Draw draw{seed};
+                           const Swarm swarm = draw_swarm(draw);
+                           Workload base;
+                           base.scenario = "thin-general";
+                           base.system = draw_system(swarm, draw);
+                           base.faults = draw_faults(swarm, draw);
+                           draw_contents(swarm, draw, base);
+                           const Menu menu = menu_of(swarm, base.system, draw);
+                           return with_traffic(std::move(base), past(swarm, draw, menu), menu);
+                         });
 }
 
 }   // namespace scenarios::thin

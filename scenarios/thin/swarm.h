@@ -32,5 +32,8 @@ void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload);
 // What was done to them since: what shapes a pool and needs nobody else at the same time.
 [[nodiscard]] rc::Gen<std::vector<Operation>> past(const Swarm& swarm, Draw& draw,
                                                    const Menu& menu);
+// `base`, with that at the end of its set-up, and with actors.
+[[nodiscard]] rc::Gen<Workload> with_traffic(Workload base, rc::Gen<std::vector<Operation>> past,
+                                             const Menu& menu);
 
 }   // namespace scenarios::thin

@@ -69,6 +69,9 @@ void Volumes::end_system() {
 
 void Volumes::perform(const Operation& operation) {
   if (operation.thin >= kIds || operation.origin >= kIds) return;
+  const bool is_life = operation.verb == Verb::create_thin || operation.verb == Verb::delete_thin ||
+                       operation.verb == Verb::activate || operation.verb == Verb::deactivate;
+  if (is_life && is_covered(operation.thin)) return;
   const std::uint32_t id = operation.thin;
   switch (operation.verb) {
     case Verb::write:
@@ -111,11 +114,9 @@ void Volumes::perform(const Operation& operation) {
       control_.bounce(name_of(id), operation.noflush, {});
       break;
     }
-    case Verb::bounce_pool: {
-      const engine::MutexLock lock{pool_control_};
-      control_.bounce(kPool, operation.noflush, below_.quiet);
+    case Verb::bounce_pool:
+      bounce_around(operation.noflush, {});
       break;
-    }
     case Verb::reload_pool: {
       const engine::MutexLock lock{pool_control_};
       reload_pool(operation.noflush);
@@ -142,6 +143,9 @@ void Volumes::perform(const Operation& operation) {
     case Verb::invalidate:
     case Verb::threshold:
     case Verb::rival:
+    case Verb::bounce_stack:
+    case Verb::bounce_linear:
+    case Verb::remake_stack:
       break;   // there is none here
   }
 }

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,9 +42,26 @@ class Volumes final : public Layer {
   void judge_at_rest() override;
   void judge_image(Image which) override;
 
+  // --- For a stack.
+  [[nodiscard]] static std::string name_of(std::uint32_t id);
+  static constexpr const char* kPool = "pool";
+  // From now on thin 0 is what another layer stands on: it stays, nobody but that layer asks it for
+  // anything, and its snapshots are of what the layer has sent down by then.
+  void cover();
+  // The layer is gone, and thin 0 holds what it held.
+  void uncover() { covered_ = false; }
+  // Suspends and resumes the pool, with `meanwhile` in between.
+  void bounce_around(bool noflush, const Control::Action& meanwhile);
+  // Removes the device of thin 0, if nobody has it open, and makes it again.
+  void reactivate_first();
+  // Reads all thins, but one that is covered.
+  void read_back_all();
+  // What nobody refers to any more is discarded on the slowest disk so many sectors further up; or
+  // who knows where.
+  void expect_discards(std::optional<std::uint64_t> offset) { discards_offset_ = offset; }
+
  private:
   static constexpr std::uint32_t kIds = 16;
-  static constexpr const char* kPool = "pool";
 
   // Does the pool know the thin? `maybe`: the power went, or the metadata failed, while it was made
   // or deleted.
@@ -55,7 +73,7 @@ class Volumes final : public Layer {
     std::atomic<bool> activating{false};   // its device is there, and may not have its table
   };
 
-  [[nodiscard]] static std::string name_of(std::uint32_t id);
+  [[nodiscard]] bool is_covered(std::uint32_t id) const noexcept { return covered_ && id == 0; }
   [[nodiscard]] Target target(std::uint32_t id) const;
   [[nodiscard]] std::uint64_t sectors_of(const Thin& thin) const;
 
@@ -74,7 +92,6 @@ class Volumes final : public Layer {
   // What is known of a thin after a message that was to make (or delete) it.
   [[nodiscard]] static Exists known_after(const engine::Result<void>& told, Exists wanted);
 
-  void read_back_all();
   // Discards everything: what nobody refers to any more must be discarded below, too.
   void discard_all();
   void discard_whole(std::uint32_t id, const engine::thin::PoolView& view,
@@ -94,7 +111,10 @@ class Volumes final : public Layer {
   std::uint64_t data_blocks_;       // guarded by pool_control_
   std::uint64_t metadata_blocks_;   // guarded by pool_control_
   std::uint64_t transaction_ = 0;   // guarded by pool_control_
-  bool needs_check_ = false;        // the last status said so
+  bool covered_ = false;
+  checkers::Moment covered_since_ = 0;
+  std::optional<std::uint64_t> discards_offset_ = 0;
+  bool needs_check_ = false;   // the last status said so
 };
 
 }   // namespace scenarios::thin

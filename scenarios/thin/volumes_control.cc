@@ -57,14 +57,15 @@ void Volumes::create_snap(const Operation& operation) {
   const bool active = is_active(operation.origin);
   const bool quiet = active && !operation.noflush;
   if (quiet) static_cast<void>(control_.suspend(name));
-  const checkers::Moment begun = bench_.oracle.begin_snapshot();
+  const bool lags = is_covered(operation.origin);
+  const checkers::Moment begun = lags ? covered_since_ : bench_.oracle.begin_snapshot();
   const auto told = tell_pool(fmt::format("create_snap {} {}", operation.thin, operation.origin));
   snapshot.exists = known_after(told, Exists::yes);
   if (snapshot.exists != Exists::no) {
     snapshot.blocks = origin.blocks;
     bench_.oracle.snapshot(operation.thin, operation.origin, begun);
   }
-  bench_.oracle.end_snapshot(begun);
+  if (!lags) bench_.oracle.end_snapshot(begun);
   if (quiet) control_.resume(name);
   activate(operation.thin);
 }
@@ -100,8 +101,26 @@ void Volumes::activate(std::uint32_t id) {
 }
 
 void Volumes::deactivate(std::uint32_t id) {
-  control_.remove(name_of(id));
-  bench_.oracle.closed(id);
+  if (control_.remove(name_of(id))) bench_.oracle.closed(id);
+}
+
+// Whatever the other layer has been told since may have come down, or may not have.
+void Volumes::cover() {
+  covered_ = true;
+  covered_since_ = bench_.oracle.begin_snapshot();
+}
+
+// A suspended pool refuses thins.
+void Volumes::reactivate_first() {
+  const engine::MutexLock lock{thins_[0].control};
+  const engine::MutexLock pool{pool_control_};
+  deactivate(0);
+  activate(0);
+}
+
+void Volumes::bounce_around(bool noflush, const Control::Action& meanwhile) {
+  const engine::MutexLock lock{pool_control_};
+  control_.bounce(kPool, noflush, below_.quiet, meanwhile);
 }
 
 void Volumes::reload_pool(bool noflush) {

@@ -32,7 +32,7 @@ void Volumes::judge_at_rest() {
 void Volumes::read_back_all() {
   for (std::uint32_t id = 0; id < kIds; ++id) {
     Thin& thin = thins_[id];
-    if (thin.exists == Exists::no || !bench_.oracle.knows(id)) continue;
+    if (thin.exists == Exists::no || !bench_.oracle.knows(id) || is_covered(id)) continue;
     const engine::MutexLock lock{thin.control};
     if (!is_active(id)) activate(id);
     if (!is_active(id)) {
@@ -62,14 +62,15 @@ void Volumes::judge_mode() {
 // Nothing else is under way, so what the counts say before and after is exact.
 void Volumes::discard_all() {
   const SystemSpec& spec = workload_.system;
-  if (spec.ignore_discard || spec.no_discard_passdown) return;
+  if (spec.ignore_discard || spec.no_discard_passdown || !discards_offset_) return;
   engine::thin::Pool* const pool = targets_->pools().find(kPool);
   if (pool == nullptr) return;
   const engine::thin::PoolView view{*pool};
   std::vector<std::uint32_t> counts = references(view);
   for (std::uint32_t id = 0; id < kIds; ++id) {
     if (!engine::thin::changes_metadata(view.mode())) return;
-    if (thins_[id].exists == Exists::yes && bench_.oracle.knows(id) && is_active(id))
+    if (!is_covered(id) && thins_[id].exists == Exists::yes && bench_.oracle.knows(id) &&
+        is_active(id))
       discard_whole(id, view, counts);
   }
 }
@@ -84,7 +85,8 @@ void Volumes::discard_whole(std::uint32_t id, const engine::thin::PoolView& view
   for (std::uint64_t block = 0; block < std::min(before.size(), counts.size()); ++block) {
     if (before[block] == 0 || counts[block] != 0) continue;
     const std::uint64_t sectors = workload_.system.block_sectors;
-    if (bench_.world.was_discarded(engine::Sector{block * sectors}, sectors)) continue;
+    if (bench_.world.was_discarded(engine::Sector{*discards_offset_ + block * sectors}, sectors))
+      continue;
     bench_.world.report(checkers::Finding{
         "lower_device", "freed and not discarded",
         fmt::format("data block {} lost its last reference when thin {} was discarded, and the "

@@ -229,9 +229,10 @@ void TankWorld::expect_quiet(std::string_view disk, const char* why) {
 
 void TankWorld::event(const engine::Event& event) noexcept {
   if (listener_ != nullptr) listener_->event(event);
-  if (workload_.system.family != scenarios::FamilyKind::thin) return;
   // A power cut fails metadata I/O like any other fault.
   if (event.op != engine::OpKind::mode_change || power_is_cut()) return;
+  // Caches have modes, too.
+  if (event.object == nullptr || event.object->kind != engine::ObjectKind::pool) return;
   checkers::Findings findings;
   mode_judge_.changed(event.a, event.b, event.name != nullptr ? event.name : "", findings);
   tell(findings);

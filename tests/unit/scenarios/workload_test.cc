@@ -28,7 +28,7 @@ TEST(Workload, TheSameSeedGivesTheSameWorkload) {
 
 TEST(Workload, GeneralTrafficDrawsEveryVerb) {
   std::set<Verb> seen;
-  for (const char* name : {"thin-general", "cache-general"}) {
+  for (const char* name : {"thin-general", "cache-general", "stack-general"}) {
     for (std::uint64_t seed = 0; seed < 400; ++seed) {
       for (const Actor& actor : workload_of(*find_scenario(name), seed).value().actors) {
         for (const Operation& operation : actor.operations)
