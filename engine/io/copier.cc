@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
+#include "engine/env/stale.h"
 
 namespace engine::io {
 
@@ -192,6 +193,9 @@ bool Copier::after(Chunk& chunk, JobList& finished) {
     }
   }
   --job.in_flight;
+  if (chunk.buffer.size() != 0)
+    contents_are_stale(
+        chunk.buffer.bytes().subspan(chunk.dirty_begin, chunk.dirty_end - chunk.dirty_begin));
   free_.push_front(chunk);
   if (status != Errc::ok && job.status == Errc::ok) {
     job.status = status;

@@ -20,11 +20,10 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "engine/env/stale.h"
 #include "engine/fiber/waiters.h"
 
 namespace engine::io {
-
-inline constexpr std::byte kPoisonByte{0x6b};
 
 // Untyped slots of one size.
 class SlotPool {

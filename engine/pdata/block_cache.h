@@ -19,6 +19,7 @@
 #include "engine/base/units.h"
 #include "engine/env/bio.h"
 #include "engine/env/buffer.h"
+#include "engine/env/stale.h"
 #include "engine/fiber/rw_lock.h"
 #include "engine/fiber/waiters.h"
 #include "engine/pdata/validator.h"
@@ -85,6 +86,7 @@ class alignas(64) CacheStripe {
     return buffer;
   }
   void give_buffer(AlignedBuffer buffer) {
+    contents_are_stale(buffer.bytes());
     if (spare_.size() < kSpareMax) spare_.push_back(std::move(buffer));
   }
 

@@ -14,6 +14,18 @@ std::vector<NamedThing> list_judges() {
        "permit; not: the order between sectors"},
       {"thin_image",
        "the metadata image left behind, exact to the last reference count; not: the data in it"},
+      {"cache_image",
+       "the metadata of a cache left behind; not: whether a clean shutdown told the truth"},
+      {"cache_policy",
+       "what a cache and its policy tell each other: asked under the block's cell only, a victim's "
+       "cell held to the commit, answers that agree"},
+      {"cache_state",
+       "a cache at rest: what is clean is the same on both disks, what is dirty is mapped and "
+       "known "
+       "to the policy; not: the moments in between"},
+      {"stale_bytes",
+       "memory that nobody wrote since it got another use, in a write to any disk; not: fewer than "
+       "fifteen bytes of it"},
       {"atomic-context",
        "blocking where blocking is forbidden, also when it would not have waited"},
       {"lock-order",

@@ -8,13 +8,13 @@
 
 #include <malloc.h>
 
-namespace {
+#include "engine/env/stale.h"
 
-constexpr int kPoison = 0x6b;
+namespace {
 
 void poison_and_free(void* memory) noexcept {
   if (memory == nullptr) return;
-  std::memset(memory, kPoison, malloc_usable_size(memory));
+  std::memset(memory, std::to_integer<int>(engine::kPoisonByte), malloc_usable_size(memory));
   asm volatile("" : : "r"(memory) : "memory");   // the bytes count, whatever the compiler thinks
   std::free(memory);
 }

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <deque>
 
+#include "checkers/stale_bytes.h"
+#include "engine/env/stale.h"
 #include "engine/fiber/completion.h"
 #include "scenarios/thin/options.h"
 
@@ -84,9 +86,11 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
   }
   execution_.add_sink(*this);
   execution_.add_sink(lock_order_);
+  engine::listen_to_stale(&checkers::mark_stale);
 }
 
 TankWorld::~TankWorld() {
+  engine::listen_to_stale(nullptr);
   execution_.remove_sink(*this);
   faults_end();
 }
@@ -198,8 +202,13 @@ void TankWorld::faults_end() {
 
 void TankWorld::submitted(const sim::SimDevice& device, const sim::IoRecord& io) {
   Disk& disk = disk_of(device);
-  if (disk.spec.role != scenarios::DiskRole::data) return;
   checkers::Findings findings;
+  if (io.op == engine::BioOp::write) {
+    checkers::judge_stale_bytes(disk.spec.name, io.sector,
+                                {io.data, io.sectors << engine::kSectorShift}, findings);
+    tell(findings);
+  }
+  if (disk.spec.role != scenarios::DiskRole::data) return;
   disk.judge.submitted(io.op, io.sector, io.sectors, findings);
   tell(findings);
 }

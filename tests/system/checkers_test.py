@@ -22,6 +22,7 @@ PAIRS = (
     (("pool_mode",), "B013", 1500),
     (("lower_device",), "B008", 1500),
     (("lifetime", "crash"), "C-ended-twice", 1500),
+    (("stale_bytes",), "C-stale-bytes", 2000),
     (("data_oracle",), "C-data-oracle", 6000),
 )
 SHORT = 2

@@ -21,6 +21,7 @@ cd "$work"
 status=0
 build/account --out out >said || status=$?
 [[ $status -eq 1 ]] || fail "the search ended with $status: $(cat said)"
+grep -q '^found: assertion: account.cc:' said || fail "it does not say where: $(cat said)"
 grep -q 'a payment was lost' said || fail "it found something else: $(cat said)"
 folder=$(echo out/*)
 for file in trace.wavetank story.txt picture.svg timeline.html; do
