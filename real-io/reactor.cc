@@ -109,7 +109,7 @@ void Reactor::loop() {
     run_deferred();
     // Deferred jobs may make fibers ready, or leave more to be deferred: then only hand over.
     if (!ready_.empty() || !deferred_.empty()) {
-      ring_->submit();
+      hand_over();
     } else {
       wait_for_work();
     }
@@ -118,12 +118,18 @@ void Reactor::loop() {
   }
 }
 
+// There is more to do here: what has completed is fetched on the way.
+void Reactor::hand_over() noexcept {
+  ring_->submit();
+  ring_->pull();
+}
+
 bool Reactor::spin_for_work() {
   if (options_.spin <= engine::Nanos{0}) return false;
   const auto until = executor_.now() + options_.spin;
   do {
     for (int i = 0; i < 16; ++i) {
-      if (ring_->ready() || inbox_.load(std::memory_order_relaxed) != nullptr) return true;
+      if (ring_->pull() || inbox_.load(std::memory_order_relaxed) != nullptr) return true;
       __builtin_ia32_pause();
     }
   } while (executor_.now() < until);
@@ -132,7 +138,7 @@ bool Reactor::spin_for_work() {
 
 void Reactor::wait_for_work() {
   if (inbox_.load(std::memory_order_relaxed) != nullptr || ring_->ready() || stopping_) {
-    ring_->submit();
+    hand_over();
     return;
   }
   if (options_.spin > engine::Nanos{0}) {
@@ -142,7 +148,7 @@ void Reactor::wait_for_work() {
   sleeping_.store(true, std::memory_order_seq_cst);
   if (inbox_.load(std::memory_order_seq_cst) != nullptr) {
     sleeping_.store(false, std::memory_order_relaxed);
-    ring_->submit();
+    hand_over();
     return;
   }
   engine::Nanos timeout{-1};

@@ -104,6 +104,7 @@ class Reactor {
   void thread_main();
   void loop();
   void wait_for_work();
+  void hand_over() noexcept;
   bool spin_for_work();
   void run_ready_fibers();
   void run_inbox();

@@ -100,17 +100,18 @@ void Ring::submit_and_wait(engine::Nanos timeout) noexcept {
   io_uring_submit_and_wait_timeout(&ring_, &entry, 1, &limit, nullptr);
 }
 
-bool Ring::ready() const noexcept {
-  if (io_uring_cq_ready(&ring_) != 0) return true;
-  return (IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
-}
-
-bool Ring::reap() {
-  if ((IO_URING_READ_ONCE(*ring_.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0 &&
-      io_uring_cq_ready(&ring_) == 0) {
+// The kernel marks that it has work for us after it has handed it over. Were it run in between, the
+// mark stays for nothing.
+bool Ring::pull() noexcept {
+  constexpr unsigned kHeldBack = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+  if (!ready() && (IO_URING_READ_ONCE(*ring_.sq.kflags) & kHeldBack) != 0) {
     ++statistics_.enters;
     io_uring_get_events(&ring_);
   }
+  return ready();
+}
+
+bool Ring::reap() {
   // Once round what is there now: completions may start operations whose completions come at once.
   unsigned left = io_uring_cq_ready(&ring_);
   const bool some = left != 0;

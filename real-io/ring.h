@@ -55,8 +55,12 @@ class Ring {
   // Calls done() for what has completed. True when there was something.
   bool reap();
 
-  // Something has completed, or the kernel has completions to deliver.
-  [[nodiscard]] bool ready() const noexcept;
+  // Something has completed and can be reaped.
+  [[nodiscard]] bool ready() const noexcept { return io_uring_cq_ready(&ring_) != 0; }
+  // Has the kernel deliver what it says it holds back, without waiting. True when something can be
+  // reaped. Its word is not to be relied upon: it may say so for long and have nothing. So whoever
+  // has nothing else to do waits, which delivers too, and does not ask again and again.
+  bool pull() noexcept;
   [[nodiscard]] bool pending() const noexcept {
     return !backlog_.empty() || io_uring_sq_ready(&ring_) != 0;
   }
@@ -69,6 +73,7 @@ class Ring {
   [[nodiscard]] const Statistics& statistics() const noexcept { return statistics_; }
 
  private:
+  friend struct RingTester;   // plays the kernel's part
   static constexpr unsigned kReapBatch = 64;
   void fill_from_backlog() noexcept;
 

@@ -12,6 +12,13 @@
 #include "tests/unit/real_io/fixture.h"
 
 namespace real_io {
+
+struct RingTester {
+  static void mark_work(Ring& ring) {
+    std::atomic_ref{*ring.ring_.sq.kflags}.fetch_or(IORING_SQ_TASKRUN);
+  }
+};
+
 namespace {
 
 using engine::Completion;
@@ -113,6 +120,19 @@ TEST_F(UringExecutorTest, SleepsAtLeastAsLongAsAsked) {
     const Nanos slept = executor.now() - before;
     EXPECT_GE(slept, Nanos{20ms});
     EXPECT_LT(slept, Nanos{5s});
+  });
+}
+
+// The kernel may call for a reactor's attention and have nothing to give, when what it had was
+// fetched between its handing it over and its calling. Here the call is planted.
+TEST_F(UringExecutorTest, SleepsThoughTheKernelCallsForNothing) {
+  UringExecutor executor{with_reactors(1)};
+  executor.run([&] {
+    Ring& ring = Reactor::current()->ring();
+    RingTester::mark_work(ring);
+    const std::uint64_t enters = ring.statistics().enters;
+    engine::sleep_for(50ms);
+    EXPECT_LE(ring.statistics().enters - enters, 8U);
   });
 }
 
