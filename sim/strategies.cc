@@ -5,6 +5,7 @@
 
 #include "sim/strategy_guided.h"
 #include "sim/strategy_pct.h"
+#include "sim/strategy_portfolio.h"
 #include "sim/strategy_pos.h"
 #include "sim/strategy_random.h"
 #include "sim/strategy_stall.h"
@@ -14,7 +15,7 @@ namespace sim {
 namespace {
 
 constexpr std::array kNames{
-    StrategyName{"portfolio", "random, pct, pos and stall in turn, dealt out by seed"},
+    StrategyName{"portfolio", "all but urw; who finds what is new gets more of the schedules"},
     StrategyName{"random", "random walk, with a temper that varies from seed to seed"},
     StrategyName{"pct", "probabilistic concurrency testing: few priority changes, up to depth 4"},
     StrategyName{"pos", "partial-order sampling: a random priority for each operation"},
@@ -24,15 +25,6 @@ constexpr std::array kNames{
     StrategyName{"guided",
                  "seeks reads of writes that were never seen, from what earlier ones saw"},
 };
-
-// PCT spreads its change points over an expected number of choices. Learning that takes a walk of
-// the program, which is dear where a program is run a few times only: there several lengths take
-// turns.
-constexpr std::array<std::uint64_t, 3> kPctLengths{100, 400, 1600};
-
-std::unique_ptr<Strategy> pct(std::uint64_t length) {
-  return std::make_unique<Pct>(Pct::Options{.depth_max = 4, .choices_expected = length});
-}
 
 }   // namespace
 
@@ -53,19 +45,14 @@ bool StrategyBox::choose(std::string_view names) {
 
 bool StrategyBox::add(std::string_view name) {
   const std::size_t before = dealt_.size();
-  const bool all = name == "portfolio";
-  if (all || name == "random") dealt_.push_back(std::make_unique<RandomWalk>());
-  if (name == "pct") dealt_.push_back(pct(0));
-  if (all) {
-    for (const std::uint64_t length : kPctLengths)
-      dealt_.push_back(pct(length));
+  if (name == "portfolio") dealt_.push_back(std::make_unique<Portfolio>());
+  if (name == "random") dealt_.push_back(std::make_unique<RandomWalk>());
+  if (name == "pct") {
+    // Learns the length.
+    dealt_.push_back(std::make_unique<Pct>(Pct::Options{.depth_max = 4, .choices_expected = 0}));
   }
-  if (all || name == "pos") dealt_.push_back(std::make_unique<Pos>());
-  if (all || name == "stall") dealt_.push_back(std::make_unique<Stall>());
-  if (all) {
-    dealt_.push_back(std::make_unique<RandomWalk>());
-    dealt_.push_back(std::make_unique<Stall>());
-  }
+  if (name == "pos") dealt_.push_back(std::make_unique<Pos>());
+  if (name == "stall") dealt_.push_back(std::make_unique<Stall>());
   if (name == "urw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::everything));
   if (name == "surw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::one_object));
   if (name == "guided") dealt_.push_back(std::make_unique<Guided>());

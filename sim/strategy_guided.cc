@@ -32,6 +32,21 @@ void Guided::begin(std::uint64_t seed) {
   open_ = static_cast<std::uint32_t>(pressed_.size());
 }
 
+void Guided::watch() {
+  reads_from_.begin();
+  base_ = kNone;
+  wishes_.clear();
+  pressed_.clear();
+  open_ = 0;
+}
+
+void Guided::saw(const Choices& choices, std::uint32_t pick) {
+  if (choices.size() > 1) reads_from_.fix_ordinals(engine::t_thread.next_object_id);
+  if (pick >= choices.fibers.size()) return;
+  const SimFiber& fiber = *choices.fibers[pick];
+  if (const Point* const point = choices.about_to(fiber)) reads_from_.happens(fiber, *point);
+}
+
 void Guided::started(SimFiber& fiber) {
   fiber.priority = 0;
 }
@@ -193,9 +208,14 @@ std::uint32_t Guided::value(const SimFiber& /*self*/, const char* /*what*/, std:
 // --- learning ---
 
 void Guided::end(std::uint64_t /*points*/) {
+  static_cast<void>(learn());
+}
+
+const ReadsFrom::Novelty& Guided::learn() {
   if (base_ != kNone) ++kept_[base_].tries;
   const ReadsFrom::Novelty& novelty = reads_from_.end();
   if (!novelty.pairs.empty() || novelty.combination) keep(novelty);
+  return novelty;
 }
 
 // The wishes, and one of the pairs that were new, so that there is something to come back to.

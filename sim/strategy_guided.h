@@ -35,6 +35,12 @@ class Guided final : public Strategy {
   void started(SimFiber& fiber) override;
   void end(std::uint64_t points) override;
 
+  // Another strategy decides: watch() in place of begin(), saw() of pick(), learn() of end(). What
+  // was new; valid until the next execution is over.
+  void watch();
+  void saw(const Choices& choices, std::uint32_t pick);
+  const ReadsFrom::Novelty& learn();
+
   [[nodiscard]] const ReadsFrom& reads_from() const noexcept { return reads_from_; }
   [[nodiscard]] std::size_t kept() const noexcept { return kept_.size(); }
 

@@ -27,7 +27,7 @@ struct SearchOptions {
   std::uint64_t seed = 1;
   std::uint64_t schedules = 10'000;
   // Names as in strategies.h, with commas between them: they take turns.
-  std::string strategy = "surw,pct,pos,urw,random";
+  std::string strategy = "portfolio";
   // An execution with more scheduling points than this is a finding: something never ends.
   std::uint64_t points_max = 1'000'000;
   // Locks taken in opposite orders are a finding also when nobody waited (lock_order.h).

@@ -28,6 +28,10 @@ DecisionLog::~DecisionLog() {
   munmap(page_, sizeof(Page));
 }
 
+void DecisionLog::clear() noexcept {
+  page_->count = 0;
+}
+
 void DecisionLog::add(const Decision& decision) noexcept {
   if (page_->count < page_->decisions.size()) page_->decisions[page_->count] = decision;
   ++page_->count;

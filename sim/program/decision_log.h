@@ -18,6 +18,7 @@ class DecisionLog {
 
   // What was written so far. Empty when there was more than the log has room for.
   [[nodiscard]] sim::Schedule schedule() const;
+  void clear() noexcept;
   void add(const sim::Decision& decision) noexcept;
 
  private:

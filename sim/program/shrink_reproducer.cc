@@ -9,6 +9,7 @@
 
 #include "scenarios/shrink.h"
 #include "sim/program/child.h"
+#include "sim/program/decision_log.h"
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
 #include "sim/shrink.h"
@@ -81,14 +82,10 @@ class Shrinker {
     tried.workload = candidate;
     const ChildResult child = run_in_child([&] { return search_here(candidate); }, 20);
     if (best_.crashes) {
-      if (death_of(child).empty()) return std::nullopt;
-      // Which of the seeds it was is found by running each alone.
-      for (std::uint64_t i = 0; i < limits_.seeds_per_candidate; ++i) {
-        const auto again =
-            reproduce(candidate, best_.seed + i, best_.strategy, best_.mutant, best_.judges);
-        if (again && again->signature == best_.signature) return again;
-      }
-      return std::nullopt;
+      tried.schedule = log_.schedule();
+      const bool again = "crash " + death_of(child) == best_.signature;
+      if (!again || tried.schedule.decisions.empty()) return std::nullopt;
+      return tried;
     }
     if (!child.ended || child.bytes.empty()) return std::nullopt;
     return with_schedule(std::move(tried), child.bytes);
@@ -102,7 +99,17 @@ class Shrinker {
     const auto answer = [](const sim::Outcome& outcome) {
       return fmt::format("{}\n{}", outcome.preemptions, outcome.schedule.to_text());
     };
-    if (!best_.crashes) {
+    // Of what kills the process the log tells.
+    const auto logged = [&](sim::Strategy& strategy, std::uint64_t seed) {
+      log_.clear();
+      Logged each{strategy, log_};
+      static_cast<void>(::program::run(execution, candidate,
+                                       {.seed = seed, .strategy = &each, .judges = best_.judges}));
+    };
+    if (best_.crashes) {
+      sim::Replay replay{best_.schedule};
+      logged(replay, best_.seed);
+    } else {
       sim::Replay replay{best_.schedule};
       const sim::Outcome& outcome = ::program::run(
           execution, candidate, {.seed = best_.seed, .strategy = &replay, .judges = best_.judges});
@@ -112,6 +119,10 @@ class Shrinker {
     if (!box.choose("portfolio")) return {};
     for (std::uint64_t i = 0; i < limits_.seeds_per_candidate; ++i) {
       const std::uint64_t seed = best_.seed + i;
+      if (best_.crashes) {
+        logged(box.for_seed(seed), seed);
+        continue;
+      }
       const sim::Outcome& outcome = ::program::run(execution, candidate, box, seed, best_.judges);
       if (failed(outcome)) return answer(outcome);
     }
@@ -144,6 +155,7 @@ class Shrinker {
   }
 
   Reproducer best_;
+  DecisionLog log_;
   const ShrinkLimits& limits_;
   Clock::time_point until_;
 };

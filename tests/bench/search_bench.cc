@@ -96,12 +96,12 @@ void explored(const char* name, const sim::Program& program) {
 int main(int argc, char** argv) {
   const std::uint64_t times = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 20;
   sim::keep_freed_memory();
-  std::vector<std::string> strategies{"random", "pct", "pos", "urw", "surw", "guided"};
+  std::vector<std::string> strategies{"random", "pct", "pos", "urw", "surw", "guided", "portfolio"};
   if (argc > 2) strategies.assign(argv + 2, argv + argc);
   fmt::print("schedules to the first bug; in brackets what is published\n{:<12}", "");
   for (const std::string& strategy : strategies)
     fmt::print(" {:>16}", strategy);
-  fmt::print(" {:>10}\n", "in turn");
+  fmt::print("\n");
   for (const Row& row : rows()) {
     fmt::print("{:<12}", row.name);
     for (const std::string& strategy : strategies) {
@@ -110,7 +110,7 @@ int main(int argc, char** argv) {
       fmt::print(" {:>16}", trials(row.program, strategy, times) +
                                 (any ? fmt::format(" ({})", known->second) : ""));
     }
-    fmt::print(" {:>10}\n", trials(row.program, sim::SearchOptions{}.strategy, times));
+    fmt::print("\n");
     std::fflush(stdout);
   }
   fmt::print("\n{:<14} {:>12} {:>10} {:>10} {:>14} {:>14}\n", "exploration", "executions",

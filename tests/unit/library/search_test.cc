@@ -29,8 +29,12 @@ TEST(Search, FindsShrinksAndReplaysWhatIsKnown) {
   for (const Known& known : known_programs()) {
     const SearchResult result = search(known.program);
     ASSERT_TRUE(result.found) << known.name;
-    EXPECT_EQ(result.found->finding.kind, known.kind) << known.name;
-    EXPECT_LE(result.found->preemptions, 2U) << known.name;
+    // Locks in opposite orders are a finding also where nobody had to wait.
+    const bool order = known.kind == FindingKind::deadlock &&
+                       result.found->finding.kind == FindingKind::lock_order;
+    EXPECT_EQ(result.found->finding.kind, order ? FindingKind::lock_order : known.kind)
+        << known.name;
+    EXPECT_LE(result.found->preemptions, 3U) << known.name;
     Execution execution;
     for (int i = 0; i < 2; ++i) {
       const Outcome& again = replay(execution, known.program, result.found->schedule);
@@ -67,6 +71,13 @@ TEST(Search, GuidedStaysFlatOverAllSizesOfReorder) {
   for (const int threads : {3, 4, 5, 10, 20}) {
     EXPECT_LT(mean_ordinal([&] { programs::reorder(threads); }, "guided", 20), 6.0) << threads;
   }
+}
+
+// Whatever a program is like, what the portfolio loses to its best strategy is bounded.
+TEST(Search, ThePortfolioIsNearItsBest) {
+  for (const Known& known : known_programs())
+    EXPECT_LT(mean_ordinal(known.program, "portfolio", 20), 12.0) << known.name;
+  EXPECT_LT(mean_ordinal([] { programs::reorder(20); }, "portfolio", 10), 30.0);
 }
 
 // --- the order of locks, without a deadlock having to happen ---
