@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The tank built with ThreadSanitizer: a planted unlocked access is reported, the engine is clean."""
+"""The tank built with ThreadSanitizer reports a planted unlocked access. (That the engine is clean is
+for the tests clean_*, in every preset.)"""
 import os
 import pathlib
 import subprocess
@@ -20,10 +21,6 @@ def search(*words):
 
 
 class TsanTank(unittest.TestCase):
-    def test_the_engine_is_clean(self):
-        done = search("--schedules", 60)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr[-4000:])
-
     def test_a_planted_race_is_reported(self):
         done = search("--schedules", 200, "--mutant", PATCH)
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr[-4000:])
