@@ -64,6 +64,7 @@ struct DiscardWork {
   CacheCell* cell = nullptr;   // claims origin blocks [next, chunk_end)
   std::uint64_t next = 0;
   std::uint64_t chunk_end = 0;
+  std::uint64_t passed = 0;    // of the chunk, up to here: sent to the origin, or left out
   std::uint64_t end = 0;       // of the whole discard
   io::DeferredWork quiesced;   // the I/O that was in flight when the chunk was claimed has ended
 };

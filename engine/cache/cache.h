@@ -215,6 +215,12 @@ class Cache {
   void process_discard(io::MappedBio& bio);
   void continue_discard(DiscardWork& discard);
   void discard_quiesced(DiscardWork& discard);
+  void discard_goes_on(DiscardWork& discard);
+  [[nodiscard]] bool passes_discards_down() const noexcept;
+  [[nodiscard]] bool cached_and_clean(OriginBlock block);
+  void pass_down(DiscardWork& discard);
+  io::EndResult passed_down(io::MappedBio& bio, Errc status);   // completion context
+  void end_chunk(DiscardWork& discard, Errc status);
   void end_discard(io::MappedBio& bio, Errc status);
 
   // --- cache_mode.cc: worker only, but mode().
@@ -277,9 +283,9 @@ class Cache {
   mutable SpinLock lock_{"cache"};
   io::BioList deferred_bios_ ABSL_GUARDED_BY(lock_);
   CellList deferred_cells_ ABSL_GUARDED_BY(lock_);
-  MigrationList quiesced_ ABSL_GUARDED_BY(lock_);   // the I/O before them has ended
-  MigrationList copied_ ABSL_GUARDED_BY(lock_);     // their own I/O has ended
-  io::BioList quiesced_discards_ ABSL_GUARDED_BY(lock_);
+  MigrationList quiesced_ ABSL_GUARDED_BY(lock_);          // the I/O before them has ended
+  MigrationList copied_ ABSL_GUARDED_BY(lock_);            // their own I/O has ended
+  io::BioList quiesced_discards_ ABSL_GUARDED_BY(lock_);   // or back from the origin
 
   // --- The worker's own.
   MigrationList uncommitted_;      // wait for the next commit

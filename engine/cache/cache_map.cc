@@ -254,6 +254,8 @@ io::EndResult Cache::end_io(io::MappedBio& bio, Errc& status) {
     case Step::origin_leg:
     case Step::cache_leg:
       return leg_ended(bio, status);
+    case Step::passing_down:
+      return passed_down(bio, status);
     case Step::origin_flush:
       return flush_half_ended(bio, status);
     case Step::cache_flush:
@@ -263,7 +265,6 @@ io::EndResult Cache::end_io(io::MappedBio& bio, Errc& status) {
     case Step::awaiting_legs:
     case Step::evicting:
     case Step::discarding:
-    case Step::passing_down:
       break;
   }
   ENGINE_CHECK(false, "a bio comes back that was not sent below");

@@ -27,9 +27,9 @@ Result<std::string> Cache::status_fields() {
                                  promotions_.load(std::memory_order_relaxed), dirty_->count());
   ENGINE_TRY_ASSIGN(const std::uint32_t version, metadata_->version());
   const bool metadata2 = version == 2;
-  line += fmt::format("{} {}{} {}", 1 + (metadata2 ? 1 : 0) + (config_.no_discard_passdown ? 1 : 0),
+  line += fmt::format("{} {}{} {}", 1 + (metadata2 ? 1 : 0) + (passes_discards_down() ? 0 : 1),
                       metadata2 ? "metadata2 " : "", to_string(config_.io_mode),
-                      config_.no_discard_passdown ? "no_discard_passdown " : "");
+                      passes_discards_down() ? "" : "no_discard_passdown ");
   line += fmt::format("2 migration_threshold {} ", migration_threshold_);
   const std::vector<PolicySetting> settings = policy_->config();
   line += fmt::format("{} {} ", policy_->name(), 2 * settings.size());

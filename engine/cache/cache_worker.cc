@@ -71,7 +71,7 @@ void Cache::process_deferred() {
     cells.swap(deferred_cells_);
   }
   while (!discards.empty())
-    discard_quiesced(*state_of(io::pop(discards)).discard);
+    discard_goes_on(*state_of(io::pop(discards)).discard);
   cells.splice(cells.begin(), waiting_cells_);
   while (!cells.empty()) {
     auto& cell = static_cast<CacheCell&>(cells.front());

@@ -146,6 +146,9 @@ class Policy {
 
   // Worker. What stands in a place; nothing if it is free. O(1).
   [[nodiscard]] virtual std::optional<OriginBlock> mapping_of(CacheBlock place) const = 0;
+  // Worker; the caller holds the cell of `block`. Where it stands; nothing if it is not cached. No
+  // use of the block: statistics do not change. O(1) in the average.
+  [[nodiscard]] virtual std::optional<CacheBlock> lookup(OriginBlock block) = 0;
   // Worker, with no I/O running. What to store for a mapped place; 0 for a free one. O(1).
   [[nodiscard]] virtual std::uint32_t hint(CacheBlock place) const = 0;
 

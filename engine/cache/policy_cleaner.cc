@@ -75,6 +75,13 @@ std::optional<OriginBlock> CleanerPolicy::mapping_of(CacheBlock place) const {
   return standing_in(place);
 }
 
+std::optional<CacheBlock> CleanerPolicy::lookup(OriginBlock block) {
+  const SpinGuard guard{lock_};
+  const EntryIndex index = table_.find(block);
+  if (index == kNoEntry) return std::nullopt;
+  return CacheBlock{index};
+}
+
 void CleanerPolicy::remove_mapping(OriginBlock block) {
   const SpinGuard guard{lock_};
   const EntryIndex index = table_.find(block);

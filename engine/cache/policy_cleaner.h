@@ -28,6 +28,7 @@ class CleanerPolicy final : public Policy {
   void clear_dirty(OriginBlock block) override;
   Result<void> load_mapping(const Mapping& mapping, std::optional<std::uint32_t> hint) override;
   [[nodiscard]] std::optional<OriginBlock> mapping_of(CacheBlock place) const override;
+  [[nodiscard]] std::optional<CacheBlock> lookup(OriginBlock block) override;
   [[nodiscard]] std::uint32_t hint(CacheBlock /*place*/) const override { return 0; }
   void remove_mapping(OriginBlock block) override;
   void force_mapping(OriginBlock current, OriginBlock back) override;

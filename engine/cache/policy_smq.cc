@@ -38,6 +38,11 @@ std::optional<OriginBlock> SmqPolicy::mapping_of(CacheBlock place) const {
   return smq_.mapping_of(place);
 }
 
+std::optional<CacheBlock> SmqPolicy::lookup(OriginBlock block) {
+  const SpinGuard guard{lock_};
+  return smq_.lookup(block);
+}
+
 std::uint32_t SmqPolicy::hint(CacheBlock place) const {
   const SpinGuard guard{lock_};
   return smq_.hint(place);

@@ -192,6 +192,12 @@ std::optional<OriginBlock> Smq::mapping_of(CacheBlock place) const noexcept {
   return space_[place.value()].block;
 }
 
+std::optional<CacheBlock> Smq::lookup(OriginBlock block) noexcept {
+  const EntryIndex index = cache_table_.find(block);
+  if (index == kNoEntry) return std::nullopt;
+  return CacheBlock{index};
+}
+
 std::uint32_t Smq::hint(CacheBlock place) const noexcept {
   return mapping_of(place) ? space_[place.value()].level : 0;
 }

@@ -35,6 +35,7 @@ class Smq {
   void set_dirty(OriginBlock block, bool dirty) noexcept;
   Result<void> load_mapping(const Mapping& mapping, std::optional<std::uint32_t> hint) noexcept;
   [[nodiscard]] std::optional<OriginBlock> mapping_of(CacheBlock place) const noexcept;
+  [[nodiscard]] std::optional<CacheBlock> lookup(OriginBlock block) noexcept;
   [[nodiscard]] std::uint32_t hint(CacheBlock place) const noexcept;
   void remove_mapping(OriginBlock block) noexcept;
   void force_mapping(OriginBlock current, OriginBlock back) noexcept;

@@ -29,6 +29,10 @@ class JudgedPolicy final : public engine::cache::Policy {
       engine::cache::CacheBlock place) const override {
     return policy_->mapping_of(place);
   }
+  [[nodiscard]] std::optional<engine::cache::CacheBlock> lookup(
+      engine::cache::OriginBlock block) override {
+    return policy_->lookup(block);
+  }
   [[nodiscard]] std::uint32_t hint(engine::cache::CacheBlock place) const override {
     return policy_->hint(place);
   }

@@ -90,6 +90,13 @@ std::optional<OriginBlock> SmallPolicy::mapping_of(CacheBlock place) const {
   return places_[place.value()].block;
 }
 
+std::optional<CacheBlock> SmallPolicy::lookup(OriginBlock block) {
+  const engine::SpinGuard guard{lock_};
+  const auto index = find(block);
+  if (!index) return std::nullopt;
+  return place_of(*index);
+}
+
 std::uint32_t SmallPolicy::hint(CacheBlock place) const {
   const auto block = mapping_of(place);
   return block ? hint_for(*block) : 0;

@@ -29,6 +29,8 @@ class SmallPolicy : public engine::cache::Policy {
                                     std::optional<std::uint32_t> hint) override;
   [[nodiscard]] std::optional<engine::cache::OriginBlock> mapping_of(
       engine::cache::CacheBlock place) const override;
+  [[nodiscard]] std::optional<engine::cache::CacheBlock> lookup(
+      engine::cache::OriginBlock block) override;
   [[nodiscard]] std::uint32_t hint(engine::cache::CacheBlock place) const override;
   void remove_mapping(engine::cache::OriginBlock block) override;
   void force_mapping(engine::cache::OriginBlock current, engine::cache::OriginBlock back) override;

@@ -210,6 +210,41 @@ TEST(CacheDiscard, MarksWholeBlocksAndAWriteTakesTheMarkAway) {
   });
 }
 
+// Blocks 1 to 5: 2 is cached and clean, 4 cached and dirty.
+void discard_five(CacheTank& tank) {
+  EXPECT_EQ(tank.read(2 * kBlock), kOldData + 2 * kBlock);
+  EXPECT_EQ(tank.write(4 * kBlock, 1, 44), Errc::ok);
+  ASSERT_TRUE(tank.cached(2) && tank.cached(4));
+  EXPECT_EQ(tank.discard(kBlock, 5 * kBlock), Errc::ok);
+}
+
+TEST(CacheDiscard, ReachesTheOriginButForWhatIsCachedAndClean) {
+  for_seeds(20, [](sim::Execution& execution, std::uint64_t) {
+    CacheTank tank{execution};
+    tank.make("1 writeback", "eager 2 writeback 0");
+    EXPECT_FALSE(tank.status_has("no_discard_passdown"));
+    discard_five(tank);
+    for (const std::uint64_t gone : {1U, 3U, 4U, 5U})
+      EXPECT_NE(CacheTank::peek(tank.origin, gone * kBlock), kOldData + gone * kBlock) << gone;
+    for (const std::uint64_t kept : {0U, 2U, 6U})
+      EXPECT_EQ(CacheTank::peek(tank.origin, kept * kBlock), kOldData + kept * kBlock) << kept;
+    EXPECT_EQ(tank.read(4 * kBlock), 44U);
+    tank.expect_idle();
+  });
+}
+
+TEST(CacheDiscard, StaysAboveWhereTheTableOrTheOriginSaysSo) {
+  for_seeds(5, [](sim::Execution& execution, std::uint64_t) {
+    CacheTank tank{execution};
+    tank.make("2 writeback no_discard_passdown", "eager 2 writeback 0");
+    EXPECT_TRUE(tank.status_has("2 writeback no_discard_passdown"));
+    discard_five(tank);
+    for (std::uint64_t kept = 0; kept < 8; ++kept)
+      EXPECT_EQ(CacheTank::peek(tank.origin, kept * kBlock), kOldData + kept * kBlock) << kept;
+    EXPECT_TRUE(tank.view().discarded(OriginBlock{3}));
+  });
+}
+
 // The cell of a discard covers many blocks; those who waited in it go to their own.
 TEST(CacheDiscard, WhoeverWaitsForADiscardFindsItsOwnBlock) {
   for_seeds(300, [](sim::Execution& execution, std::uint64_t seed) {

@@ -63,6 +63,12 @@ class EagerPolicy final : public Policy {
     const SpinGuard guard{lock_};
     return places_[place.value()].block;
   }
+  std::optional<CacheBlock> lookup(OriginBlock block) override {
+    const SpinGuard guard{lock_};
+    const auto at = find(block);
+    if (!at) return std::nullopt;
+    return CacheBlock{*at};
+  }
   std::uint32_t hint(CacheBlock place) const override { return place.value(); }
   void remove_mapping(OriginBlock block) override {
     const SpinGuard guard{lock_};
