@@ -42,6 +42,7 @@ struct CacheTankSpec {
   std::uint64_t metadata_blocks = 64;
   CacheImages images{};
   CacheOptions options{};
+  sim::DiscardLeaves discard_leaves = sim::DiscardLeaves::chosen;   // on the origin
 };
 
 class CacheTank final : private DeviceDirectory {
@@ -60,8 +61,9 @@ class CacheTank final : private DeviceDirectory {
                                         : numbered(spec.cache_blocks * kBlock, kOldFast)}},
         origin{execution,
                "origin",
-               {.image = spec.images.origin ? spec.images.origin
-                                            : numbered(origin_sectors(), kOldData)}},
+               {.image =
+                    spec.images.origin ? spec.images.origin : numbered(origin_sectors(), kOldData),
+                .discard_leaves = spec.discard_leaves}},
         targets{spec.options},
         thin_targets{{}},
         system{env_} {
