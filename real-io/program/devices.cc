@@ -16,6 +16,14 @@ tl::expected<real_io::UringDevice*, std::string> Devices::open(const std::string
   return (devices_[label] = *std::move(device)).get();
 }
 
+bool Devices::release(std::string_view label) {
+  const std::lock_guard lock{mutex_};
+  const auto found = devices_.find(label);
+  if (found == devices_.end()) return false;
+  devices_.erase(found);
+  return true;
+}
+
 engine::Result<engine::BlockDevice*> Devices::find(std::string_view name) {
   {
     const std::lock_guard lock{mutex_};

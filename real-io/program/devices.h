@@ -22,6 +22,8 @@ class Devices final : public engine::DeviceDirectory {
   // Opens `path` under `label`. The error is one line for the user.
   [[nodiscard]] tl::expected<real_io::UringDevice*, std::string> open(const std::string& label,
                                                                       const std::string& path);
+  // Any thread. Lets go of a device that nobody uses any more. False: there is none of that name.
+  bool release(std::string_view label);
   // Any thread.
   [[nodiscard]] engine::Result<engine::BlockDevice*> find(std::string_view name) override;
 

@@ -227,6 +227,24 @@ std::string Volumes::list() {
   return text;
 }
 
+// Tables alone open plain devices, but for those that are exported as they are; and what an
+// inactive table names cannot be asked for.
+Volumes::Outcome Volumes::release(std::string_view device) {
+  if (device.starts_with("raw:")) return Trouble{fmt::format("{}: it is exported", device)};
+  for (const engine::dm::DeviceInfo& info : system_->list()) {
+    if (info.has_inactive_table)
+      return Trouble{
+          fmt::format("{}: {} has an inactive table: resume or clear it first", device, info.name)};
+    std::string table = system_->table(info.name).value_or("");
+    std::replace(table.begin(), table.end(), '\n', ' ');
+    const auto words = engine::dm::split_words(table);
+    if (std::find(words.begin(), words.end(), device) != words.end())
+      return Trouble{fmt::format("{}: in use by {}", device, info.name)};
+  }
+  if (!devices_.release(device)) return Trouble{fmt::format("{}: no such device", device)};
+  return std::string{};
+}
+
 Volumes::Outcome Volumes::load(std::string_view name, std::string_view table) {
   std::string text{table};
   std::replace(text.begin(), text.end(), ';', '\n');
@@ -244,9 +262,9 @@ Volumes::Outcome Volumes::control(std::string_view line) {
   std::string_view rest = line;
   const std::string_view word = take_word(rest);
   if (word.empty()) return Trouble{"an empty line"};
-  static constexpr std::array<std::string_view, 14> kVerbs = {
-      "create", "load",   "clear",  "suspend", "resume", "message", "status",
-      "table",  "rename", "remove", "list",    "info",   "export",  "unexport"};
+  static constexpr std::array<std::string_view, 15> kVerbs = {
+      "create", "load",   "clear", "suspend", "resume", "message",  "status", "table",
+      "rename", "remove", "list",  "info",    "export", "unexport", "release"};
   if (std::find(kVerbs.begin(), kVerbs.end(), word) == kVerbs.end()) return pool_message(line);
   return verb(word, rest);
 }
@@ -285,6 +303,7 @@ Volumes::Outcome Volumes::verb(std::string_view verb, std::string_view rest) {
   if (verb == "remove") return outcome(what, system_->remove(name));
   if (verb == "export") return export_device(name, std::string{rest.empty() ? name : rest});
   if (verb == "unexport") return unexport(name);
+  if (verb == "release") return release(name);
   const auto info = system_->info(name);
   if (!info) return Trouble{in_words(what, info.error())};
   return fmt::format("{} sectors, open {}, events {}, {}, live table {}, inactive table {}",

@@ -54,6 +54,8 @@ class Volumes {
   [[nodiscard]] Outcome pool_message(std::string_view text);
   [[nodiscard]] Outcome export_device(std::string_view device, const std::string& as);
   [[nodiscard]] Outcome unexport(std::string_view name);
+  // Closes a plain device that no table names.
+  [[nodiscard]] Outcome release(std::string_view device);
   [[nodiscard]] std::string list();
   void publish();
   void watch_events();

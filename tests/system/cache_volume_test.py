@@ -1,5 +1,6 @@
 """A served cached volume under verified load: kill -9, other modes, and taking the cache away."""
 
+import fcntl
 import os
 import pathlib
 import random
@@ -60,6 +61,12 @@ class CacheVolume(case.SystemTest):
                                  text=True, check=False)
         self.assertEqual(checked.returncode, 0, checked.stderr)
 
+    def assert_held(self, name, subject):
+        with self.assertRaisesRegex(server.ServerFailed, "in use by home"):
+            subject.control(f"release home.{name}")
+        with open(self.folder / f"{name}.img", "rb") as file, self.assertRaises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def test_everything_flushed_survives_kills_in_all_modes(self):
         for number in range(ROUNDS):
             mode = ("writeback", "writethrough")[number % 2]
@@ -95,8 +102,17 @@ class CacheVolume(case.SystemTest):
             while dirty_of(subject.control("status home")) != 0:
                 self.assertLess(time.monotonic(), end, "the cache does not become clean")
                 self.run_load(client, 0.05)
+            self.assert_held("fast", subject)
             self.run_load(client, 0.4, lambda: self.change(
                 subject, f"0 {SIZE // 512} linear home.origin 0"))
+            for name in ("fast", "metadata"):
+                subject.control(f"release home.{name}")
+            self.assert_held("origin", subject)
+            # Somebody else's from now on.
+            with open(self.folder / "fast.img", "r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.truncate(0)
+            self.run_load(client, 0.1)
             expected = self.load.expected()
         finally:
             subject.stop()
