@@ -29,6 +29,18 @@ struct Choices {
   }
 };
 
+// Index of a fiber that is about to start another; none: choices.size(). Starting is over at once
+// and takes nothing away: who was started may still be the last to run. A strategy that makes it
+// compete with the fibers that were started earlier hardly ever has all of them together, as the
+// first are done when the last is started.
+[[nodiscard]] inline std::uint32_t about_to_start(const Choices& choices) noexcept {
+  for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
+    const engine::Point* const point = choices.about_to(*choices.fibers[i]);
+    if (point != nullptr && point->op == engine::OpKind::fiber_spawn) return i;
+  }
+  return choices.size();
+}
+
 class Strategy {
  public:
   virtual ~Strategy() = default;

@@ -27,6 +27,8 @@ void Pct::started(SimFiber& fiber) {
 std::uint32_t Pct::pick(const Choices& choices) {
   ++choices_;
   if (expected_ == 0) return walk(choices);
+  if (const std::uint32_t starter = about_to_start(choices); starter != choices.size())
+    return starter;
   SimFiber& self = choices.self;
   bool demote = false;
   while (!changes_.empty() && changes_.back() <= choices_) {

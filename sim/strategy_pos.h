@@ -10,6 +10,11 @@ namespace sim {
 
 class Pos final : public Strategy {
  public:
+  // Of a fiber that is about to start another: it competes with those that it started before, or
+  // they wait (strategy.h, about_to_start()).
+  enum class Starts : bool { compete, at_once };
+  explicit Pos(Starts starts = Starts::compete) noexcept : starts_{starts} {}
+
   void begin(std::uint64_t seed) override;
   std::uint32_t pick(const Choices& choices) override;
   std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
@@ -19,6 +24,7 @@ class Pos final : public Strategy {
  private:
   static constexpr std::uint32_t kRareOneIn = 64;
   [[nodiscard]] std::uint64_t draw() noexcept { return (std::uint64_t{rng_.next()} << 1U) + 2; }
+  Starts starts_;
   Rng rng_;
 };
 

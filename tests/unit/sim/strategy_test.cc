@@ -62,7 +62,7 @@ TEST(Strategy, DigestsAreTheSameInEveryBuild) {
       all = all * 31 + execution.run([&] { busy_program(execution); }).digest;
     }
   }
-  EXPECT_EQ(all, 3579052130268160984U);
+  EXPECT_EQ(all, 14892066321077465068U);
 }
 
 TEST(Strategy, ReplayIsExactAlsoThroughText) {
@@ -182,6 +182,32 @@ TEST(Strategy, PctMakesFewPreemptions) {
     // that is woken.
     EXPECT_LE(execution.run([&] { torn_pair(execution, 50); }).preemptions, 2U + 2U + 1U);
     EXPECT_GT(pct.choices(), 1U);
+  }
+}
+
+// All have been started before the first of them goes on, and still in any order.
+TEST(Strategy, StartingIsOverAtOnce) {
+  Pct pct{{.depth_max = 3, .choices_expected = 20}};
+  Pos pos{Pos::Starts::at_once};
+  for (Strategy* const strategy : {static_cast<Strategy*>(&pct), static_cast<Strategy*>(&pos)}) {
+    std::set<int> first;
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+      Execution execution{{.seed = seed, .strategy = strategy}};
+      int started = 0;
+      int ran = 0;
+      execution.run([&] {
+        for (int i = 0; i < 3; ++i) {
+          execution.spawn("child", [&, i] {
+            const Hush hush;
+            EXPECT_GE(started, 2);   // the third is on its way
+            if (ran++ == 0) first.insert(i);
+          });
+          ++started;
+        }
+      });
+      EXPECT_EQ(ran, 3);
+    }
+    EXPECT_EQ(first.size(), 3U);
   }
 }
 
