@@ -214,7 +214,9 @@ rc::Gen<std::vector<Actor>> actors(const Menu& menu, std::size_t least, std::siz
 
 void draw_latency(Draw& draw, FaultSpec& faults) {
   faults.metadata_latency_ms = draw.of<std::uint32_t>({0, 0, 5, 600});
-  faults.data_latency_ms = draw.of<std::uint32_t>({0, 0, 5, 600});
+  faults.data_latency_ms = draw.of<std::uint32_t>({0, 5, 5, 600});
+  faults.slow_at = draw.of({SlowAt::all, SlowAt::all, SlowAt::reads, SlowAt::writes,
+                            SlowAt::discards, SlowAt::discards, SlowAt::flushes});
   faults.stalls = draw.below(3);
   if (faults.stalls != 0) faults.stall_ms = draw.of<std::uint32_t>({2000, 65000});
 }

@@ -33,6 +33,7 @@ Workloads without_faults(const Workload& workload) {
     with(smaller, workload,
          [&](Workload& each) { each.faults.*kind = std::min(each.faults.*kind, 1U); });
   }
+  with(smaller, workload, [](Workload& each) { each.faults.slow_at = SlowAt::all; });
   return smaller;
 }
 

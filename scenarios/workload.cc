@@ -124,6 +124,22 @@ std::string_view to_string(CachePolicy policy) noexcept {
   return "?";
 }
 
+std::string_view to_string(SlowAt what) noexcept {
+  switch (what) {
+    case SlowAt::all:
+      return "all";
+    case SlowAt::reads:
+      return "reads";
+    case SlowAt::writes:
+      return "writes";
+    case SlowAt::discards:
+      return "discards";
+    case SlowAt::flushes:
+      return "flushes";
+  }
+  return "?";
+}
+
 std::string to_string(const Operation& operation) {
   std::string text{to_string(operation.verb)};
   const auto out = std::back_inserter(text);

@@ -136,6 +136,9 @@ struct SystemSpec {
   friend bool operator==(const SystemSpec&, const SystemSpec&) = default;
 };
 
+// What a slow disk is slow at. Many are with discards alone.
+enum class SlowAt : std::uint8_t { all, reads, writes, discards, flushes };
+
 // How much may go wrong in one run. The tank decides when; none of it is sure to happen.
 struct FaultSpec {
   std::uint32_t power_cuts = 0;
@@ -149,6 +152,7 @@ struct FaultSpec {
   // Disks that are slow: many requests take that long. Nothing fails of it.
   std::uint32_t metadata_latency_ms = 0;
   std::uint32_t data_latency_ms = 0;
+  SlowAt slow_at = SlowAt::all;   // stalls, too
   // Requests of each disk that take very long, whatever it is like otherwise.
   std::uint32_t stalls = 0;
   std::uint32_t stall_ms = 0;
@@ -197,6 +201,7 @@ struct Workload {
 [[nodiscard]] std::string_view to_string(StackShape shape) noexcept;
 [[nodiscard]] std::string_view to_string(CacheIo mode) noexcept;
 [[nodiscard]] std::string_view to_string(CachePolicy policy) noexcept;
+[[nodiscard]] std::string_view to_string(SlowAt what) noexcept;
 // "write thin=0 sector=8 sectors=1 fua": the text a person reads and the TOML form holds.
 [[nodiscard]] std::string to_string(const Operation& operation);
 

@@ -246,6 +246,7 @@ std::string read_faults(const toml::table& table, FaultSpec& faults) {
   reader.number("data_no_space", faults.data_no_space, 1000);
   reader.number("metadata_latency_ms", faults.metadata_latency_ms, 1U << 20);
   reader.number("data_latency_ms", faults.data_latency_ms, 1U << 20);
+  reader.name("slow_at", faults.slow_at, SlowAt::flushes);
   reader.number("stalls", faults.stalls, 1000);
   reader.number("stall_ms", faults.stall_ms, 1U << 20);
   return reader.finish();
@@ -304,11 +305,11 @@ void add_faults(std::string& text, const FaultSpec& faults) {
                  "\n[faults]\npower_cuts = {}\nmetadata_read_errors = {}\n"
                  "metadata_write_errors = {}\ndata_read_errors = {}\ndata_write_errors = {}\n"
                  "data_no_space = {}\nmetadata_latency_ms = {}\ndata_latency_ms = {}\n"
-                 "stalls = {}\nstall_ms = {}\n",
+                 "slow_at = \"{}\"\nstalls = {}\nstall_ms = {}\n",
                  faults.power_cuts, faults.metadata_read_errors, faults.metadata_write_errors,
                  faults.data_read_errors, faults.data_write_errors, faults.data_no_space,
-                 faults.metadata_latency_ms, faults.data_latency_ms, faults.stalls,
-                 faults.stall_ms);
+                 faults.metadata_latency_ms, faults.data_latency_ms, to_string(faults.slow_at),
+                 faults.stalls, faults.stall_ms);
 }
 
 std::string read_actor(const toml::table& table, Actor& actor) {

@@ -40,6 +40,7 @@ struct FaultPlan {
 
 // In simulated time. Two requests in three of a slow disk take `usual`; a stall is rare on any.
 struct Latency {
+  std::uint32_t ops = kAllOps;   // that are ever late
   engine::Nanos usual{0};
   engine::Nanos stall{0};
   std::uint32_t stall_one_in = 32;

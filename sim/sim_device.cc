@@ -79,7 +79,7 @@ void SimDevice::do_submit(Bio& bio) {
 void SimDevice::choose_latency(Io& io) {
   const Latency& latency = options_.latency;
   io.late = Io::Late::no;
-  if (io.kind != ChoiceKind::effect) return;
+  if (io.kind != ChoiceKind::effect || (latency.ops & op_bit(io.record.op)) == 0) return;
   constexpr std::uint32_t kCount = static_cast<std::uint32_t>(Io::Late::end) + 1;
   std::uint32_t late = 0;
   if (stalls_ < latency.stalls_max) {

@@ -2,6 +2,8 @@
 // operations and faults, because a run that mixes everything rarely gets deep into anything
 // (Groce et al., "Swarm Testing", 2012), and has its own weights for the others. It stays on few
 // blocks of few thins, so that operations meet, and often starts from a pool that has been in use.
+#include <algorithm>
+
 #include "scenarios/scenario.h"
 #include "scenarios/thin/swarm.h"
 
@@ -19,7 +21,7 @@ Swarm draw_swarm(Draw& draw) {
        {&Swarm::discards, &Swarm::snapshots, &Swarm::lifecycle, &Swarm::bounces,
         &Swarm::pool_messages, &Swarm::time, &Swarm::growth, &Swarm::power_cut, &Swarm::io_errors})
     swarm.*each = draw.one_in(2);
-  swarm.slow_disks = draw.one_in(4);
+  swarm.slow_disks = draw.one_in(2);
   swarm.deep = draw.one_in(kDeepOneIn);
   if (draw.one_in(2)) swarm.power_cut = swarm.io_errors = false;   // half of all without any fault
   return swarm;
@@ -50,6 +52,16 @@ Weights draw_weights(const Swarm& swarm, Draw& draw) {
   return weights;
 }
 
+// Few: space runs out, and what is freed is soon used again. In half of all pools a little less
+// than the thins want, so that whatever is freed is wanted by somebody.
+std::uint64_t draw_data_blocks(const Swarm& swarm, Draw& draw, std::uint64_t wanted) {
+  const std::uint64_t few = draw.of<std::uint64_t>({1, 2, 3, 4, 4, 6, 8, 12});
+  if (swarm.deep) return wanted + 2 * few;
+  if (draw.one_in(2)) return few;
+  return std::max<std::uint64_t>(
+      draw.of<std::uint64_t>({wanted / 2, (wanted + 1) / 2, wanted - 1, wanted}), 1);
+}
+
 SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
   SystemSpec system;
   const std::uint32_t thins = draw.of<std::uint32_t>({1, 1, 1, 2, 2, 3});
@@ -57,9 +69,7 @@ SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
                                           : draw.of<std::uint64_t>({1, 1, 2, 2, 3, 4});
   for (std::uint32_t id = 0; id < thins; ++id)
     system.thins.push_back({id, blocks});
-  // Few data blocks: space runs out, freed blocks are soon used again.
-  system.data_blocks = draw.of<std::uint64_t>({1, 2, 3, 4, 4, 6, 8, 12});
-  if (swarm.deep) system.data_blocks = blocks + 2 * system.data_blocks;
+  system.data_blocks = draw_data_blocks(swarm, draw, thins * blocks);
   system.data_device_blocks = system.data_blocks + (swarm.growth ? 3 : 0);
   system.metadata_blocks = swarm.deep ? 96 : draw.of<std::uint64_t>({64, 64, 64, 64, 40, 24});
   system.low_water_blocks = draw.below(3);
@@ -114,12 +124,14 @@ void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload) {
       draw.of<std::uint32_t>({0, 0, 1, static_cast<std::uint32_t>(system.thins.size())});
   if (swarm.deep) used = 1;
   const std::uint64_t stride = draw.of<std::uint64_t>({1, 1, blocks - 1, 5, 11});
+  // What is written in full is missed in full, whatever takes its place.
+  const std::uint64_t sectors = draw.of<std::uint64_t>({1, system.block_sectors});
   for (std::uint32_t id = 0; id < used; ++id) {
     for (std::uint64_t i = 0; i < blocks; ++i) {
       workload.setup.push_back({.verb = Verb::write,
                                 .thin = id,
                                 .sector = i * stride % blocks * system.block_sectors,
-                                .sectors = 1});
+                                .sectors = sectors});
     }
   }
 }

@@ -16,6 +16,7 @@ namespace {
 // One transfer in so many brings the power cut, or a fault, where the workload has them. Each run
 // has one of these rates: what strikes often strikes early.
 constexpr std::array<std::uint32_t, 3> kCutOneIn{60, 20, 150};
+constexpr std::uint32_t kCutFavour = 4;
 constexpr std::array<std::uint32_t, 3> kFaultOneIn{24, 8, 80};
 
 class ImageSource final : public checkers::image::BlockSource {
@@ -49,6 +50,22 @@ sim::DiscardLeaves leaves(scenarios::DiscardReads reads) {
       return sim::DiscardLeaves::garbage;
   }
   return sim::DiscardLeaves::garbage;
+}
+
+std::uint32_t ops_of(scenarios::SlowAt what) {
+  switch (what) {
+    case scenarios::SlowAt::all:
+      return sim::kAllOps;
+    case scenarios::SlowAt::reads:
+      return sim::kReads;
+    case scenarios::SlowAt::writes:
+      return sim::kWrites;
+    case scenarios::SlowAt::discards:
+      return sim::kDiscards;
+    case scenarios::SlowAt::flushes:
+      return sim::kFlushes;
+  }
+  return sim::kAllOps;
 }
 
 }   // namespace
@@ -177,7 +194,8 @@ void TankWorld::set_faults(Disk& disk) {
       usual_ms = faults.data_latency_ms;
       break;
   }
-  disk.device->latency() = {.usual = std::chrono::milliseconds{usual_ms},
+  disk.device->latency() = {.ops = ops_of(faults.slow_at),
+                            .usual = std::chrono::milliseconds{usual_ms},
                             .stall = std::chrono::milliseconds{faults.stall_ms},
                             .stall_one_in = kFaultOneIn[rate_],
                             .stalls_max = faults.stalls};
@@ -214,20 +232,24 @@ void TankWorld::submitted(const sim::SimDevice& device, const sim::IoRecord& io)
 }
 
 void TankWorld::took_effect(const sim::SimDevice& /*device*/, const sim::IoRecord& io) {
-  if (io.op != engine::BioOp::read) maybe_cut();
+  maybe_cut(io);
 }
 
 void TankWorld::completed(const sim::SimDevice& device, const sim::IoRecord& io) {
   Disk& disk = disk_of(device);
   if (disk.spec.role == scenarios::DiskRole::data)
     disk.judge.completed(io.op, io.sector, io.sectors);
-  if (io.op != engine::BioOp::read) maybe_cut();
+  maybe_cut(io);
 }
 
-// Puts the cut on offer; the strategy then says when, within the next few steps.
-void TankWorld::maybe_cut() {
+// Puts the cut on offer; the strategy then says when, within the next few steps. Discards and
+// flushes are few, and much depends on what is left at one.
+void TankWorld::maybe_cut(const sim::IoRecord& io) {
+  if (io.op == engine::BioOp::read) return;
   if (!faults_on_ || cuts_left_ == 0 || power_cut_ != nullptr) return;
-  if (execution_.choose("power cut", 2, kCutOneIn[rate_]) == 0) return;
+  const bool plain = io.op == engine::BioOp::write || io.op == engine::BioOp::write_zeroes;
+  const std::uint32_t one_in = plain ? kCutOneIn[rate_] : kCutOneIn[rate_] / kCutFavour;
+  if (execution_.choose("power cut", 2, one_in) == 0) return;
   power_cut_ = std::make_unique<PowerCut>(*this);
   execution_.offer(*power_cut_);
 }

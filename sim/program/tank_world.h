@@ -79,7 +79,7 @@ class TankWorld final : public scenarios::World,
   void submitted(const sim::SimDevice& device, const sim::IoRecord& io) override;
   void took_effect(const sim::SimDevice& device, const sim::IoRecord& io) override;
   void completed(const sim::SimDevice& device, const sim::IoRecord& io) override;
-  void maybe_cut();
+  void maybe_cut(const sim::IoRecord& io);
   // engine::TraceSink: what the engine says of itself.
   void event(const engine::Event& event) noexcept override;
   void tell(const checkers::Findings& findings);
