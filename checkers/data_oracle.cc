@@ -43,19 +43,29 @@ std::string describe(Stamp stamp, std::uint64_t sector) {
   return fmt::format("{:#x} (looks like write {} of sector {})", stamp, stamp >> kSectorBits, of);
 }
 
-SectorHistory DataOracle::initial() const {
+Stamp DataOracle::below(const Device& device, std::uint64_t sector) noexcept {
+  return sector < device.base.sectors ? stamp_of(device.base.write_id, sector) : kZeroes;
+}
+
+SectorHistory DataOracle::initial(const Device& device, std::uint64_t sector) const {
+  if (sector < device.base.sectors) return SectorHistory::holding(below(device, sector));
   return options_.zeroed ? SectorHistory{} : SectorHistory::unknown();
+}
+
+std::uint64_t DataOracle::new_write_id() {
+  const std::lock_guard lock{mutex_};
+  return next_write_id_++;
 }
 
 SectorHistory& DataOracle::history(Device& device, std::uint64_t sector) {
   const auto found = device.touched.find(sector);
   if (found != device.touched.end()) return found->second;
-  return device.touched.emplace(sector, initial()).first->second;
+  return device.touched.emplace(sector, initial(device, sector)).first->second;
 }
 
-void DataOracle::create(std::uint32_t device, std::uint64_t sectors) {
+void DataOracle::create(std::uint32_t device, std::uint64_t sectors, Base base) {
   const std::lock_guard lock{mutex_};
-  devices_.insert_or_assign(device, Device{.sectors = sectors, .touched = {}});
+  devices_.insert_or_assign(device, Device{.sectors = sectors, .base = base, .touched = {}});
 }
 
 void DataOracle::closed(std::uint32_t device) {
@@ -85,7 +95,7 @@ void DataOracle::snapshot(std::uint32_t snapshot, std::uint32_t origin, Moment b
   const auto found = devices_.find(origin);
   if (found == devices_.end()) return;
   ++clock_;
-  Device copy{.sectors = found->second.sectors, .touched = {}};
+  Device copy{.sectors = found->second.sectors, .base = found->second.base, .touched = {}};
   for (const auto& [sector, history] : found->second.touched)
     copy.touched.emplace(sector, history.snapshot(begun, clock_));
   devices_.insert_or_assign(snapshot, std::move(copy));
@@ -114,15 +124,26 @@ DataOracle::Request DataOracle::begin(std::uint32_t device, std::uint64_t sector
   return Request{.device = device, .sector = sector, .sectors = sectors, .begun = ++clock_};
 }
 
+Stamp DataOracle::left_by(const Request& request, const Device& device,
+                          std::uint64_t sector) noexcept {
+  if (request.write_id != 0) return stamp_of(request.write_id, sector);
+  return request.to_base ? below(device, sector) : request.constant;
+}
+
+void DataOracle::begin_all(const Request& request) {
+  const auto found = devices_.find(request.device);
+  if (found == devices_.end()) return;
+  Device& device = found->second;
+  for (std::uint64_t at = request.sector; at < request.sector + request.sectors; ++at)
+    history(device, at).begin(left_by(request, device, at), request.begun);
+}
+
 DataOracle::Request DataOracle::begin_write(std::uint32_t device, std::uint64_t sector,
                                             std::uint64_t sectors) {
   const std::lock_guard lock{mutex_};
   Request request = begin(device, sector, sectors);
   request.write_id = next_write_id_++;
-  const auto found = devices_.find(device);
-  if (found == devices_.end()) return request;
-  for (std::uint64_t at = sector; at < sector + sectors; ++at)
-    history(found->second, at).begin(stamp_of(request.write_id, at), request.begun);
+  begin_all(request);
   return request;
 }
 
@@ -131,10 +152,7 @@ DataOracle::Request DataOracle::begin_constant(std::uint32_t device, std::uint64
   const std::lock_guard lock{mutex_};
   Request request = begin(device, sector, sectors);
   request.constant = constant;
-  const auto found = devices_.find(device);
-  if (found == devices_.end()) return request;
-  for (std::uint64_t at = sector; at < sector + sectors; ++at)
-    history(found->second, at).begin(constant, request.begun);
+  begin_all(request);
   return request;
 }
 
@@ -146,8 +164,10 @@ DataOracle::Request DataOracle::begin_zero(std::uint32_t device, std::uint64_t s
 DataOracle::Request DataOracle::begin_discard(std::uint32_t device, std::uint64_t sector,
                                               std::uint64_t sectors) {
   if (discards_to_anything()) return begin_constant(device, sector, sectors, kAnything);
-  const Request request = begin_constant(device, sector, sectors, kZeroes);
   const std::lock_guard lock{mutex_};
+  Request request = begin(device, sector, sectors);
+  request.to_base = true;
+  begin_all(request);
   const auto found = devices_.find(device);
   if (found == devices_.end()) return request;
   for (std::uint64_t at = sector; at < sector + sectors; ++at)
@@ -167,6 +187,7 @@ void DataOracle::end_discard(const Request& request) {
   end_change(request, false, false);
   if (discards_to_anything()) return;
   Request hidden = request;
+  hidden.to_base = false;
   hidden.constant = kAnything;
   end_change(hidden, false, false);
 }
@@ -178,7 +199,7 @@ void DataOracle::end_change(const Request& request, bool certain, bool durable) 
   if (found == devices_.end()) return;
   const Moment oldest = oldest_reader();
   for (std::uint64_t at = request.sector; at < request.sector + request.sectors; ++at) {
-    const Stamp stamp = request.write_id == 0 ? request.constant : stamp_of(request.write_id, at);
+    const Stamp stamp = left_by(request, found->second, at);
     history(found->second, at).end(stamp, request.begun, ended, certain, durable, oldest);
   }
 }
@@ -208,8 +229,10 @@ void DataOracle::end_read(const Request& request, bool ok, std::span<const std::
     const Stamp seen = read_stamp(std::span<const std::byte, kSector>{&data[i * kSector], kSector});
     const auto touched = found->second.touched.find(sector);
     if (touched == found->second.touched.end()) {
-      if (seen == kZeroes || !options_.zeroed) continue;
-      findings.add("data_oracle", "unwritten sector not zero",
+      const bool has_base = sector < found->second.base.sectors;
+      if (seen == below(found->second, sector) || !(options_.zeroed || has_base)) continue;
+      findings.add("data_oracle",
+                   has_base ? "unwritten sector not the origin's" : "unwritten sector not zero",
                    "thin {} sector {} was never written and reads as {}", request.device, sector,
                    describe(seen, sector));
       return;

@@ -44,8 +44,18 @@ class DataOracle {
   };
   explicit DataOracle(Options options) : options_{options} {}
 
+  // What shows where nothing was written: the first `sectors` of it are those of a write that is
+  // never undone, elsewhere nothing.
+  struct Base {
+    std::uint64_t write_id = 0;
+    std::uint64_t sectors = 0;
+  };
+  // A write of that number is nobody's yet: for what lies below.
+  [[nodiscard]] std::uint64_t new_write_id();
+
   // --- Devices. Ids are thin ids. ---
-  void create(std::uint32_t device, std::uint64_t sectors);
+  void create(std::uint32_t device, std::uint64_t sectors, Base base);
+  void create(std::uint32_t device, std::uint64_t sectors) { create(device, sectors, Base{}); }
   void remove(std::uint32_t device);
   // Its last user is gone. Where metadata may be rolled back, what was not durable by then may be
   // lost before the next one comes, whose flushes are not told of it.
@@ -64,7 +74,8 @@ class DataOracle {
     std::uint64_t sector = 0;
     std::uint64_t sectors = 0;
     std::uint64_t write_id = 0;   // writes: what to stamp with; others 0
-    Stamp constant = kZeroes;     // what others than writes leave
+    Stamp constant = kZeroes;     // what others than writes leave,
+    bool to_base = false;         // or those that leave what is below
     Moment begun = 0;
   };
   [[nodiscard]] Moment now();
@@ -97,10 +108,11 @@ class DataOracle {
  private:
   struct Device {
     std::uint64_t sectors = 0;
+    Base base;
     Moment opened = 0;
     std::map<std::uint64_t, SectorHistory> touched;   // by sector; others hold the initial value
   };
-  [[nodiscard]] SectorHistory initial() const;
+  [[nodiscard]] SectorHistory initial(const Device& device, std::uint64_t sector) const;
   [[nodiscard]] bool discards_to_anything() const noexcept {
     return !options_.zeroed || options_.discarded_is_anything;
   }
@@ -108,6 +120,12 @@ class DataOracle {
   [[nodiscard]] Request begin(std::uint32_t device, std::uint64_t sector, std::uint64_t sectors);
   [[nodiscard]] Request begin_constant(std::uint32_t device, std::uint64_t sector,
                                        std::uint64_t sectors, Stamp constant);
+  void begin_all(const Request& request);
+  // What it leaves on a sector.
+  [[nodiscard]] static Stamp left_by(const Request& request, const Device& device,
+                                     std::uint64_t sector) noexcept;
+  // What an unwritten sector shows.
+  [[nodiscard]] static Stamp below(const Device& device, std::uint64_t sector) noexcept;
   void end_change(const Request& request, bool certain, bool durable);
   [[nodiscard]] Moment oldest_reader() const;
 

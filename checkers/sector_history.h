@@ -39,12 +39,14 @@ class SectorHistory {
   };
 
   SectorHistory() { candidates_.push_back(Candidate{}); }
-  // Never written, and not promised to read as zeroes.
-  static SectorHistory unknown() {
+  // Never written; what is below shows.
+  static SectorHistory holding(Stamp stamp) {
     SectorHistory history;
-    history.candidates_.front().stamp = kAnything;
+    history.candidates_.front().stamp = stamp;
     return history;
   }
+  // Never written, and not promised to read as zeroes.
+  static SectorHistory unknown() { return holding(kAnything); }
 
   void begin(Stamp stamp, Moment now);
   // As begin(), of something that no read may return unless the power was cut meanwhile or later.

@@ -23,6 +23,10 @@ std::vector<DiskSpec> disks_of(const SystemSpec& system) {
   };
   switch (system.family) {
     case FamilyKind::thin:
+      if (system.external_sectors != 0) {
+        disks.push_back(
+            {kExternalOrigin, DiskRole::data, system.external_sectors, system.external_sectors});
+      }
       add("data", system.data_device_blocks, 0);
       break;
     case FamilyKind::cache:

@@ -8,6 +8,8 @@
 
 namespace scenarios {
 
+inline constexpr const char* kExternalOrigin = "external";   // what thins may stand over
+
 enum class DiskRole : std::uint8_t { metadata, data };
 
 struct DiskSpec {

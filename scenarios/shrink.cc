@@ -150,6 +150,12 @@ Workloads plainer_systems(const Workload& workload) {
   reset(&SystemSpec::cells);
   reset(&SystemSpec::commit_interval_ms);
   reset(&SystemSpec::no_space_timeout_ms);
+  reset(&SystemSpec::linear_above);
+  with(smaller, workload, [](Workload& each) {
+    each.system.external_sectors = 0;
+    for (ThinSpec& thin : each.system.thins)
+      thin.external = false;
+  });
   with(smaller, workload,
        [](Workload& each) { each.system.data_device_blocks = each.system.data_blocks; });
   if (workload.system.family != FamilyKind::cache && workload.system.data_blocks > 1) {

@@ -82,6 +82,7 @@ struct Actor {
 struct ThinSpec {
   std::uint32_t id = 0;
   std::uint64_t blocks = 0;   // virtual size
+  bool external = false;      // unmapped blocks show the external origin
   friend bool operator==(const ThinSpec&, const ThinSpec&) = default;
 };
 
@@ -126,6 +127,9 @@ struct SystemSpec {
   bool no_discard_passdown = false;
   bool error_if_no_space = false;
   std::vector<ThinSpec> thins;   // created and activated before the actors start
+  std::uint64_t external_sectors =
+      0;                       // of the external origin, a disk that nobody writes; 0: none
+  bool linear_above = false;   // users reach each thin through a linear device
   CacheSpec cache;
   StackSpec stack;
   std::uint32_t fan_out = 0;                 // B-tree entries a node; 0 as on Linux

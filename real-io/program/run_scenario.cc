@@ -47,6 +47,8 @@ bool holds_something(const std::string& path) {
 void fit_to_reality(scenarios::Workload& workload) {
   constexpr std::uint32_t kNoSpaceMs = 200;
   workload.faults = {};
+  // There is no file for an external origin.
+  workload.system.external_sectors = 0;
   workload.system.no_space_timeout_ms = std::min(workload.system.no_space_timeout_ms, kNoSpaceMs);
   const auto shorten = [](scenarios::Operation& operation) {
     if (operation.verb == scenarios::Verb::sleep)

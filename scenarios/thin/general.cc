@@ -13,6 +13,26 @@ namespace {
 constexpr std::uint32_t kDeepOneIn = 5;
 constexpr std::uint32_t kSmallFanOut = 6;
 
+// Few: space runs out, and what is freed is soon used again. In half of all pools a little less
+// than the thins want, so that whatever is freed is wanted by somebody.
+std::uint64_t draw_data_blocks(const Swarm& swarm, Draw& draw, std::uint64_t wanted) {
+  const std::uint64_t few = draw.of<std::uint64_t>({1, 2, 3, 4, 4, 6, 8, 12});
+  if (swarm.deep) return wanted + 2 * few;
+  if (draw.one_in(2)) return few;
+  return std::max<std::uint64_t>(
+      draw.of<std::uint64_t>({wanted / 2, (wanted + 1) / 2, wanted - 1, wanted}), 1);
+}
+
+// Some or all thins over a read-only origin, which may end before they do, within a block too.
+void draw_external(Draw& draw, SystemSpec& system) {
+  const std::uint64_t block = system.block_sectors;
+  const std::uint64_t thin = system.thins.front().blocks * block;
+  system.external_sectors =
+      draw.of<std::uint64_t>({thin, thin, thin + block, thin - 8, block / 2, block, 1});
+  for (ThinSpec& each : system.thins)
+    each.external = each.id == 0 || draw.one_in(2);
+}
+
 }   // namespace
 
 Swarm draw_swarm(Draw& draw) {
@@ -50,16 +70,6 @@ Weights draw_weights(const Swarm& swarm, Draw& draw) {
   add(swarm.time, {{4, Verb::sleep}});
   add(swarm.growth, {{4, Verb::grow_data}, {2, Verb::grow_metadata}});
   return weights;
-}
-
-// Few: space runs out, and what is freed is soon used again. In half of all pools a little less
-// than the thins want, so that whatever is freed is wanted by somebody.
-std::uint64_t draw_data_blocks(const Swarm& swarm, Draw& draw, std::uint64_t wanted) {
-  const std::uint64_t few = draw.of<std::uint64_t>({1, 2, 3, 4, 4, 6, 8, 12});
-  if (swarm.deep) return wanted + 2 * few;
-  if (draw.one_in(2)) return few;
-  return std::max<std::uint64_t>(
-      draw.of<std::uint64_t>({wanted / 2, (wanted + 1) / 2, wanted - 1, wanted}), 1);
 }
 
 SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
@@ -179,6 +189,8 @@ rc::Gen<Workload> general() {
                            Workload base;
                            base.scenario = "thin-general";
                            base.system = draw_system(swarm, draw);
+                           if (draw.one_in(6)) draw_external(draw, base.system);
+                           base.system.linear_above = draw.one_in(8);
                            base.faults = draw_faults(swarm, draw);
                            draw_contents(swarm, draw, base);
                            const Menu menu = menu_of(swarm, base.system, draw);

@@ -1,11 +1,14 @@
 #include "scenarios/thin/volumes.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "engine/env/buffer.h"
 #include "engine/fiber/timer.h"
+#include "scenarios/disks.h"
 #include "scenarios/thin/options.h"
 
 namespace scenarios::thin {
@@ -26,8 +29,40 @@ std::string Volumes::name_of(std::uint32_t id) {
   return fmt::format("thin{}", id);
 }
 
+std::string Volumes::user_name_of(std::uint32_t id) const {
+  return workload_.system.linear_above ? fmt::format("user{}", id) : name_of(id);
+}
+
+checkers::DataOracle::Base Volumes::base_of(const Thin& thin) const {
+  if (!thin.external) return {};
+  return {external_write_, workload_.system.external_sectors};
+}
+
+// As somebody else left it, long ago.
+void Volumes::fill_external_origin() {
+  const auto found = bench_.world.env().devices.find(kExternalOrigin);
+  if (!found) return;   // this world or family has none
+  external_write_ = bench_.oracle.new_write_id();
+  engine::BlockDevice& disk = **found;
+  const std::uint64_t size = workload_.system.external_sectors;
+  const std::uint64_t step = workload_.system.block_sectors;
+  for (std::uint64_t sector = 0; sector < size; sector += step) {
+    engine::Bio bio;
+    bio.op = engine::BioOp::write;
+    bio.sector = engine::Sector{sector};
+    bio.sectors = std::min(step, size - sector);
+    engine::AlignedBuffer buffer{bio.size_bytes()};
+    checkers::fill_stamped(buffer.bytes(), external_write_, sector);
+    bio.data = buffer.data();
+    static_cast<void>(engine::submit_and_wait(disk, bio));
+  }
+  engine::Bio flush;
+  flush.op = engine::BioOp::flush;
+  static_cast<void>(engine::submit_and_wait(disk, flush));
+}
+
 Target Volumes::target(std::uint32_t id) const {
-  return {.device = name_of(id), .volume = id, .unready = &thins_[id].activating};
+  return {.device = user_name_of(id), .volume = id, .unready = &thins_[id].activating};
 }
 
 std::uint64_t Volumes::sectors_of(const Thin& thin) const {
@@ -53,9 +88,11 @@ void Volumes::bring_up() {
 }
 
 void Volumes::make_volumes() {
+  if (workload_.system.external_sectors != 0) fill_external_origin();
   for (const ThinSpec& thin : workload_.system.thins) {
     if (thin.id >= kIds) continue;
     thins_[thin.id].blocks = thin.blocks;
+    thins_[thin.id].external = thin.external && external_write_ != 0;
     create_thin(thin.id);
   }
 }

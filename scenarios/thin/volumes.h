@@ -70,10 +70,15 @@ class Volumes final : public Layer {
     engine::Mutex control{"lab.thin"};
     Exists exists = Exists::no;
     std::uint64_t blocks = 0;
+    bool external = false;                 // snapshots take after their origins
     std::atomic<bool> activating{false};   // its device is there, and may not have its table
   };
 
   [[nodiscard]] bool is_covered(std::uint32_t id) const noexcept { return covered_ && id == 0; }
+  // Its device, or what lies above it.
+  [[nodiscard]] std::string user_name_of(std::uint32_t id) const;
+  [[nodiscard]] checkers::DataOracle::Base base_of(const Thin& thin) const;
+  void fill_external_origin();
   [[nodiscard]] Target target(std::uint32_t id) const;
   [[nodiscard]] std::uint64_t sectors_of(const Thin& thin) const;
 
@@ -114,7 +119,9 @@ class Volumes final : public Layer {
   bool covered_ = false;
   checkers::Moment covered_since_ = 0;
   std::optional<std::uint64_t> discards_offset_ = 0;
-  bool needs_check_ = false;   // the last status said so
+  std::uint64_t external_write_ = 0;   // what fills the external origin; 0: there is none
+  bool needs_check_ = false;           // the last status said so,
+  bool metadata_fixed_ = false;        // or that the metadata can be changed no more
 };
 
 }   // namespace scenarios::thin

@@ -1,6 +1,7 @@
 // Control actions on a pool and its thins, and what is known of a thin afterwards.
 #include <fmt/format.h>
 
+#include "scenarios/disks.h"
 #include "scenarios/thin/options.h"
 #include "scenarios/thin/volumes.h"
 
@@ -35,12 +36,12 @@ void Volumes::create_thin(std::uint32_t id) {
     if (thin.blocks == 0) thin.blocks = 4;
     thin.exists = known_after(told, Exists::yes);
     // Even if it failed: the thin may be there after all, and is then empty.
-    if (thin.exists != Exists::no) bench_.oracle.create(id, sectors_of(thin));
+    if (thin.exists != Exists::no) bench_.oracle.create(id, sectors_of(thin), base_of(thin));
   } else if (told) {
     if (thin.exists == Exists::yes && reliable)
       bench_.tell("thin vanished", fmt::format("create_thin {} worked, but it existed", id));
     thin.exists = Exists::yes;
-    bench_.oracle.create(id, sectors_of(thin));
+    bench_.oracle.create(id, sectors_of(thin), base_of(thin));
   }
   activate(id);
 }
@@ -63,6 +64,7 @@ void Volumes::create_snap(const Operation& operation) {
   snapshot.exists = known_after(told, Exists::yes);
   if (snapshot.exists != Exists::no) {
     snapshot.blocks = origin.blocks;
+    snapshot.external = origin.external;
     bench_.oracle.snapshot(operation.thin, operation.origin, begun);
   }
   if (!lags) bench_.oracle.end_snapshot(begun);
@@ -87,7 +89,7 @@ void Volumes::delete_thin(std::uint32_t id) {
 }
 
 bool Volumes::is_active(std::uint32_t id) {
-  return control_.is_active(name_of(id));
+  return control_.is_active(name_of(id)) && control_.is_active(user_name_of(id));
 }
 
 void Volumes::activate(std::uint32_t id) {
@@ -96,11 +98,17 @@ void Volumes::activate(std::uint32_t id) {
   if (!is_active(id)) deactivate(id);   // what an earlier activation left behind
   thin.activating = true;
   static_cast<void>(bench_.system->create_with_table(
-      name_of(id), fmt::format("0 {} thin {} {}", sectors_of(thin), kPool, id)));
+      name_of(id), fmt::format("0 {} thin {} {}{}{}", sectors_of(thin), kPool, id,
+                               thin.external ? " " : "", thin.external ? kExternalOrigin : "")));
+  if (workload_.system.linear_above) {
+    static_cast<void>(bench_.system->create_with_table(
+        user_name_of(id), fmt::format("0 {} linear {} 0", sectors_of(thin), name_of(id))));
+  }
   thin.activating = false;
 }
 
 void Volumes::deactivate(std::uint32_t id) {
+  if (workload_.system.linear_above) static_cast<void>(control_.remove(user_name_of(id)));
   if (control_.remove(name_of(id))) bench_.oracle.closed(id);
 }
 

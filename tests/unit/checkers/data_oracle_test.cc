@@ -39,6 +39,26 @@ TEST_F(DataOracleTest, UnwrittenSectorsAreZero) {
   EXPECT_FALSE(read(3, 7));
 }
 
+// A thin over an external origin that ends before it.
+TEST_F(DataOracleTest, WhatIsBelowShowsWhereNothingWasWritten) {
+  const std::uint64_t below = oracle_.new_write_id();
+  oracle_.create(1, 64, {.write_id = below, .sectors = 4});
+  EXPECT_TRUE(read(3, below, 1));
+  EXPECT_FALSE(read(3, 0, 1));
+  EXPECT_TRUE(read(4, 0, 1));
+  EXPECT_FALSE(read(4, below, 1));
+  const DataOracle::Request written = oracle_.begin_write(1, 3, 1);
+  oracle_.end_write(written, true, false);
+  EXPECT_FALSE(read(3, below, 1));
+  oracle_.snapshot(2, 1, oracle_.begin_snapshot());
+  EXPECT_TRUE(read(3, written.write_id, 2));
+  EXPECT_TRUE(read(2, below, 2));
+  oracle_.end_discard(oracle_.begin_discard(1, 3, 1));
+  EXPECT_FALSE(read(3, 0, 1));
+  EXPECT_TRUE(read(3, below, 1));
+  EXPECT_FALSE(read(3, written.write_id, 1));   // it has been seen to be gone
+}
+
 TEST_F(DataOracleTest, AReadReturnsTheLastWrite) {
   const std::uint64_t first = write(3);
   const std::uint64_t second = write(3);
