@@ -121,7 +121,7 @@ class Volumes final : public Layer {
   std::optional<std::uint64_t> discards_offset_ = 0;
   std::uint64_t external_write_ = 0;   // what fills the external origin; 0: there is none
   bool needs_check_ = false;           // the last status said so,
-  bool metadata_fixed_ = false;        // or that the metadata can be changed no more
+  bool metadata_fixed_ = true;         // or that the metadata can be changed no more, or nothing
 };
 
 }   // namespace scenarios::thin
