@@ -23,17 +23,6 @@ constexpr std::array<std::string_view, 6> kChoiceNames{"run",  "effect", "comple
                                                        "fire", "step",   "value"};
 constexpr std::array<std::string_view, 4> kActorNames{"fiber", "io", "timer", "step"};
 
-// Names are for readers: whatever could confuse a parser becomes an underscore.
-std::string clean_name(std::string_view name) {
-  std::string clean{name.substr(0, kNameMax)};
-  for (char& c : clean) {
-    const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '-' || c == '.' || c == '_';
-    if (!fine) c = '_';
-  }
-  return clean;
-}
-
 template <typename T>
 std::optional<T> to_number(std::string_view text) {
   T value{};
@@ -131,6 +120,16 @@ std::optional<Decision> to_decision(std::string_view line, Schedule& schedule) {
 }
 
 }   // namespace
+
+std::string clean_name(std::string_view name) {
+  std::string clean{name.substr(0, kNameMax)};
+  for (char& c : clean) {
+    const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '-' || c == '.' || c == '_';
+    if (!fine) c = '_';
+  }
+  return clean;
+}
 
 std::string Schedule::to_text() const {
   std::string text{kHeader};

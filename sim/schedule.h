@@ -35,6 +35,9 @@ struct Decision {
   friend bool operator==(const Decision&, const Decision&) noexcept = default;
 };
 
+// As a schedule's text has it: whatever could confuse a parser is an underscore.
+[[nodiscard]] std::string clean_name(std::string_view name);
+
 struct Schedule {
   std::vector<Decision> decisions;              // in the order they were made
   std::map<std::uint32_t, std::string> names;   // by ActorId::value(); for readers, and checked

@@ -32,7 +32,8 @@ void Replay::started(SimFiber& fiber) {
   aim(fiber);
   if (schedule_.names.empty()) return;
   const auto name = schedule_.names.find(fiber.id.value());
-  if (name != schedule_.names.end() && name->second != fiber.name() && !divergence_) {
+  if (name != schedule_.names.end() && !divergence_ &&
+      clean_name(name->second) != clean_name(fiber.name())) {
     divergence_ = Divergence{key, fmt::format("fiber {} is {} now, was {}", fiber.id.ordinal(),
                                               fiber.name(), name->second)};
   }

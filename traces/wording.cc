@@ -115,7 +115,23 @@ std::string joined(std::string_view verb, std::string_view object) {
   return object.empty() ? std::string{verb} : fmt::format("{} {}", verb, object);
 }
 
+// A cache's blocks have places, and its modes are its own.
+std::optional<std::string> cache_words(const Event& e) {
+  static constexpr std::array<std::string_view, 3> kModes{"write", "read-only", "fail"};
+  const auto mode = [](std::uint64_t value) {
+    return value < kModes.size() ? kModes[value] : std::string_view{"?"};
+  };
+  if (e.object != "variable cache") return std::nullopt;
+  if (e.op == "mapping_insert") return fmt::format("block {} is cached in place {}", e.b, e.c);
+  if (e.op == "mapping_remove") return fmt::format("place {} is given up", e.b);
+  if (e.op == "mode_change")
+    return joined(fmt::format("cache mode: {} → {}", mode(e.a), mode(e.b)),
+                  e.name.empty() ? "" : fmt::format("({})", e.name));
+  return std::nullopt;
+}
+
 std::optional<std::string> state_words(const Event& e) {
+  if (auto words = cache_words(e)) return words;
   if (e.op == "data_block_alloc") return fmt::format("data block {} is allocated", e.a);
   if (e.op == "data_block_ref") return fmt::format("data block {} now has {} users", e.a, e.b);
   if (e.op == "mapping_insert")

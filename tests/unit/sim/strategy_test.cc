@@ -129,6 +129,19 @@ TEST(Strategy, ReplayTellsDecisionsThatWereNeverReached) {
   EXPECT_NE(replay.divergence()->text.find("1 of 1"), std::string::npos);
 }
 
+TEST(Strategy, ReplayKnowsAFiberByTheNameThatATextHasForIt) {
+  for (const char* const was : {"actor_a", "actor a", "actor_b"}) {
+    Replay replay{{.decisions = {}, .names = {{ActorId::fiber(2).value(), was}}}};
+    Execution execution{{.strategy = &replay}};
+    execution.run([&] {
+      engine::Completion ended{"ended"};
+      execution.spawn("actor a", [&] { ended.signal(); });
+      ended.wait();
+    });
+    EXPECT_EQ(replay.divergence().has_value(), was == std::string_view{"actor_b"}) << was;
+  }
+}
+
 // Wrong only if the reader runs between two stores of the writer: one preemption, depth 2.
 void torn_pair(Execution& execution, unsigned padding) {
   struct State {
