@@ -55,11 +55,14 @@ Result<std::string> Pool::status_fields() {
   ENGINE_TRY_ASSIGN(const std::uint64_t data_total, metadata_->data_blocks());
   ENGINE_TRY_ASSIGN(const std::optional<MetaBlock> held, metadata_->held_root());
   ENGINE_TRY_ASSIGN(const bool needs_check, metadata_->needs_check());
+  // Not among the arguments, which come in whatever order the compiler likes.
+  const bool errors = error_if_no_space_.load();
+  const PoolMode mode_now = mode();
   return fmt::format("{} {}/{} {}/{} {} {} {} {} {} {} ", transaction,
                      metadata_total - metadata_free, metadata_total, data_total - data_free,
-                     data_total, held ? fmt::format("{}", *held) : "-", mode_word(mode()),
+                     data_total, held ? fmt::format("{}", *held) : "-", mode_word(mode_now),
                      discard_word(discard_policy_),
-                     error_if_no_space_.load() ? "error_if_no_space" : "queue_if_no_space",
+                     errors ? "error_if_no_space" : "queue_if_no_space",
                      needs_check ? "needs_check" : "-", metadata_low_water(metadata_total));
 }
 

@@ -3,7 +3,8 @@
 
 digests.txt has a line per search: what is searched, strategy, seed, schedules, digest. Every preset
 runs them (those of up to WAVETANK_DIGESTS_MAX schedules, where that is set), so that a build type,
-a sanitizer or a compiler that decides otherwise is found out. A deliberate change of engine, tank or scenarios changes digests; then, with a build at hand:
+a sanitizer or a compiler that decides otherwise is found out. A deliberate change of engine, tank or
+scenarios changes digests; then, with a build at hand:
 
     tests/system/digests_test.py --write [BUILD]
 """
