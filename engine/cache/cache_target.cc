@@ -55,6 +55,17 @@ Result<void> CacheTarget::check_sizes(const Devices& devices, const CacheConfig&
   return {};
 }
 
+// Before anything is read of them, and in particular before a blank device is made metadata.
+Result<void> CacheTarget::claim_devices(DeviceClaims& claims, Devices& devices) {
+  const BlockDevice& metadata = devices.metadata.device();
+  ENGINE_TRY_ASSIGN(devices.claims[0], claims.claim(metadata, metadata, DeviceRole::metadata));
+  ENGINE_TRY_ASSIGN(devices.claims[1],
+                    claims.claim(devices.fast.device(), metadata, DeviceRole::fast));
+  ENGINE_TRY_ASSIGN(devices.claims[2],
+                    claims.claim(devices.origin.device(), metadata, DeviceRole::origin));
+  return {};
+}
+
 // The order of Linux: a table that names no policy of ours opens no metadata.
 Result<std::unique_ptr<io::Target>> CacheTarget::create(CacheTargets& targets,
                                                         const io::TargetContext& context,
@@ -74,6 +85,7 @@ Result<std::unique_ptr<io::Target>> CacheTarget::create(CacheTargets& targets,
     if (!(*policy)->set_config(key, value))
       return fail(Errc::invalid, 0, "Error setting cache policy's config values");
   }
+  ENGINE_TRY(claim_devices(targets.claims(), devices));
   const CacheOptions& options = targets.options();
   ENGINE_TRY_ASSIGN(MetadataRef metadata,
                     targets.metadata().open(devices.metadata.device(),

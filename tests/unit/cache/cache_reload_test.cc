@@ -106,6 +106,45 @@ TEST(CacheReload, OneDeviceAtATimeUsesTheMetadata) {
   });
 }
 
+// A second cache, of other disks but for one.
+TEST(CacheReload, NoDiskIsTwoCachesOrTwoThingsToThem) {
+  for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
+    CacheTank tank{execution};
+    std::vector<std::unique_ptr<sim::SimDevice>> others;
+    for (const char* name : {"metadata2", "fast2", "origin2"}) {
+      others.push_back(std::make_unique<sim::SimDevice>(
+          execution, name, sim::SimDeviceOptions{.sectors = 8 * kBlock}));
+      tank.more.emplace(name, others.back().get());
+    }
+    tank.make();
+    const auto refusal = [&](std::string_view disks) -> std::string {
+      const auto made = tank.system.create_with_table(
+          "other", fmt::format("0 {} cache {} {} 1 writeback eager 0", 8 * kBlock, disks, kBlock));
+      if (made) {
+        pdata::must(tank.system.remove("other"));
+        return "";
+      }
+      EXPECT_EQ(made.error().code, Errc::busy) << disks;
+      return made.error().what;
+    };
+    const std::string of_fast = "device already in use as the cache device of another cache";
+    const std::string of_origin = "device already in use as the origin of another cache";
+    const std::string of_metadata = "device already in use as the metadata device of a cache";
+    EXPECT_EQ(refusal("metadata2 fast origin2"), of_fast);
+    EXPECT_EQ(refusal("metadata2 fast2 origin"), of_origin);
+    EXPECT_EQ(refusal("metadata2 origin fast2"), of_origin);
+    EXPECT_EQ(refusal("metadata2 fast2 metadata"), of_metadata);
+    EXPECT_EQ(refusal("fast fast2 origin2"), of_fast);
+    EXPECT_EQ(CacheTank::peek(tank.fast, 0), kOldFast);   // nobody has made it metadata
+    EXPECT_EQ(refusal("metadata2 fast2 origin2"), "");
+    // A table that is only loaded has its claims, too, until it is cleared.
+    pdata::must(tank.system.load("c", tank.table()));
+    pdata::must(tank.system.clear("c"));
+    pdata::must(tank.system.remove("c"));
+    EXPECT_EQ(refusal("metadata2 fast origin"), "");
+  });
+}
+
 TEST(CacheReload, GrowsAndShrinksWithItsFastDevice) {
   for_seeds(10, [](sim::Execution& execution, std::uint64_t) {
     CacheTank tank{execution, {.cache_blocks = 4}};
