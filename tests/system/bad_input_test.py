@@ -15,6 +15,7 @@ from harness import case, nbd, pools, server, verified_load
 
 MIB = 1 << 20
 SUPERBLOCK, NODE, INDEX, BITMAP = 160774, 121107, 160478, 240779
+CACHE_SUPERBLOCK, ARRAY = 9031977, 595846735
 
 
 def crc32c(data):
@@ -39,7 +40,7 @@ _TABLE = list(_table())
 def kind_of(block):
     """The checksum constant that makes a metadata block right, or None."""
     found = crc32c(block[4:]) ^ struct.unpack_from("<I", block)[0]
-    return found if found in (SUPERBLOCK, NODE, INDEX, BITMAP) else None
+    return found if found in (SUPERBLOCK, NODE, INDEX, BITMAP, CACHE_SUPERBLOCK, ARRAY) else None
 
 
 def resealed(block, kind):
@@ -279,6 +280,100 @@ class DamagedBlocks(BadInput):
                     client.submit(nbd.FLUSH)
                     client.reap()
                     client.close()
+
+
+@case.needs_programs
+class CacheImages(BadInput):
+    """Metadata of a cache that somebody has changed, for the server and for the checker."""
+
+    FATAL = {"csum": (0, 4), "flags": (4, 4), "blocknr": (8, 8), "magic": (32, 8), "version": (40, 4),
+             "space map blocks": (64, 8), "space map root": (80, 8), "mapping_root": (192, 8),
+             "data_block_size": (232, 4), "compat_ro_flags": (248, 4), "incompat_flags": (252, 4)}
+
+    def setUp(self):
+        super().setUp()
+        self.files = [self.folder / f"{name}.img" for name in ("meta", "fast", "origin")]
+        for path, size in zip(self.files, (4 * MIB, 4 * MIB, self.SIZE)):
+            with open(path, "wb") as file:
+                file.truncate(size)
+        load = verified_load.VerifiedLoad(self.SIZE, 1, trims_read_as_zeroes=False)
+        subject = server.CachedVolume(self.folder, "home", ",block-size=32768")
+        client = nbd.Client(subject.socket, "home")
+        load.run(client, lambda: load.writes > 300)
+        client.flush()
+        client.close()
+        subject.stop()
+        self.good = self.meta.read_bytes()
+        self.assertEqual(kind_of(self.good[:4096]), CACHE_SUPERBLOCK)
+
+    def digests(self):
+        return [hashlib.md5(path.read_bytes()).hexdigest() for path in self.files]
+
+    def serve_cache(self, block=32768):
+        roles = zip(("metadata", "fast", "origin"), self.files)
+        where = ",".join(f"{role}={path}" for role, path in roles)
+        listen = server.short_folder(self.folder) / "nbd"
+        return [str(case.program("wavetankd")), "serve", "--cache",
+                f"home:{where},block-size={block}", "--listen", f"unix:{listen}"]
+
+    def check(self):
+        """`wavetank check cache`: its status; it writes nothing and does not crash."""
+        before = self.digests()
+        done = subprocess.run([case.program("wavetank"), "check", "cache", str(self.meta)],
+                              capture_output=True, text=True, timeout=60)
+        said = done.stdout + done.stderr
+        self.assertIn(done.returncode, (0, 1, 2), said)
+        self.assertEqual(self.digests(), before)
+        if done.returncode:
+            self.assertTrue(said.strip(), "damage that is not told")
+        return done.returncode
+
+    def put(self, number, at, flip, seal):
+        block = bytearray(self.good[number * 4096:][:4096])
+        kind = kind_of(bytes(block))
+        block[at] ^= flip
+        block = resealed(bytes(block), kind) if seal else bytes(block)
+        self.meta.write_bytes(self.good[:number * 4096] + block + self.good[(number + 1) * 4096:])
+
+    def test_fields_of_the_superblock(self):
+        self.assertEqual(self.check(), 0)
+        for name, (offset, size) in self.FATAL.items():
+            for seal in (False, True):
+                if name == "csum" and seal:
+                    continue
+                with self.subTest(field=name, resealed=seal):
+                    self.put(0, offset + size // 2, 0x55, seal)
+                    self.assert_refused(self.serve_cache(), "meta.img")
+                    self.assertEqual(self.check(), 2)
+
+    def test_every_kind_of_block(self):
+        kinds = {}
+        for number in range(len(self.good) // 4096):
+            kind = kind_of(self.good[number * 4096:][:4096])
+            if any(self.good[number * 4096:][:4096]) and kind:
+                kinds.setdefault(kind, []).append(number)
+        self.assertEqual({CACHE_SUPERBLOCK, NODE, INDEX, BITMAP, ARRAY}, set(kinds))
+        source = random.Random(13)
+        told = 0
+        for kind in (CACHE_SUPERBLOCK, NODE, INDEX, BITMAP, ARRAY):
+            for _ in range(8):
+                number, seal = source.choice(kinds[kind]), source.random() < 0.5
+                at = source.choice((4, 8, 12, 16, 24, 32, source.randrange(4, 4096)))
+                with self.subTest(block=number, at=at, resealed=seal):
+                    self.put(number, at, source.choice((1, 0x80, 0xFF)), seal)
+                    told += self.check() != 0
+        self.assertGreater(told, 5)   # of those in use: what is free may be anything
+
+    def test_sizes_that_do_not_fit(self):
+        self.assert_refused(self.serve_cache(65536), "meta.img", "32768")
+        with open(self.meta, "r+b") as file:
+            file.truncate(16 * 4096)
+        self.assert_refused(self.serve_cache(), "meta.img")
+
+    def test_foreign_contents(self):
+        self.meta.write_bytes(b"not a cache\n" * 1000 + bytes(4 * MIB - 12000))
+        self.assert_refused(self.serve_cache(), "meta.img")
+        self.assertEqual(self.check(), 2)
 
 
 if __name__ == "__main__":
