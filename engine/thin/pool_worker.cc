@@ -156,7 +156,8 @@ void Pool::commit_batch() {
       if (committed) {
         issue_piece(passdown);
       } else {
-        abandon_passdown(passdown);
+        // Where only the data device failed to flush, the references can be dropped all the same.
+        finish_passdown(passdown);
       }
     }
   }
