@@ -5,6 +5,7 @@
 // size means is the tree's affair: it must compare value_size() with what it expects.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -112,9 +113,15 @@ class NodeView {
   [[nodiscard]] std::uint64_t raw_key(std::uint32_t index) const noexcept {
     return view_as<Le64>(bytes_.subspan(key_offset(index), 8)).value();
   }
+  // Keys ascend, so none behind the (key - first)th is at most `key`. Where there are no gaps,
+  // as in most leaves, that one is it, and few of the node's cache lines have been touched.
   [[nodiscard]] std::uint32_t first_above(std::uint64_t key) const noexcept {
-    std::uint32_t begin = 0;
-    std::uint32_t count = nr_entries();
+    if (nr_entries() == 0 || key < raw_key(0)) return 0;
+    const auto last =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(nr_entries() - 1, key - raw_key(0)));
+    if (raw_key(last) <= key) return last + 1;
+    std::uint32_t begin = 1;
+    std::uint32_t count = last - 1;
     while (count > 0) {
       const std::uint32_t half = count / 2;
       if (raw_key(begin + half) <= key) {
