@@ -27,17 +27,22 @@ void Volume::make() {
   unready_ = true;
   const auto made = bench_.system->create_with_table(kName, table_of(active_));
   unready_ = false;
-  if (made || made.error().code == Errc::power_lost || made.error().code == Errc::exists) return;
+  if (made || made.error().code == Errc::exists) return;
+  // Refused, the device is gone again, unless somebody has it open.
+  const bool there = bench_.system->info(kName).has_value();
   if (active_.mode == CacheIo::passthrough && made.error().code == Errc::busy) {
     // Something in it is dirty.
-    static_cast<void>(bench_.system->remove(kName));
     active_.mode = CacheIo::writeback;
-    make();
+    if (there) {
+      resumed(load(active_) && control_.resume(kName));
+    } else {
+      make();
+    }
     return;
   }
   tell_unless_excused("the cache does not open",
                       fmt::format("{} at {}", made.error().what, made.error().where));
-  if (bench_.system->info(kName)) give_up();   // somebody has it open, and waits for it
+  if (there) give_up();   // whoever has it open waits for it
 }
 
 bool Volume::load(const Table& table) {
