@@ -53,7 +53,8 @@ int render(const RenderOptions& options);
 
 struct ScoreboardOptions {
   std::vector<std::string> mutants;   // empty: all
-  std::vector<std::string> strategies{"random", "pct", "pos", "urw", "surw", "portfolio"};
+  std::vector<std::string> strategies{"random", "pct",   "pos",    "urw",
+                                      "surw",   "stall", "guided", "portfolio"};
   std::uint32_t seeds = 5;
   std::uint64_t schedules = 20'000;   // of each search
   double seconds = 60;                // the same

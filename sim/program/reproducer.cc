@@ -103,10 +103,16 @@ std::optional<Reproducer> reproduce(const scenarios::Workload& workload, std::ui
         if (!box.choose(strategy)) return std::string{};
         if (before) before(box);
         sim::Execution execution;
-        const sim::Outcome& outcome = run(execution, workload, box, seed, judges);
+        sim::Strategy& chosen = box.for_seed(seed);
+        // It may have failed where the strategy learnt.
+        const sim::Outcome* const taught = learn(execution, workload, chosen, judges);
+        const sim::Outcome& outcome =
+            taught != nullptr
+                ? *taught
+                : run(execution, workload, {.seed = seed, .strategy = &chosen, .judges = judges});
         if (!outcome.finding) return std::string{};
-        return fmt::format("{}\n{}\n{}", outcome.finding->signature(), outcome.preemptions,
-                           outcome.schedule.to_text());
+        return fmt::format("{}\n{} {}\n{}", outcome.finding->signature(), outcome.preemptions,
+                           taught != nullptr ? kLearningSeed : seed, outcome.schedule.to_text());
       },
       kSecondsForOne);
   if (const std::string death = death_of(child); !death.empty()) {
@@ -119,7 +125,9 @@ std::optional<Reproducer> reproduce(const scenarios::Workload& workload, std::ui
   if (first == std::string::npos) return std::nullopt;
   const std::size_t second = child.bytes.find('\n', first + 1);
   found.signature = child.bytes.substr(0, first);
-  found.preemptions = std::stoull(child.bytes.substr(first + 1, second - first - 1));
+  const std::string numbers = child.bytes.substr(first + 1, second - first - 1);
+  found.preemptions = std::stoull(numbers);
+  found.seed = std::stoull(numbers.substr(numbers.find(' ')));
   auto schedule = sim::Schedule::from_text(std::string_view{child.bytes}.substr(second + 1));
   if (!schedule) return std::nullopt;
   found.schedule = *std::move(schedule);

@@ -45,8 +45,9 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
 const sim::Outcome* learn(sim::Execution& execution, const scenarios::Workload& workload,
                           sim::Strategy& strategy, const Judges& judges, bool trace) {
   if (!strategy.will_learn()) return nullptr;
-  const sim::Outcome& outcome = run(
-      execution, workload, {.seed = 0, .strategy = &strategy, .trace = trace, .judges = judges});
+  const sim::Outcome& outcome =
+      run(execution, workload,
+          {.seed = kLearningSeed, .strategy = &strategy, .trace = trace, .judges = judges});
   return outcome.finding ? &outcome : nullptr;
 }
 

@@ -29,6 +29,8 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
                         sim::StrategyBox& box, std::uint64_t seed, const Judges& judges,
                         bool trace = false);
 
+// Of the walks that teach a strategy a workload.
+inline constexpr std::uint64_t kLearningSeed = 0;
 // Lets `strategy` learn the workload, if it has to, from a walk that is always the same, so that it
 // does not matter which of the workload's schedules comes first. The walk's outcome, if it failed.
 const sim::Outcome* learn(sim::Execution& execution, const scenarios::Workload& workload,

@@ -18,8 +18,8 @@ constexpr double kNeverAt = kLeft + kPlot + 75;
 constexpr double kTop = 96;
 constexpr double kLane = 9;   // a strategy's share of a row
 constexpr double kGap = 12;
-constexpr std::array<std::string_view, 7> kColours{"#1f77b4", "#d95f02", "#2a9d4b", "#b5179e",
-                                                   "#7a5c00", "#c1121f", "#555f6e"};
+constexpr std::array<std::string_view, 8> kColours{"#1f77b4", "#d95f02", "#2a9d4b", "#b5179e",
+                                                   "#7a5c00", "#c1121f", "#555f6e", "#0fa3b1"};
 
 std::string_view colour_of(std::size_t strategy) {
   return kColours[strategy % kColours.size()];
