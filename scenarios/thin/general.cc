@@ -143,12 +143,14 @@ void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload) {
                                 .sector = i * stride % blocks * system.block_sectors,
                                 .sectors = sectors});
     }
+    // What a power cut may take anyway nobody misses.
+    if (!draw.one_in(4)) workload.setup.push_back({.verb = Verb::flush, .thin = id});
   }
 }
 
 rc::Gen<std::vector<Operation>> past(const Swarm& swarm, Draw& draw, const Menu& menu) {
   Menu then = menu;
-  then.verbs = {{4, Verb::write}};
+  then.verbs = {{4, Verb::write}, {2, Verb::flush}};
   if (swarm.discards) then.verbs.emplace_back(8, Verb::discard);
   if (swarm.snapshots) then.verbs.emplace_back(6, Verb::create_snap);
   if (swarm.lifecycle) then.verbs.emplace_back(2, Verb::delete_thin);
