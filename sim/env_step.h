@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "engine/fiber/event.h"
 #include "sim/actor.h"
 #include "sim/schedule.h"
 
@@ -25,6 +26,22 @@ class EnvStep {
   // Happens, on whatever stack decides; must not suspend. The step has been withdrawn. Returns the
   // fiber that it started and that runs at once, or null.
   virtual SimFiber* happen() = 0;
+
+  // What it has to do with other steps and with fibers, for strategies that reason about it.
+  struct Touch {
+    enum class What : std::uint8_t {
+      everything,   // nothing is known: it commutes with nothing
+      range,        // the contents of `device` at [begin, end): with other steps there
+      object,       // `device` as a whole: with operations of fibers on it, too
+      timers,       // with whatever arms, cancels or fires a timer
+    };
+    What what = What::everything;
+    const engine::SyncObject* device = nullptr;
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    bool writes = true;
+  };
+  [[nodiscard]] virtual Touch touches() const noexcept { return {}; }
 
   ActorId id;
   const char* name;

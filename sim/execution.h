@@ -153,6 +153,7 @@ class Execution final : public engine::Executor,
         : EnvStep{ChoiceKind::fire, ActorId{ActorKind::timer, 0, 0}, "timer", Duty::must_happen},
           execution_{execution} {}
     SimFiber* happen() override { return execution_.fire_timer(); }
+    [[nodiscard]] Touch touches() const noexcept override { return {.what = Touch::What::timers}; }
 
    private:
     Execution& execution_;

@@ -25,6 +25,20 @@ class SimDevice::Io final : public EnvStep {
     device_.execution_.offer(*this, late == what ? delay : engine::Nanos{0});
   }
 
+  // Its effect changes or reads what is on the disk, a flush all of it; its end is seen by whoever
+  // submits to the disk.
+  [[nodiscard]] Touch touches() const noexcept override {
+    if (kind == ChoiceKind::complete)
+      return {.what = Touch::What::object, .device = &device_.object()};
+    const bool all = record.op == engine::BioOp::flush;
+    const std::uint64_t first = record.sector.value();
+    return {.what = Touch::What::range,
+            .device = &device_.object(),
+            .begin = all ? 0 : first,
+            .end = all ? ~std::uint64_t{0} : first + record.sectors,
+            .writes = record.op != engine::BioOp::read};
+  }
+
   engine::Bio* bio = nullptr;
   IoRecord record;
   Late late = Late::no;

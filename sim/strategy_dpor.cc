@@ -4,13 +4,10 @@
 #include <utility>
 
 #include "engine/base/check.h"
-#include "engine/fiber/completion.h"
 #include "engine/fiber/mutex.h"
 
 namespace sim {
 
-using engine::Access;
-using engine::ObjectKind;
 using engine::OpKind;
 using engine::Point;
 
@@ -24,36 +21,6 @@ bool contains(const Range& range, const Value& value) {
 }   // namespace
 
 // --- operations ---
-
-Dpor::Operation Dpor::operation_at(const SimFiber& fiber, const Point* point) {
-  if (point == nullptr) {
-    // One that was woken looks again at what it waited for, unless being woken says it all.
-    const OpKind waited = fiber.waiting.op;
-    if (fiber.steps == 0 || fiber.waiting.object == nullptr || waited == OpKind::condition_wait ||
-        waited == OpKind::completion_wait)
-      return {};
-    const Kind kind = waited == OpKind::mutex_lock ? Kind::acquire : Kind::plain;
-    return {.object = fiber.waiting.object->id, .writes = true, .kind = kind};
-  }
-  if (point->object == nullptr || point->access == Access::none ||
-      point->object->kind == ObjectKind::fiber)
-    return {};
-  Operation operation{.object = point->object->id, .writes = point->access == Access::write};
-  if (point->op == OpKind::mutex_lock) operation.kind = Kind::acquire;
-  if (point->op == OpKind::mutex_try_lock) operation.kind = Kind::try_acquire;
-  if (point->op == OpKind::mutex_unlock) operation.kind = Kind::release;
-  if (point->op == OpKind::completion_signal) operation.kind = Kind::signal;
-  if (point->op == OpKind::completion_wait) operation.kind = Kind::wait;
-  return operation;
-}
-
-bool Dpor::could_go_on(const SimFiber& fiber, const Point* point) {
-  if (point == nullptr && fiber.steps != 0) point = &fiber.waiting;
-  if (point == nullptr || point->object == nullptr) return true;
-  if (point->op == OpKind::mutex_lock) return engine::Mutex::of(*point->object).owner() == nullptr;
-  if (point->op == OpKind::completion_wait) return engine::Completion::of(*point->object).done();
-  return true;
-}
 
 bool Dpor::dependent(const Operation& a, const Operation& b) noexcept {
   if (a.object != b.object || a.object == 0) return false;
@@ -108,7 +75,7 @@ std::uint32_t Dpor::pick(const Choices& choices) {
   note_woken(choices);
   settle_try();
   note_yield(choices);
-  if (!choices.steps.empty()) fixed_environment_ = true;
+  if (!choices.steps.empty()) saw_environment_ = true;
   if (choices.fibers.empty() || free_running_) return choices.fallback;
   if (const std::uint32_t index = find_local(choices); index != kNone)
     return go_on(*choices.fibers[index], index);

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/operation.h"
 #include "sim/strategy.h"
 #include "sim/thread_paths.h"
 
@@ -26,8 +27,9 @@ class Dpor final : public Strategy {
   [[nodiscard]] bool next();
   // The execution just run led only to what had been seen: it counts for nothing.
   [[nodiscard]] bool was_cut_short() const noexcept { return cut_short_; }
-  // Steps of the environment were not free to happen at any time.
-  [[nodiscard]] bool fixed_environment() const noexcept { return fixed_environment_; }
+  // There were steps of the environment, which it does not explore: they happened when every fiber
+  // waited.
+  [[nodiscard]] bool saw_environment() const noexcept { return saw_environment_; }
   // Estimated share of the search that is behind.
   [[nodiscard]] double done() const;
 
@@ -43,12 +45,7 @@ class Dpor final : public Strategy {
   using Clock = std::vector<std::uint32_t>;   // by fiber: how many of its operations came before
   static constexpr std::uint32_t kNone = ~0U;
 
-  enum class Kind : std::uint8_t { plain, acquire, try_acquire, release, signal, wait };
-  struct Operation {
-    std::uint32_t object = 0;   // 0: none
-    bool writes = false;
-    Kind kind = Kind::plain;
-  };
+  using Kind = Operation::Kind;
   struct Sleeper {
     Id fiber;
     Operation operation;
@@ -86,8 +83,6 @@ class Dpor final : public Strategy {
     Operation operation;
   };
 
-  [[nodiscard]] static Operation operation_at(const SimFiber& fiber, const engine::Point* point);
-  [[nodiscard]] static bool could_go_on(const SimFiber& fiber, const engine::Point* point);
   [[nodiscard]] static bool dependent(const Operation& a, const Operation& b) noexcept;
   static void join(Clock& into, const Clock& from);
   [[nodiscard]] bool came_before(std::uint32_t number, const Clock& clock) const noexcept;
@@ -122,7 +117,7 @@ class Dpor final : public Strategy {
   const engine::SyncObject* tried_ = nullptr;   // by the operation that has just happened
   bool free_running_ = false;                   // nothing more is recorded in this execution
   bool cut_short_ = false;
-  bool fixed_environment_ = false;
+  bool saw_environment_ = false;
   // Kept for their memory.
   std::vector<Enabled> enabled_;
   std::vector<std::uint32_t> rivals_;

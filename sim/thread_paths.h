@@ -34,6 +34,8 @@ class ThreadPaths {
     fiber.replay_cursor = fiber.id == ActorId::fiber(0) ? kRoot : child(parent);
     return fiber.replay_cursor;
   }
+  // The same for a step of the environment, which `parent` brought about.
+  Id started(Id parent) { return child(parent); }
   [[nodiscard]] static Id of(const SimFiber& fiber) noexcept { return fiber.replay_cursor; }
   [[nodiscard]] Id parent_of(Id id) const noexcept { return parents_[id]; }
   // Ids below this have been given.

@@ -1,9 +1,11 @@
 #include "sim/library/explore.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "sim/rng.h"
 #include "sim/shrink.h"
+#include "sim/strategy_bounded.h"
 #include "sim/strategy_dpor.h"
 #include "sim/strategy_replay.h"
 
@@ -50,9 +52,68 @@ double interleavings(const Program& program, const ExploreOptions& options) {
   return ended == 0 ? 0 : sum / ended;
 }
 
+// A few of these also tell which objects are shared.
+constexpr std::uint32_t kProbesMin = 4;
+
+double interleavings_within(const Program& program, const ExploreOptions& options,
+                            Bounded& search) {
+  double sum = 0;
+  std::uint32_t ended = 0;
+  Execution execution;
+  for (std::uint32_t i = 0; i < std::max(options.probes, kProbesMin); ++i) {
+    search.probe(i);
+    execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
+    if (execution.run(program).finding) continue;
+    sum += search.ways();
+    ++ended;
+  }
+  search.end_probes();
+  return ended == 0 || options.probes == 0 ? 0 : sum / ended;
+}
+
+Found found_by(const Program& program, const Outcome& outcome, const ExploreOptions& options,
+               std::uint64_t executions, bool timers_race) {
+  Found found = shrunk(program, outcome,
+                       {.points_max = options.points_max,
+                        .timers_race = timers_race,
+                        .lock_order = false,
+                        .shrink_tries = options.shrink_tries});
+  found.ordinal = executions + 1;
+  return found;
+}
+
+// With steps of the environment as free as any other, or within a bound.
+Exploration explore_bounded(const Program& program, const ExploreOptions& options) {
+  Exploration result;
+  Bounded search{{.preemptions = options.preemptions.value_or(Bounds::kNone)}};
+  result.interleavings = interleavings_within(program, options, search);
+  Execution execution;
+  std::uint64_t executions = 0;
+  for (;;) {
+    execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
+    const Outcome& outcome = execution.run(program);
+    if (outcome.finding) {
+      result.found = found_by(program, outcome, options, executions, true);
+      break;
+    }
+    ++executions;
+    if (!search.next()) {
+      result.complete = true;
+      break;
+    }
+    if (executions >= options.executions_max) break;
+  }
+  result.executions = search.classes();
+  result.cut_short = executions - std::min(executions, search.classes());
+  result.done = result.complete ? 1 : search.done();
+  result.limits = search.left_out();
+  return result;
+}
+
 }   // namespace
 
 Exploration explore(const Program& program, const ExploreOptions& options) {
+  if (options.preemptions) return explore_bounded(program, options);
   Exploration result;
   result.interleavings = interleavings(program, options);
   Dpor search;
@@ -61,13 +122,11 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
     execution.reset({.strategy = &search, .points_max = options.points_max});
     const Outcome& outcome = execution.run(program);
     if (outcome.finding) {
-      result.found = shrunk(program, outcome,
-                            {.points_max = options.points_max,
-                             .lock_order = false,
-                             .shrink_tries = options.shrink_tries});
-      result.found->ordinal = result.executions + result.cut_short + 1;
+      result.found =
+          found_by(program, outcome, options, result.executions + result.cut_short, false);
       break;
     }
+    if (search.saw_environment()) return explore_bounded(program, options);
     ++(search.was_cut_short() ? result.cut_short : result.executions);
     if (!search.next()) {
       result.complete = true;
@@ -76,8 +135,6 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
     if (result.executions + result.cut_short >= options.executions_max) break;
   }
   result.done = result.complete ? 1 : search.done();
-  if (search.fixed_environment())
-    result.limits = "timers fired and I/O happened only when every fiber was waiting";
   return result;
 }
 

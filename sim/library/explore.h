@@ -11,17 +11,20 @@
 namespace sim {
 
 struct ExploreOptions {
-  std::uint64_t executions_max = 1'000'000;
-  std::uint64_t points_max = 100'000;   // in one execution; more is a finding
+  std::uint64_t executions_max = 1'000'000;   // those cut short included
+  std::uint64_t points_max = 100'000;         // in one execution; more is a finding
   std::uint64_t shrink_tries = 5'000;
-  // Random walks from which the number of all interleavings is estimated; 0: no estimate.
+  // Random walks from which the number of all interleavings within the bounds is estimated; 0: no
+  // estimate.
   std::uint32_t probes = 0;
+  // At most so many preemptions, as strategy_bounded.h counts them; none: any number.
+  std::optional<std::uint32_t> preemptions = {};
 };
 
 struct Exploration {
   std::uint64_t executions = 0;   // run to their end, no two of them equivalent
-  std::uint64_t cut_short = 0;    // begun, and found to lead only to what had been seen
-  bool complete = false;          // there is no other execution
+  std::uint64_t cut_short = 0;    // others: they led only to what had been seen
+  bool complete = false;          // there is no other execution within the bounds
   double done = 0;                // estimated share of the whole
   double interleavings = 0;       // of all operations, estimated from the probes
   std::string limits;             // what was not explored although complete; empty: nothing
@@ -29,8 +32,12 @@ struct Exploration {
 };
 
 // Two schedules are equivalent when every two operations of which at least one changes an object
-// come to it in the same order. Choices of the environment (Execution::choose) are explored; timers
-// fire and I/O happens only when all fibers wait, which `limits` then says.
+// come to it in the same order. Choices of the environment (Execution::choose) are explored. Timers
+// may fire and I/O may happen at any time: a timer may come before or after any other operation of
+// anybody, I/Os to one place of a disk in any order. Reading the clock is no operation.
+//
+// A program of fibers alone is explored by strategy_dpor.h, in memory for one execution; one with
+// timers, I/O or a bound by strategy_bounded.h, which remembers the states it has seen.
 //
 // A loop that yields is taken to wait for a change of what it has read since it last yielded.
 [[nodiscard]] Exploration explore(const Program& program, const ExploreOptions& options = {});

@@ -37,13 +37,16 @@ Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions
   Found found{.finding = *outcome.finding,
               .schedule = outcome.schedule,
               .preemptions = outcome.preemptions,
-              .digest = outcome.digest};
+              .digest = outcome.digest,
+              .timers_race = options.timers_race};
   const std::string signature = found.finding.signature();
   const auto attempt = [&](const Schedule& schedule) -> std::optional<ShrinkTrial> {
     Execution execution;
     LockOrder locks{execution};
     Replay strategy{schedule};
-    execution.reset({.strategy = &strategy, .points_max = options.points_max});
+    execution.reset({.strategy = &strategy,
+                     .points_max = options.points_max,
+                     .timers_race = options.timers_race});
     if (options.lock_order) execution.add_sink(locks);
     const Outcome& tried = execution.run(program);
     if (!tried.finding || tried.finding->signature() != signature) return std::nullopt;
@@ -68,7 +71,10 @@ SearchResult search(const Program& program, const SearchOptions& options) {
   Execution execution;
   LockOrder locks{execution};
   const auto run = [&](Strategy& strategy, std::uint64_t seed) -> const Outcome& {
-    execution.reset({.seed = seed, .strategy = &strategy, .points_max = options.points_max});
+    execution.reset({.seed = seed,
+                     .strategy = &strategy,
+                     .points_max = options.points_max,
+                     .timers_race = options.timers_race});
     locks.reset();
     if (options.lock_order) execution.add_sink(locks);
     const Outcome& outcome = execution.run(program);
@@ -97,10 +103,11 @@ SearchResult search(const Program& program, const SearchOptions& options) {
   return result;
 }
 
-const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule) {
+const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule,
+                      bool timers_race) {
   Replay strategy{schedule};
   LockOrder locks{execution};
-  execution.reset({.strategy = &strategy, .trace = true});
+  execution.reset({.strategy = &strategy, .timers_race = timers_race, .trace = true});
   execution.add_sink(locks);
   return execution.run(program);
 }

@@ -30,6 +30,8 @@ struct SearchOptions {
   std::string strategy = "portfolio";
   // An execution with more scheduling points than this is a finding: something never ends.
   std::uint64_t points_max = 1'000'000;
+  // Timers may fire while fibers could go on, as for fibers slowed down by something else.
+  bool timers_race = false;
   // Locks taken in opposite orders are a finding also when nobody waited (lock_order.h).
   bool lock_order = true;
   // 0: what is found is reported as it was found.
@@ -42,6 +44,7 @@ struct Found {
   Schedule schedule{};         // shrunk
   std::uint64_t preemptions = 0;
   std::uint64_t digest = 0;   // of the shrunk execution
+  bool timers_race = false;
 };
 
 struct SearchResult {
@@ -59,7 +62,8 @@ struct SearchResult {
                            const SearchOptions& options);
 
 // Runs `program` under that schedule, watching the order of locks. `execution` is reset with
-// tracing on.
-const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule);
+// tracing on. `timers_race` as when the schedule was found.
+const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule,
+                      bool timers_race = false);
 
 }   // namespace sim

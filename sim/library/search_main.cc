@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -19,6 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr int kUsage = 2;
+// The strategy that a trace names when its timers could fire at any time.
+constexpr const char* kTimersRace = "explore";
 
 int complain(const std::string& error) {
   fmt::print(stderr, "error: {}\n", error);
@@ -33,8 +36,9 @@ int report(const Program& program, const Found& found, const std::string& name,
              found.preemptions, found.schedule.decisions.size(), found.ordinal);
   if (!found.finding.detail.empty()) fmt::print("{}\n", found.finding.detail);
   Execution execution;
-  static_cast<void>(replay(execution, program, found.schedule));
-  const traces::Trace trace = trace_of(execution);
+  static_cast<void>(replay(execution, program, found.schedule, found.timers_race));
+  traces::Trace trace = trace_of(execution);
+  if (found.timers_race) trace.strategy = kTimersRace;
   const fs::path folder = out / folder_name(trace);
   const std::string command = fmt::format("{} --replay {}", name, folder.string());
   const auto written = write_finding(folder, trace, command);
@@ -49,7 +53,7 @@ int replay_trace(const Program& program, const fs::path& path) {
   const auto schedule = Schedule::from_text(trace->schedule);
   if (!schedule) return complain(fmt::format("{}: its schedule is damaged", path.string()));
   Execution execution;
-  const Outcome& outcome = replay(execution, program, *schedule);
+  const Outcome& outcome = replay(execution, program, *schedule, trace->strategy == kTimersRace);
   fmt::print("digest {:016x}, {}\n", outcome.digest,
              outcome.digest == trace->digest ? "as recorded" : "not as recorded");
   if (!outcome.finding) {
@@ -67,6 +71,7 @@ int search_main(int argc, char** argv, const Program& program) {
   CLI::App app{"Searches this program for schedules under which it fails."};
   SearchOptions options;
   bool everything = false;
+  std::optional<std::uint32_t> preemptions;
   fs::path trace;
   fs::path out = "out";
   app.add_option("--schedules", options.schedules, "how many to run");
@@ -74,6 +79,8 @@ int search_main(int argc, char** argv, const Program& program) {
   app.add_option("--strategy", options.strategy,
                  "names, with commas between them: they take turns");
   app.add_flag("--explore", everything, "every schedule that matters, instead of a search");
+  app.add_option("--preemptions", preemptions,
+                 "explore: at most so many; a bound makes it finish sooner");
   app.add_option("--replay", trace, "run a finding again: its folder or its trace");
   app.add_option("--out", out, "where a finding goes");
   try {
@@ -87,13 +94,15 @@ int search_main(int argc, char** argv, const Program& program) {
   if (!trace.empty()) return replay_trace(program, trace);
   const std::string name = argc > 0 ? argv[0] : "program";
   if (everything) {
-    const Exploration result =
-        explore(program, {.executions_max = options.schedules, .probes = 200});
-    fmt::print("{} executions, {} cut short; of about {:.3g} interleavings\n", result.executions,
-               result.cut_short, result.interleavings);
+    const Exploration result = explore(
+        program, {.executions_max = options.schedules, .probes = 200, .preemptions = preemptions});
+    const std::string within =
+        preemptions ? fmt::format(" of at most {} preemptions", *preemptions) : "";
+    fmt::print("{} executions, {} cut short; of about {:.3g} interleavings{}\n", result.executions,
+               result.cut_short, result.interleavings, within);
     if (result.found) return report(program, *result.found, name, out);
     if (result.complete) {
-      fmt::print("complete: nothing found\n");
+      fmt::print("complete: {} executions{}, nothing found\n", result.executions, within);
     } else {
       fmt::print("not complete: about {:.1f} % done; --schedules N goes further\n",
                  result.done * 100);

@@ -1,0 +1,27 @@
+// What a fiber is about to do as far as other fibers are concerned: for strategies that reason
+// about which operations depend on each other.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/fiber/event.h"
+#include "sim/sim_fiber.h"
+
+namespace sim {
+
+struct Operation {
+  enum class Kind : std::uint8_t { plain, acquire, try_acquire, release, signal, wait };
+  std::uint32_t object = 0;   // its id; 0: nothing that others can touch
+  bool writes = false;
+  Kind kind = Kind::plain;
+};
+
+// `point` null: it has just been started or woken, or goes on where it looked at `fiber.waiting`.
+[[nodiscard]] Operation operation_at(const SimFiber& fiber, const engine::Point* point) noexcept;
+// The object of that operation; null where it has none.
+[[nodiscard]] const engine::SyncObject* object_at(const SimFiber& fiber,
+                                                  const engine::Point* point) noexcept;
+// False where all that it could do now is to queue.
+[[nodiscard]] bool could_go_on(const SimFiber& fiber, const engine::Point* point) noexcept;
+
+}   // namespace sim
