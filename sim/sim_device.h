@@ -38,6 +38,9 @@ struct SimDeviceOptions {
   bool write_cache = true;     // false: every write is durable when it has ended
   // A power cut keeps or loses groups of that many sectors as one.
   std::uint32_t atomic_sectors = 1;
+  // What it leaves of each is a decision of its own, so that all images can be visited
+  // (crash_images.h); else a few decisions choose a random one.
+  bool cuts_by_sector = false;
   std::uint32_t logical_block_sectors = 1;
   std::uint64_t discard_sectors_max = 1U << 20U;   // 0: no discards
   std::uint32_t discard_granularity_sectors = 1;
@@ -114,6 +117,7 @@ class SimDevice final : public engine::BlockDevice {
   [[nodiscard]] PageRef page_ref(std::uint64_t number) const noexcept;
   [[nodiscard]] DiskImageRef choose_crash_image();
   void keep_versions(DiskImage& image, Rng& rng) const;
+  [[nodiscard]] DiskImageRef choose_by_sector();
 
   Execution& execution_;
   SimDeviceOptions options_;

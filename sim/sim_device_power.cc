@@ -1,7 +1,9 @@
 // What survives a power cut: durability, and the choice of what else is left.
 #include <algorithm>
 #include <cstring>
+#include <map>
 
+#include "sim/crash_images.h"
 #include "sim/rng.h"
 #include "sim/sim_device_io.h"
 #include "sim/tsan.h"
@@ -64,7 +66,7 @@ void SimDevice::make_durable(std::uint64_t sector, std::uint64_t count) {
 void SimDevice::power_cut() {
   const Hush hush;
   if (!powered()) return;
-  crash_ = choose_crash_image();
+  crash_ = options_.cuts_by_sector ? choose_by_sector() : choose_crash_image();
   for (DeviceObserver* const observer : observers_)
     observer->power_cut(*this);
   for (Io* const io : in_flight_) {
@@ -89,6 +91,49 @@ DiskImageRef SimDevice::durable_snapshot() const {
   auto image = std::make_shared<DiskImage>(*snapshot());
   for (const PageTable::Entry& entry : durable_.entries())
     image->pages().put(entry.number).page = entry.page;
+  return image;
+}
+
+DiskImageRef SimDevice::choose_by_sector() {
+  const std::uint32_t group = options_.atomic_sectors;
+  std::map<std::uint64_t, LooseSectors> by_sector;
+  const auto content = [](const Page* page, std::uint64_t sector) {
+    return page != nullptr ? page->bytes.data() + sector % kPageSectors * kSectorSize : nullptr;
+  };
+  const auto at = [&](std::uint64_t sector) -> LooseSectors& {
+    LooseSectors& loose = by_sector[sector];
+    if (loose.contents.empty()) {
+      loose = {.sector = sector, .sectors = group, .contents = {}};
+      loose.may_be(content(page(sector / kPageSectors), sector));
+    }
+    return loose;
+  };
+  const auto add = [&](const std::vector<PageTable::Entry>& versions) {
+    for (const PageTable::Entry& entry : versions) {
+      const std::uint64_t first = entry.number * kPageSectors;
+      const std::uint64_t end = std::min<std::uint64_t>(first + kPageSectors, sectors_);
+      for (std::uint64_t s = first; s + group <= end; s += group)
+        at(s).may_be(content(entry.page.get(), s));
+    }
+  };
+  add(durable_.entries());
+  add(between_);
+  for (const Io* const io : in_flight_) {
+    if (io->kind != ChoiceKind::effect) continue;
+    if (io->record.op != BioOp::write && io->record.op != BioOp::write_zeroes) continue;
+    for (std::uint64_t s = 0; s + group <= io->record.sectors; s += group)
+      at(io->record.sector.value() + s)
+          .may_be(io->record.data != nullptr ? io->record.data + s * kSectorSize : nullptr);
+  }
+  std::vector<LooseSectors> loose;
+  for (auto& [sector, each] : by_sector) {
+    if (each.contents.size() > 1) loose.push_back(std::move(each));
+  }
+  // The image gets pages of its own: what is told here must stay what it is.
+  const DiskImageRef now = snapshot();
+  auto image = std::make_shared<DiskImage>(*now);
+  settle(*image, loose,
+         [&](const char* what, std::uint32_t count) { return execution_.choose(what, count); });
   return image;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "engine/base/check.h"
 
 namespace sim {
@@ -13,6 +15,8 @@ using engine::Point;
 namespace {
 
 constexpr std::uint32_t kValuesMax = 256;   // of one choice
+// So begins the name of a choice that does not offer all there is.
+constexpr std::string_view kSomeOf = "some of";
 
 // The finalizer of splitmix64.
 std::uint64_t mixed(std::uint64_t value) noexcept {
@@ -46,7 +50,7 @@ void Bounded::begin(std::uint64_t /*seed*/) {
   preemptions_ = faults_ = 0;
   running_ = ThreadPaths::kRoot;
   pair_ = kNobody;
-  free_running_ = cut_short_ = new_ = false;
+  free_running_ = cut_short_ = new_ = follow_rule_ = false;
   for (Actor& actor : actors_) {
     actor.chain = actor.seen_at = 0;
     actor.acts = actor.aside = actor.waits_for_change = false;
@@ -90,6 +94,7 @@ std::uint32_t Bounded::pick(const Choices& choices) {
     take_step(choices, *step);
     return static_cast<std::uint32_t>(choices.fibers.size()) + step->index;
   }
+  if (!bounds_.schedules || follow_rule_) return take_rule(choices);
   const bool goes_on = choices.self_runnable && can_go_on(choices.self, &choices.point);
   if (goes_on && !probing_ && !worth_stopping(choices.self, &choices.point))
     return go_on(choices, choices.self.index);
@@ -174,7 +179,7 @@ std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::ui
   const std::uint32_t cost = one_in > 1 ? 1 : 0;
   std::uint32_t chosen = 0;
   if (count > kValuesMax) {
-    too_many_values_ = true;
+    ++partial_[what];
   } else if (probing_) {
     if (cost == 0) {
       probe_base_ *= count;
@@ -182,6 +187,7 @@ std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::ui
     }
   } else if (cost == 0 || faults_ < bounds_.faults) {
     if (at_ >= fixed_) {
+      if (std::string_view{what}.starts_with(kSomeOf)) ++partial_[what];
       Node& node = new_node(true);
       node.ways.clear();
       for (std::uint32_t i = 0; i < count; ++i)
@@ -201,7 +207,7 @@ std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::ui
 
 bool Bounded::next() {
   ++searched_;
-  if (std::exchange(more_shared_, false)) {
+  if (std::exchange(more_shared_, false) && bounds_.schedules) {
     start_anew();
     return true;
   }
@@ -239,7 +245,10 @@ void Bounded::end_probes() {
 }
 
 std::string Bounded::left_out() const {
-  return too_many_values_ ? "of choices among more than 256 values only the first was tried" : "";
+  std::string all;
+  for (const auto& [what, times] : partial_)
+    all += fmt::format("{}{} times not every answer to '{}'", all.empty() ? "" : "; ", times, what);
+  return all;
 }
 
 // Of depths at which no way has been tried to the end, the next one's cost stands for theirs.

@@ -27,6 +27,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -45,6 +46,8 @@ struct Bounds {
   std::uint32_t preemptions = kNone;
   // Of answers to Execution::choose() other than 0 where they are rare: faults, power cuts.
   std::uint32_t faults = kNone;
+  // False: one schedule, the one of the rule of schedule.h; only choose() has other answers.
+  bool schedules = true;
   // Choices of which any answer is as good as any other.
   std::vector<std::string> indifferent = {};
 };
@@ -62,6 +65,10 @@ class Bounded final : public Strategy {
   void end_probes();
   // Of the execution just run as a probe.
   [[nodiscard]] double ways() const noexcept { return probe_ways_; }
+
+  // From now on, until told otherwise or the execution ends, the rule of schedule.h decides what
+  // happens next: what is of interest has not begun, or is over.
+  void follow_rule(bool follow) noexcept { follow_rule_ = follow; }
 
   // The execution just run led only to what had been seen.
   [[nodiscard]] bool was_cut_short() const noexcept { return cut_short_; }
@@ -153,6 +160,7 @@ class Bounded final : public Strategy {
   // Which of ways_; ways_.size() when all of it was seen.
   [[nodiscard]] std::size_t decide(const Choices& choices, bool goes_on);
   [[nodiscard]] std::size_t draw(bool goes_on);
+  std::uint32_t take_rule(const Choices& choices);
   std::uint32_t take(const Choices& choices, const Way& way, bool goes_on);
   std::uint32_t go_on(const Choices& choices, std::uint32_t index);
   void take_step(const Choices& choices, EnvStep& step);
@@ -185,9 +193,11 @@ class Bounded final : public Strategy {
   Id running_ = ThreadPaths::kRoot;
   Id pair_ = kNobody;   // a step whose second half comes next
   bool free_running_ = false;
+  bool follow_rule_ = false;
   bool cut_short_ = false;
   bool new_ = false;
-  bool too_many_values_ = false;
+  // Choices of which not every answer was there to be tried, by name, with how often.
+  std::map<std::string, std::uint64_t> partial_;
   // By hash of a beginning: the fewest preemptions it was followed with. Only looked up.
   std::unordered_map<std::uint64_t, std::uint32_t> seen_;
   std::unordered_set<std::uint64_t> classes_;   // only looked up

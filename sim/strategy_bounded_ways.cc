@@ -164,6 +164,17 @@ std::uint32_t Bounded::take(const Choices& choices, const Way& way, bool goes_on
   return way.index;
 }
 
+std::uint32_t Bounded::take_rule(const Choices& choices) {
+  if (choices.fallback < choices.fibers.size()) return go_on(choices, choices.fallback);
+  // No timer before its time.
+  EnvStep* step = choices.steps[choices.fallback - choices.fibers.size()];
+  for (EnvStep* const other : by_age_) {
+    if (step->kind == ChoiceKind::fire && other->kind != ChoiceKind::fire) step = other;
+  }
+  take_step(choices, *step);
+  return static_cast<std::uint32_t>(choices.fibers.size()) + step->index;
+}
+
 std::uint32_t Bounded::finish_pair(const Choices& choices) {
   const Id wanted = std::exchange(pair_, kNobody);
   for (EnvStep* const step : by_age_) {

@@ -30,6 +30,22 @@ struct SearchOptions {
 };
 int search(const SearchOptions& options);
 
+struct ExploreOptions {
+  std::filesystem::path workload;   // a TOML file
+  std::uint32_t preemptions = 1;
+  std::uint32_t faults = 0;   // and power cuts
+  bool timers = false;        // timers may fire while something else could happen
+  bool cuts = false;          // one schedule, and every image that a power cut can leave
+  double seconds = 600;
+  std::uint64_t executions_max = 100'000'000;
+  double shrink_seconds = 20;
+  Judges judges{};
+  std::filesystem::path out = "out";
+  std::string mutant;   // as in SearchOptions
+  bool json = false;
+};
+int explore(const ExploreOptions& options);
+
 struct ReplayOptions {
   std::filesystem::path trace;   // a trace file, or a finding's folder
   bool strict = false;           // the first divergence is an error

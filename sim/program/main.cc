@@ -90,6 +90,30 @@ int dispatch(int argc, char** argv) {
   search_command->add_flag("--quiet", search_options.quiet, "no live line");
   with_mutant(search_command);
 
+  ExploreOptions explore_options;
+  CLI::App* const explore_command =
+      app.add_subcommand("explore", "every execution of a small workload, within bounds");
+  explore_command->add_option("--workload", explore_options.workload, "a TOML file")->required();
+  explore_command->add_option("--preemptions", explore_options.preemptions,
+                              "at most so many, counted as docs/exploration.md says");
+  explore_command->add_option("--faults", explore_options.faults,
+                              "of the workload's faults and power cuts, at most so many");
+  explore_command->add_flag("--timers", explore_options.timers,
+                            "timers may fire while something else could happen");
+  explore_command->add_flag("--cuts", explore_options.cuts,
+                            "one schedule, and every image that a power cut can leave");
+  explore_command->add_option("--time", explore_options.seconds, "stop after so many seconds");
+  explore_command->add_option("--executions", explore_options.executions_max, "stop after so many");
+  explore_command->add_option("--shrink-time", explore_options.shrink_seconds,
+                              "seconds to shrink what is found");
+  explore_command->add_option("--only-checker", explore_options.judges.only,
+                              "listen to these alone: see `wavetank list checkers`");
+  explore_command->add_option("--without-checker", explore_options.judges.without,
+                              "do not listen to these");
+  explore_command->add_option("--out", explore_options.out, "where a finding goes");
+  explore_command->add_flag("--json", explore_options.json, "the result as JSON");
+  with_mutant(explore_command);
+
   ReplayOptions replay_options;
   CLI::App* const replay_command = app.add_subcommand("replay", "run a trace's schedule again");
   replay_command->add_option("trace", replay_options.trace, "a trace, or a finding's folder")
@@ -172,6 +196,10 @@ int dispatch(int argc, char** argv) {
   if (*search_command) {
     search_options.mutant = as_mutant;
     return search(search_options);
+  }
+  if (*explore_command) {
+    explore_options.mutant = as_mutant;
+    return explore(explore_options);
   }
   if (*replay_command) return replay(replay_options);
   if (*shrink_command) return shrink(shrink_options);

@@ -36,7 +36,7 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
                    .trace = spec.trace,
                    .digest_events = spec.trace});
   return execution.run([&] {
-    TankWorld world{execution, workload, spec.judges};
+    TankWorld world{execution, workload, spec.judges, spec.watch};
     scenarios::Lab lab{world, workload};
     lab.run();
   });

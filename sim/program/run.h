@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "scenarios/workload.h"
@@ -11,12 +12,26 @@
 
 namespace program {
 
+// For who wants to know of a run while it goes on.
+struct Watch {
+  // The actors are about to start; they have not started yet, or have all ended.
+  std::function<void(bool start)> actors{};
+  // What a power cut has left: a digest of all disks together.
+  std::function<void(std::uint64_t images)> cut{};
+};
+
 struct RunSpec {
   std::uint64_t seed = 0;
   sim::Strategy* strategy = nullptr;   // null: random walk
   bool trace = false;
   Judges judges{};
+  Watch watch{};
 };
+
+// A seed of runs in which timers may fire at any time.
+inline constexpr std::uint64_t kTimersRaceSeed = std::uint64_t{1} << 32U;
+// The seed of runs in which what a power cut leaves is decided sector by sector. No search has it.
+inline constexpr std::uint64_t kEveryImageSeed = 0x4352415348;
 
 // `execution` is reset and may be used again, unless the outcome has a finding: then it has
 // abandoned fibers that hold what they held, and its process should end soon.

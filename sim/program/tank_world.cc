@@ -86,10 +86,11 @@ class TankWorld::PowerCut final : public sim::EnvStep {
 };
 
 TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workload,
-                     const Judges& judges)
+                     const Judges& judges, const Watch& watch)
     : execution_{execution},
       workload_{workload},
       judges_{judges},
+      watch_{watch},
       env_{execution, *this},
       cuts_left_{workload.faults.power_cuts},
       mode_judge_{scenarios::thin::mode_options(workload)},
@@ -104,6 +105,7 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
   execution_.add_sink(*this);
   execution_.add_sink(lock_order_);
   engine::listen_to_stale(&checkers::mark_stale);
+  if (watch_.actors) watch_.actors(false);
 }
 
 TankWorld::~TankWorld() {
@@ -116,6 +118,7 @@ void TankWorld::build(Disk& disk, sim::DiskImageRef left) {
   sim::SimDeviceOptions options;
   options.sectors = left != nullptr ? left->sectors() : disk.spec.sectors;
   options.image = std::move(left);
+  options.cuts_by_sector = execution_.options().seed == kEveryImageSeed;
   switch (disk.spec.role) {
     case scenarios::DiskRole::metadata:
       options.discard_sectors_max = 0;
@@ -162,6 +165,7 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
   static constexpr std::array<const char*, 8> kNames{"actor a", "actor b", "actor c", "actor d",
                                                      "actor e", "actor f", "actor g", "actor h"};
   engine::Completion all{"actors", static_cast<std::uint32_t>(bodies.size())};
+  if (watch_.actors) watch_.actors(true);
   for (std::size_t i = 0; i < bodies.size(); ++i) {
     execution_.spawn(kNames[i % kNames.size()], [&all, &body = bodies[i].second] {
       body();
@@ -169,6 +173,7 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
     });
   }
   all.wait();
+  if (watch_.actors) watch_.actors(false);
 }
 
 void TankWorld::set_faults(Disk& disk) {
@@ -202,7 +207,7 @@ void TankWorld::set_faults(Disk& disk) {
 }
 
 void TankWorld::faults_begin() {
-  if (!(workload_.faults == scenarios::FaultSpec{})) rate_ = execution_.choose("rate of faults", 3);
+  if (!(workload_.faults == scenarios::FaultSpec{})) rate_ = execution_.choose(kRateOfFaults, 3);
   for (Disk& disk : disks_)
     set_faults(disk);
   faults_on_ = true;
@@ -281,6 +286,11 @@ void TankWorld::cut_power() {
     disk.device->resize(disk.sectors_most);   // what a smaller size hides is there all the same
     disk.device->power_cut();
   }
+  if (!watch_.cut) return;
+  std::uint64_t digest = 0;
+  for (const Disk& disk : disks_)
+    digest = digest * 0x9E3779B97F4A7C15ULL + disk.device->crash_image()->digest();
+  watch_.cut(digest);
 }
 
 void TankWorld::reboot() {

@@ -18,9 +18,13 @@
 #include "sim/execution.h"
 #include "sim/lock_order.h"
 #include "sim/program/judges.h"
+#include "sim/program/run.h"
 #include "sim/sim_device.h"
 
 namespace program {
+
+// The choice of how often faults strike, where they are a matter of chance.
+inline constexpr const char* kRateOfFaults = "rate of faults";
 
 class TankWorld final : public scenarios::World,
                         private engine::DeviceDirectory,
@@ -28,7 +32,8 @@ class TankWorld final : public scenarios::World,
                         private engine::TraceSink {
  public:
   // Inside a run of `execution`, whose end it must not outlive.
-  TankWorld(sim::Execution& execution, const scenarios::Workload& workload, const Judges& judges);
+  TankWorld(sim::Execution& execution, const scenarios::Workload& workload, const Judges& judges,
+            const Watch& watch);
   ~TankWorld() override;
 
   [[nodiscard]] engine::Env& env() override { return env_; }
@@ -87,6 +92,7 @@ class TankWorld final : public scenarios::World,
   sim::Execution& execution_;
   const scenarios::Workload& workload_;
   const Judges& judges_;
+  const Watch& watch_;
   engine::Env env_;
   std::vector<Disk> disks_;               // the metadata first, the slowest last
   std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer

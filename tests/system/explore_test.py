@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Small workloads are explored to the end: the engine is clean, and each mutant is found (of all
+rows, or those named). One with power cuts opens every image that they leave. What is found replays."""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("WAVETANK_BUILD", SOURCE / "build" / "release"))
+# Workload, further arguments, mutant, who notices.
+ROWS = [
+    ("S3", ["--preemptions", "0"], "S3", "checker lower_device"),
+    ("S5", ["--preemptions", "1"], "S5", "atomic-context"),
+    ("cut", ["--cuts"], "B072", "checker"),
+]
+
+
+def wavetank(*arguments):
+    return subprocess.run([str(BUILD / "wavetank"), *arguments], capture_output=True, text=True,
+                          check=False)
+
+
+def explore(out, workload, *arguments):
+    done = wavetank("explore", "--workload", str(SOURCE / "scenarios" / "explore" / workload) +
+                    ".toml", "--shrink-time", "5", "--out", out, "--json", *arguments)
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def clean(out, workload, arguments):
+    status, report = explore(out, workload, *arguments)
+    assert status == 0 and report["ended"] == "complete" and not report["left_out"], report
+    assert report["executions"] > 0, report
+    assert ("--cuts" in arguments) == (report["images"] > 1), report
+    return report
+
+
+def main(mutants):
+    if not (BUILD / "wavetank").is_file():
+        print(f"skipped: {BUILD} has no wavetank")
+        return 0
+    with tempfile.TemporaryDirectory() as out:
+        for workload, arguments, mutant, by in ROWS:
+            report = clean(out, workload, arguments)
+            found = ""
+            if not mutants or mutant in mutants:
+                status, bad = explore(out, workload, *arguments, "--mutant", mutant)
+                assert status == 1 and bad["signature"].startswith(by), bad
+                again = wavetank("replay", bad["folder"])
+                assert again.returncode == 1 and "as recorded" in again.stdout, again
+                found = f"; {mutant} found: {bad['signature']}"
+            print(f"{workload} {' '.join(arguments)}: complete, {report['executions']} executions, "
+                  f"{report['cut_short']} cut short, {report['images']} images, "
+                  f"naive {report['naive']:.0f}, {report['seconds']:.1f} s{found}")
+        status, report = explore(out, "S3", "--preemptions", "2", "--executions", "50")
+        assert status == 0 and report["ended"] == "executions" and 0 < report["done"] < 1, report
+    wrong = wavetank("explore", "--workload", "nonsense.toml")
+    assert wrong.returncode == 2 and "nonsense" in wrong.stderr, wrong
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
