@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "engine/env/stale.h"
-
 namespace checkers {
 namespace {
 

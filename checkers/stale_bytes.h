@@ -1,5 +1,5 @@
 // No byte that nobody wrote reaches a disk: memory that is kept for another use is marked when its
-// contents lose their meaning (engine/env/stale.h) and when it is freed, and what is written is
+// contents lose their meaning (engine/fiber/stale.h) and when it is freed, and what is written is
 // looked through for the marks.
 //
 // Not covered: fewer than fifteen such bytes in a row; memory on stacks.

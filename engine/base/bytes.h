@@ -16,6 +16,9 @@ using Le64 = boost::endian::little_uint64_buf_t;
 using ConstBytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
+// What memory that nobody owns is filled with, where it is filled.
+inline constexpr std::byte kPoisonByte{0x6b};
+
 // `bytes` seen as the on-disk structure T, whose members must all have alignment one.
 template <typename T>
 [[nodiscard]] const T& view_as(ConstBytes bytes) noexcept {

@@ -86,7 +86,7 @@ class Fiber {
   void* argument_ = nullptr;
   OnExit on_exit_ = nullptr;
   void* asan_fake_stack_ = nullptr;
-  void* tsan_fiber_ = nullptr;
+  [[maybe_unused]] void* tsan_fiber_ = nullptr;
 };
 
 }   // namespace engine

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "engine/base/check.h"
-#include "engine/env/stale.h"
+#include "engine/fiber/stale.h"
 
 namespace engine::io {
 

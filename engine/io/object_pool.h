@@ -19,8 +19,8 @@
 #include <source_location>
 #include <utility>
 
+#include "engine/base/bytes.h"
 #include "engine/base/check.h"
-#include "engine/env/stale.h"
 #include "engine/fiber/waiters.h"
 
 namespace engine::io {

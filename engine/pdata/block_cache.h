@@ -19,8 +19,8 @@
 #include "engine/base/units.h"
 #include "engine/env/bio.h"
 #include "engine/env/buffer.h"
-#include "engine/env/stale.h"
 #include "engine/fiber/rw_lock.h"
+#include "engine/fiber/stale.h"
 #include "engine/fiber/waiters.h"
 #include "engine/pdata/validator.h"
 

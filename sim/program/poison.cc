@@ -8,7 +8,7 @@
 
 #include <malloc.h>
 
-#include "engine/env/stale.h"
+#include "engine/base/bytes.h"
 
 namespace {
 

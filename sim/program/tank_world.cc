@@ -6,8 +6,8 @@
 #include <deque>
 
 #include "checkers/stale_bytes.h"
-#include "engine/env/stale.h"
 #include "engine/fiber/completion.h"
+#include "engine/fiber/stale.h"
 #include "scenarios/thin/options.h"
 
 namespace program {

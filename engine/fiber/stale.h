@@ -4,14 +4,9 @@
 // pointer.
 #pragma once
 
-#include <cstddef>
-
 #include "engine/base/bytes.h"
 
 namespace engine {
-
-// What memory that nobody owns is filled with, where it is filled.
-inline constexpr std::byte kPoisonByte{0x6b};
 
 using StaleHook = void (*)(MutableBytes contents) noexcept;
 
