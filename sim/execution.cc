@@ -57,7 +57,7 @@ void Execution::reset(ExecutionOptions options) {
   points_ = switches_ = preemptions_ = turn_began_ = logged_point_ = 0;
   digest_ = 0x5754414E4BULL;
   spawned_ = 1;
-  used_ = live_ = must_happen_ = spinning_ = fired_ = devices_ = steps_offered_ = 0;
+  used_ = live_ = must_happen_ = spinning_ = timers_ahead_ = fired_ = devices_ = steps_offered_ = 0;
   offers_ = timer_sequence_ = 0;
   now_ = engine::Nanos{0};
   runnable_.clear();

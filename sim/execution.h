@@ -35,7 +35,8 @@ struct ExecutionOptions {
   // A fiber that ran that many points in a row while others could is put aside, so that waiting in
   // a loop ends. Part of the rule of schedule.h.
   std::uint64_t turn_points_max = 20'000;
-  // Timers may fire while fibers could still run, as for fibers slowed down by something else.
+  // Timers may fire while fibers could still run, as for fibers slowed down by something else; but
+  // only so many before all that can happen by itself has happened (kTimersAheadMax).
   bool timers_race = false;
   // Keep the event log.
   bool trace = false;
@@ -239,6 +240,10 @@ class Execution final : public engine::Executor,
   std::uint32_t must_happen_ = 0;   // of steps_
   std::uint32_t spinning_ = 0;
   std::uint32_t spawned_ = 1;
+  // A timer that arms itself again is a new one each time, so a fiber or an I/O that is never
+  // preferred to one would be kept waiting for ever.
+  static constexpr std::uint32_t kTimersAheadMax = 64;
+  std::uint32_t timers_ahead_ = 0;   // fired ahead of time since nothing else could happen
   std::uint32_t fired_ = 0;
   std::uint32_t devices_ = 0;
   std::uint32_t steps_offered_ = 0;

@@ -77,7 +77,8 @@ bool Execution::disarm(engine::Timer& timer) noexcept {
 }
 
 void Execution::refresh_timer_step() noexcept {
-  const bool due = !timers_.empty() && (options_.timers_race || timers_.begin()->deadline <= now_);
+  const bool races = options_.timers_race && timers_ahead_ < kTimersAheadMax;
+  const bool due = !timers_.empty() && (races || timers_.begin()->deadline <= now_);
   const bool offered = timer_step_.index != EnvStep::kNotOffered;
   if (due && !offered) offer(timer_step_);
   if (!due && offered) withdraw(timer_step_);
@@ -86,6 +87,7 @@ void Execution::refresh_timer_step() noexcept {
 bool Execution::advance_time() {
   if (live_ == 0) return false;
   if (!timers_.empty() || !waiting_.empty()) {
+    timers_ahead_ = 0;
     const bool timer_next =
         waiting_.empty() || (!timers_.empty() && timers_.begin()->deadline <= waiting_.back().due);
     set_time(timer_next ? timers_.begin()->deadline : waiting_.back().due);
@@ -108,6 +110,7 @@ void Execution::set_time(engine::Nanos time) {
 
 SimFiber* Execution::fire_timer() {
   engine::Timer& timer = *timers_.begin();
+  if (timer.deadline > now_) ++timers_ahead_;
   set_time(timer.deadline);
   timers_.erase(timers_.begin());
   timer.armed = false;

@@ -9,7 +9,6 @@ void Pct::begin(std::uint64_t seed) {
   rng_.reseed(seed);
   choices_ = 0;
   low_ = kHigh - 1;
-  early_timers_ = 0;
   changes_.clear();
   const auto expected =
       static_cast<std::uint32_t>(std::clamp<std::uint64_t>(expected_, 1, 1U << 30U));
@@ -76,13 +75,7 @@ void Pct::end(std::uint64_t /*points*/) {
 }
 
 std::uint64_t Pct::first_priority(const Choices& choices, const EnvStep& step) noexcept {
-  if (step.kind != ChoiceKind::fire) return high();
-  if (!choices.fibers.empty()) return low_--;
-  const bool early =
-      std::any_of(choices.steps.begin(), choices.steps.end(), [](const EnvStep* each) {
-        return each->kind != ChoiceKind::fire && each->duty == EnvStep::Duty::must_happen;
-      });
-  return early && ++early_timers_ > kEarlyTimersMax ? low_-- : high();
+  return step.kind == ChoiceKind::fire && !choices.fibers.empty() ? low_-- : high();
 }
 
 std::uint32_t Pct::value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,

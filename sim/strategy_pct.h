@@ -39,9 +39,6 @@ class Pct final : public Strategy {
   [[nodiscard]] std::uint64_t first_priority(const Choices& choices, const EnvStep& step) noexcept;
 
   static constexpr std::uint64_t kHigh = std::uint64_t{1} << 62U;
-  // So many timers may fire early, each in front of a slow disk, before disks come first: a timer
-  // that arms itself again is new each time, and an I/O of very low priority would never end.
-  static constexpr std::uint32_t kEarlyTimersMax = 64;
   Options options_;
   std::uint64_t expected_;   // 0: not known yet
   Rng rng_;
@@ -49,7 +46,6 @@ class Pct final : public Strategy {
   std::uint64_t choices_ = 0;
   std::uint64_t low_ = 0;       // the next lowest priority, counting down
   std::uint64_t rare_at_ = 0;   // when a step that need not happen does
-  std::uint32_t early_timers_ = 0;
 };
 
 }   // namespace sim

@@ -38,7 +38,7 @@ Portfolio::Portfolio() {
   add("surw", 12, 3, std::make_unique<Surw>());
   add("random", 3, 8, std::make_unique<RandomWalk>());
   add("stall", 1, 8, std::make_unique<Stall>());
-  add("pos", 4, 4, std::make_unique<Pos>(Pos::Starts::at_once));
+  add("pos", 4, 4, std::make_unique<Pos>());
   add("pct 25", 3, 1, pct(25));
   add("pct 100", 1, 3, pct(100));
   add("pct 400", 1, 3, pct(400));

@@ -24,10 +24,8 @@ void Pos::started(SimFiber& fiber) {
 
 std::uint32_t Pos::pick(const Choices& choices) {
   const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
-  if (starts_ == Starts::at_once) {
-    if (const std::uint32_t starter = about_to_start(choices); starter != choices.size())
-      return starter;
-  }
+  if (const std::uint32_t starter = about_to_start(choices); starter != choices.size())
+    return starter;
   const bool gives_way = choices.self_runnable && choices.fallback != choices.self.index;
   std::uint32_t best = choices.size();
   std::uint64_t best_priority = 0;

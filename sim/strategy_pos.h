@@ -1,6 +1,8 @@
 // Partial order sampling: each operation about to happen has a random priority; when one happens,
 // those that race with it draw anew, so that orders of racing operations come out evenly
-// (X. Yuan, J. Yang, R. Gu, "Partial Order Aware Concurrency Sampling", CAV 2018).
+// (X. Yuan, J. Yang, R. Gu, "Partial Order Aware Concurrency Sampling", CAV 2018). A fiber that is
+// about to start another goes first: competing at every start, it would hardly ever have all of
+// them together.
 #pragma once
 
 #include "sim/rng.h"
@@ -10,11 +12,6 @@ namespace sim {
 
 class Pos final : public Strategy {
  public:
-  // Of a fiber that is about to start another: it competes with those that it started before, or
-  // they wait (strategy.h, about_to_start()).
-  enum class Starts : bool { compete, at_once };
-  explicit Pos(Starts starts = Starts::compete) noexcept : starts_{starts} {}
-
   void begin(std::uint64_t seed) override;
   std::uint32_t pick(const Choices& choices) override;
   std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
@@ -24,7 +21,6 @@ class Pos final : public Strategy {
  private:
   static constexpr std::uint32_t kRareOneIn = 64;
   [[nodiscard]] std::uint64_t draw() noexcept { return (std::uint64_t{rng_.next()} << 1U) + 2; }
-  Starts starts_;
   Rng rng_;
 };
 

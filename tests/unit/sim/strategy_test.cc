@@ -201,7 +201,7 @@ TEST(Strategy, PctMakesFewPreemptions) {
 // All have been started before the first of them goes on, and still in any order.
 TEST(Strategy, StartingIsOverAtOnce) {
   Pct pct{{.depth_max = 3, .choices_expected = 20}};
-  Pos pos{Pos::Starts::at_once};
+  Pos pos;
   for (Strategy* const strategy : {static_cast<Strategy*>(&pct), static_cast<Strategy*>(&pos)}) {
     std::set<int> first;
     for (std::uint64_t seed = 0; seed < 40; ++seed) {
