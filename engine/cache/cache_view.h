@@ -50,8 +50,9 @@ class CacheView {
   [[nodiscard]] std::uint32_t promotions() const noexcept;
   [[nodiscard]] std::uint32_t demotions() const noexcept;
 
-  // What follows: exact when the cache is quiescent or its worker asks.
+  // While the cache runs, too; without what its worker has put aside for itself.
   [[nodiscard]] CacheCounts counts() const;
+  // What follows: when the cache is quiescent.
   // As the policy has them, ascending by place.
   [[nodiscard]] std::vector<Mapping> mappings() const;
   [[nodiscard]] const Policy& policy() const noexcept;

@@ -36,10 +36,12 @@ class WatchedLocker final : public CellLocker {
 
 JudgedPolicy::JudgedPolicy(Policies& policies, std::unique_ptr<engine::cache::Policy> policy)
     : policies_{policies}, policy_{std::move(policy)}, judge_{policies.cells_} {
+  const std::lock_guard lock{policies_.judging_};
   policies_.alive_.push_back(this);
 }
 
 JudgedPolicy::~JudgedPolicy() {
+  const std::lock_guard lock{policies_.judging_};
   std::erase(policies_.alive_, this);
 }
 
@@ -80,7 +82,7 @@ void JudgedPolicy::clear_dirty(OriginBlock block) {
 engine::Result<void> JudgedPolicy::load_mapping(const Mapping& mapping,
                                                 std::optional<std::uint32_t> hint) {
   ENGINE_TRY(locked("load_mapping", [&] { return policy_->load_mapping(mapping, hint); }));
-  judge_.loaded(mapping);
+  ask_judge([&](Findings&) { judge_.loaded(mapping); });
   return {};
 }
 

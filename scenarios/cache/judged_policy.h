@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -63,7 +64,10 @@ class JudgedPolicy final : public engine::cache::Policy {
   template <typename Tell>
   void ask_judge(Tell&& tell) {
     checkers::Findings findings;
-    tell(findings);
+    {
+      const std::lock_guard lock{policies_.judging_};
+      tell(findings);
+    }
     policies_.bench_.tell(findings);
   }
 

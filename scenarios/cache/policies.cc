@@ -221,8 +221,11 @@ Policies::Policies(Bench& bench)
     : bench_{bench},
       released_{[this](OriginBlock block) {
         checkers::Findings findings;
-        for (JudgedPolicy* const policy : alive_)
-          policy->judge().released(block, findings);
+        {
+          const std::lock_guard lock{judging_};
+          for (JudgedPolicy* const policy : alive_)
+            policy->judge().released(block, findings);
+        }
         bench_.tell(findings);
       }},
       cells_{released_},

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -122,6 +123,8 @@ class Policies {
   class Type;
 
   Bench& bench_;
+  // What the judges know is nobody's between two calls. Never held over anything that suspends.
+  std::mutex judging_;
   std::vector<JudgedPolicy*> alive_;
   CacheCells::Released released_;
   CacheCells cells_;
