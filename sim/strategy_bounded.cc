@@ -256,13 +256,13 @@ double Bounded::done() const {
   double left = 0;
   double of_one = 1;
   for (std::uint32_t i = length_; i-- != 0;) {
-    const Depth& depth = depths_[i];
-    if (depth.ways != 0)
-      of_one = static_cast<double>(depth.executions) / static_cast<double>(depth.ways);
+    // An execution that ended the exploration may have been deeper than all before it.
+    if (i < depths_.size() && depths_[i].ways != 0)
+      of_one = static_cast<double>(depths_[i].executions) / static_cast<double>(depths_[i].ways);
     left += of_one * static_cast<double>(nodes_[i].ways.size() - nodes_[i].at);
   }
   const auto behind = static_cast<double>(searched_);
-  return behind / (behind + left);
+  return behind == 0 ? 0 : behind / (behind + left);
 }
 
 }   // namespace sim

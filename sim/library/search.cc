@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "sim/library/explore.h"
 #include "sim/lock_order.h"
 #include "sim/shrink.h"
 #include "sim/strategies.h"
@@ -64,6 +65,32 @@ Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions
   return found;
 }
 
+namespace {
+
+// The shrinker takes preemptions away one by one, and may end where none of them can go though
+// quite another schedule does with fewer: it is looked for among all of those.
+void prefer_fewer_preemptions(const Program& program, const SearchOptions& options, Found& found) {
+  if (options.shrink_tries == 0) return;
+  for (std::uint32_t most = 0; most < found.preemptions; ++most) {
+    const Exploration within = explore(program, {.executions_max = options.shrink_tries / 4,
+                                                 .points_max = options.points_max,
+                                                 .shrink_tries = options.shrink_tries,
+                                                 .preemptions = most});
+    if (!within.found || within.found->preemptions >= found.preemptions) continue;
+    // Exploration lets timers race.
+    Execution execution;
+    const Outcome& again = replay(execution, program, within.found->schedule, options.timers_race);
+    if (!again.finding || again.finding->signature() != found.finding.signature()) continue;
+    found.finding = *again.finding;
+    found.schedule = within.found->schedule;
+    found.preemptions = within.found->preemptions;
+    found.digest = again.digest;
+    return;
+  }
+}
+
+}   // namespace
+
 SearchResult search(const Program& program, const SearchOptions& options) {
   StrategyBox box;
   ENGINE_CHECK(box.choose(options.strategy), "no strategy '{}'", options.strategy);
@@ -88,6 +115,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
     ++result.schedules;
     if (outcome.finding) {
       result.found = shrunk(program, outcome, options);
+      prefer_fewer_preemptions(program, options, *result.found);
       result.found->ordinal = result.schedules;
       return result;
     }

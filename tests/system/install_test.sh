@@ -45,7 +45,7 @@ PY
 cmake --build build >/dev/null
 build/account --schedules 2000 >said || fail "mended, but: $(cat said)"
 build/account --explore >said || fail "mended, but: $(cat said)"
-grep -q '^complete: nothing found' said || fail "not explored to the end: $(cat said)"
+grep -q '^complete: .*nothing found' said || fail "not explored to the end: $(cat said)"
 
 status=0
 build/account --strategy nonsense 2>said || status=$?

@@ -34,7 +34,7 @@ TEST(Search, FindsShrinksAndReplaysWhatIsKnown) {
                        result.found->finding.kind == FindingKind::lock_order;
     EXPECT_EQ(result.found->finding.kind, order ? FindingKind::lock_order : known.kind)
         << known.name;
-    EXPECT_LE(result.found->preemptions, 3U) << known.name;
+    EXPECT_LE(result.found->preemptions, 2U) << known.name;
     Execution execution;
     for (int i = 0; i < 2; ++i) {
       const Outcome& again = replay(execution, known.program, result.found->schedule);
