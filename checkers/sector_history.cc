@@ -116,10 +116,9 @@ SectorHistory SectorHistory::snapshot(Moment begun, Moment now) const {
       mine.superseded = kNever;
       mine.superseded_for_good = false;
     }
-    if (mine.ended == kNever) {   // under way on the origin: caught or not, but over for us
-      mine.ended = now;
-      mine.certain = false;
-    }
+    if (mine.ended == kNever) mine.ended = now;   // under way on the origin, but over for us
+    // Caught or not: then no flush of the snapshot makes it what is there.
+    if (mine.ended >= begun) mine.certain = false;
     copy.candidates_.push_back(mine);
   }
   return copy;

@@ -29,6 +29,12 @@ class Patient {
   std::atomic<std::uint64_t>& ended_;
 };
 
+// A linear device has none of its own, and those that it sent on wait where they are.
+bool hands_bios_back(engine::dm::System& system, const std::string& device) {
+  const auto table = system.table(device);
+  return !table || table->find(" linear ") == std::string::npos;
+}
+
 }   // namespace
 
 bool has_table(engine::dm::System& system, const std::string& device) {
@@ -51,7 +57,8 @@ bool Control::suspend_noflush(const std::string& device) {
   const engine::Nanos before = engine::current_executor().now();
   const bool done = bench_.system->suspend(device, SuspendKind::noflush).has_value();
   const engine::Nanos took = engine::current_executor().now() - before;
-  if (alone && patient_begun_ == begun && took > kNoflushMax && !bench_.world.time_leaps()) {
+  if (alone && patient_begun_ == begun && took > kNoflushMax && !bench_.world.time_leaps() &&
+      hands_bios_back(*bench_.system, device)) {
     bench_.tell("a no-flush suspend waits", fmt::format("suspending {} took {} ms", device,
                                                         took / std::chrono::milliseconds{1}));
   }

@@ -194,6 +194,17 @@ TEST_F(DataOracleTest, ASnapshotMayMissADurableWriteThatEndedDuringIt) {
   EXPECT_FALSE(read(3, old, 0));
 }
 
+TEST_F(DataOracleTest, AFlushOfASnapshotDoesNotSayWhichWriteItCaught) {
+  const std::uint64_t old = write(3, true, true);
+  const Moment begun = oracle_.begin_snapshot();
+  write(3);
+  oracle_.snapshot(1, 0, begun);
+  oracle_.end_snapshot(begun);
+  oracle_.end_flush(oracle_.begin_flush(1), true);
+  oracle_.power_cut();
+  EXPECT_TRUE(read(3, old, 1));
+}
+
 TEST_F(DataOracleTest, ATornSectorIsNeverPermitted) {
   const std::uint64_t id = write(3);
   std::array<std::byte, 512> data{};
