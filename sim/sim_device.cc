@@ -36,6 +36,7 @@ SimDevice::~SimDevice() {
 }
 
 engine::DeviceLimits SimDevice::limits() const noexcept {
+  const Hush hush;   // a disk may grow under its users
   return {.sectors = sectors_,
           .logical_block_sectors = options_.logical_block_sectors,
           .discard_sectors_max = options_.discard_sectors_max,

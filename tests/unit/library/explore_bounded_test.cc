@@ -15,6 +15,7 @@
 #include "sim/strategy_bounded.h"
 #include "sim/tsan.h"
 #include "tests/unit/library/programs.h"
+#include "tests/unit/sparse.h"
 
 namespace sim {
 namespace {
@@ -261,7 +262,7 @@ std::string run_script(const Script& script) {
 TEST(ExploreBounded, SeesWhatAllSchedulesWithinTheBoundSeeAndNothingTwice) {
   Rng rng{11};
   std::uint64_t runs = 0;
-  for (int round = 0; round < 25; ++round) {
+  for (std::uint32_t round = 0; round < 25; round += unit::sparse()) {
     const Script script = random_script(rng, 3);
     for (const std::uint32_t preemptions : {0U, 1U, 2U}) {
       const auto program = [&] { return run_script(script); };
@@ -277,7 +278,7 @@ TEST(ExploreBounded, SeesWhatAllSchedulesWithinTheBoundSeeAndNothingTwice) {
 TEST(ExploreBounded, SeesWhatTimersAtAnyTimeBringAbout) {
   Rng rng{5};
   std::uint64_t runs = 0;
-  for (int round = 0; round < 3; ++round) {
+  for (std::uint32_t round = 0; round < 3; round += unit::sparse()) {
     const auto any = [&] { return Step{static_cast<Step::What>(rng.below(3)), rng.below(2)}; };
     const Script script{{any(), any()}, {{Step::What::sleep, 0}, any()}};
     const auto program = [&] { return run_script(script); };
