@@ -59,9 +59,10 @@ ReadsFrom::EventId ReadsFrom::last_write(const engine::SyncObject& object) {
 ReadsFrom::EventId ReadsFrom::event_of(const Point& point) {
   const LabelId label = labels_.of(*point.object);
   if (label == ObjectLabels::kNone) return kUnknown;
-  const EventId event = events_.of(
-      std::uint64_t{label} << 48U | std::uint64_t{point.where.line() & 0xFFFFFFU} << 24U |
-      std::uint64_t{point.where.column() & 0xFFFFU} << 8U | static_cast<std::uint64_t>(point.op));
+  // By line: compilers have views of their own about columns.
+  const EventId event = events_.of(std::uint64_t{label} << 48U |
+                                   std::uint64_t{point.where.line() & 0xFFFFFFU} << 24U |
+                                   static_cast<std::uint64_t>(point.op));
   if (event == label_.size()) {
     label_.push_back(label);
     if (uses_.size() <= label) uses_.resize(std::size_t{label} + 1);
