@@ -1,8 +1,11 @@
 #include "sim/deadlock.h"
 
+#include <algorithm>
 #include <set>
+#include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "engine/fiber/mutex.h"
 #include "engine/fiber/rw_lock.h"
@@ -13,6 +16,18 @@ namespace sim {
 using engine::ObjectKind;
 using engine::OpKind;
 
+std::string describe(const SimFiber& fiber) {
+  switch (fiber.id.kind()) {
+    case ActorKind::io:
+      return fmt::format("io {}.{} ({})", fiber.id.device(), fiber.id.ordinal(), fiber.name());
+    case ActorKind::timer:
+      return fmt::format("timer {} ({})", fiber.id.ordinal(), fiber.name());
+    case ActorKind::fiber:
+    case ActorKind::step:
+      break;
+  }
+  return fmt::format("{}#{}", fiber.name(), fiber.id.ordinal());
+}
 namespace {
 
 std::string_view verb(OpKind op) {
@@ -55,23 +70,54 @@ bool is_idle_worker(const SimFiber& fiber) {
   return fiber.waiting.op == OpKind::work_run;
 }
 
-}   // namespace
-
-std::string describe(const SimFiber& fiber) {
-  switch (fiber.id.kind()) {
-    case ActorKind::io:
-      return fmt::format("io {}.{} ({})", fiber.id.device(), fiber.id.ordinal(), fiber.name());
-    case ActorKind::timer:
-      return fmt::format("timer {} ({})", fiber.id.ordinal(), fiber.name());
-    case ActorKind::fiber:
-    case ActorKind::step:
-      break;
-  }
-  return fmt::format("{}#{}", fiber.name(), fiber.id.ordinal());
+std::string describe(const engine::SyncObject& object) {
+  return fmt::format("{}@{}", object.name, object.id);
 }
 
-std::string describe_waits(const Execution& execution) {
-  std::string text;
+std::string at(const std::source_location& where) {
+  return fmt::format("{}:{}", where.file_name(), where.line());
+}
+
+// The fiber that has to do something before this one can go on, where that is known.
+const SimFiber* awaited(const SimFiber& fiber) {
+  const bool waits = fiber.state == SimFiber::State::parked;
+  return waits && fiber.waiting.object != nullptr ? holder(*fiber.waiting.object) : nullptr;
+}
+
+// Fibers of which each waits for the next, and the last for the first. Empty when there are none.
+std::vector<const SimFiber*> find_circle(const Execution& execution) {
+  for (const SimFiber* const first : execution.live_fibers()) {
+    std::vector<const SimFiber*> way;
+    for (const SimFiber* fiber = first; fiber != nullptr; fiber = awaited(*fiber)) {
+      const auto been_there = std::find(way.begin(), way.end(), fiber);
+      if (been_there != way.end()) return {been_there, way.end()};
+      way.push_back(fiber);
+    }
+  }
+  return {};
+}
+
+void describe_circle(const std::vector<const SimFiber*>& circle, Finding& finding) {
+  std::string words;
+  for (std::size_t i = 0; i < circle.size(); ++i) {
+    const SimFiber& waits = *circle[i];
+    const SimFiber& holds = *circle[(i + 1) % circle.size()];
+    const engine::SyncObject& lock = *waits.waiting.object;
+    words += fmt::format("{}{} waits for {}, which {} holds", i == 0 ? "" : "; ", waits.name(),
+                         lock.name, holds.name());
+    finding.circle.push_back(
+        {describe(waits), describe(lock), fmt::format("waits\n{}", at(waits.waiting.where))});
+    finding.circle.push_back({describe(lock), describe(holds), "held by"});
+  }
+  finding.message = words;
+}
+
+std::string join(const std::set<std::string>& names) {
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+void describe_waits(const Execution& execution, Finding& finding) {
+  std::string& text = finding.detail;
   for (const SimFiber* const fiber : execution.live_fibers()) {
     text += describe(*fiber);
     if (fiber->state == SimFiber::State::runnable) {
@@ -80,37 +126,40 @@ std::string describe_waits(const Execution& execution) {
     }
     const engine::Point& waiting = fiber->waiting;
     text += fmt::format(" waits {}", verb(waiting.op));
-    if (waiting.object != nullptr)
-      text += fmt::format(" {}@{}", waiting.object->name, waiting.object->id);
-    text += fmt::format(" at {}:{}", waiting.where.file_name(), waiting.where.line());
+    if (waiting.object != nullptr) text += " " + describe(*waiting.object);
+    text += " at " + at(waiting.where);
     const SimFiber* const owner = waiting.object != nullptr ? holder(*waiting.object) : nullptr;
     if (owner != nullptr) text += fmt::format(", held by {}", describe(*owner));
     text += '\n';
+    if (!is_idle_worker(*fiber)) finding.add_stack(fiber->stands);
   }
-  return text;
 }
+
+}   // namespace
 
 Finding describe_deadlock(const Execution& execution) {
   Finding finding;
   finding.kind = FindingKind::deadlock;
+  const std::vector<const SimFiber*> circle = find_circle(execution);
   std::set<std::string> objects;
   std::size_t stuck = 0;
-  for (const SimFiber* const fiber : execution.live_fibers()) {
+  for (const SimFiber* const fiber : circle.empty() ? execution.live_fibers() : circle) {
     if (is_idle_worker(*fiber)) continue;
     ++stuck;
     const engine::SyncObject* const object = fiber->waiting.object;
     objects.insert(object != nullptr ? object->name : "nothing named");
   }
-  for (const std::string& object : objects)
-    finding.place += (finding.place.empty() ? "" : ", ") + object;
-  if (stuck == 0) {
+  finding.place = join(objects);
+  if (!circle.empty()) {
+    describe_circle(circle, finding);
+  } else if (stuck == 0) {
     finding.place = "worker not stopped";
     finding.message = "everything has ended but workers that nobody stopped";
   } else {
     finding.message = fmt::format("{} fiber{} for ever for {}", stuck,
                                   stuck == 1 ? " waits" : "s wait", finding.place);
   }
-  finding.detail = describe_waits(execution);
+  describe_waits(execution, finding);
   return finding;
 }
 

@@ -140,6 +140,7 @@ const Outcome& Execution::finish_run() {
   digest *= 0xC2B2AE3D27D4EB4FULL;
   digest ^= digest >> 29U;
   outcome_.digest = digest;
+  if (outcome_.finding) outcome_.finding->spell_out();
   if (outcome_.finding || options_.trace) fill_names();
   while (!steps_.empty())
     withdraw(*steps_.back());

@@ -121,6 +121,7 @@ void Execution::set_aside(SimFiber& self, SimFiber::State state, const Point& wh
     self.state = state;
     self.waiting = why;
     self.pending = nullptr;   // the point it stood at is gone
+    if (options_.trace) self.stands = CallStack::here();
     stop_running(self);
     if (state == SimFiber::State::spinning) {
       ++spinning_;

@@ -18,6 +18,7 @@ void Execution::too_many_points(const Point& point) {
   finding.kind = FindingKind::endless;
   finding.message = fmt::format("no end after {} scheduling points", points_);
   finding.place = fmt::format("{}:{}", point.where.file_name(), point.where.line());
+  if (options_.trace) finding.add_stack(CallStack::here());
   fail(std::move(finding));
 }
 
@@ -60,7 +61,8 @@ void Execution::check_failed(const engine::CheckFailure& failure) noexcept {
   }
   finding.message = failure.message.empty() ? std::string{failure.expression} : failure.message;
   finding.place = fmt::format("{}:{}", failure.where.file_name(), failure.where.line());
-  if (!failure.message.empty()) finding.detail = std::string{failure.expression};
+  if (!failure.message.empty()) finding.detail = fmt::format("{}\n", failure.expression);
+  if (options_.trace) finding.add_stack(CallStack::here());
   fail(std::move(finding));
   fmt::print(stderr, "{}: check failed outside any fiber: {}\n", outcome_.finding->place,
              outcome_.finding->message);

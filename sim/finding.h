@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "sim/call_stack.h"
 
 namespace sim {
 
@@ -40,19 +43,44 @@ enum class FindingKind : std::uint8_t {
   return "?";
 }
 
+// One of a few that go round in a circle: fibers that wait for each other, locks that are taken one
+// under the other.
+struct FindingEdge {
+  std::string from;
+  std::string to;
+  std::string why;   // a few lines
+};
+
+// A stack that belongs into a finding's detail, not yet in words: that takes more stack than a
+// fiber has.
+struct PlacedStack {
+  std::size_t at = 0;   // in the detail
+  CallStack stack;
+};
+
 struct Finding {
   FindingKind kind = FindingKind::checker;
   std::string message = {};   // one line
   // Where, or which rule: the same for the same defect, whatever the schedule. "file.cc:12" for
   // failed checks; the objects waited for in a deadlock; a checker's own name for its rule.
   std::string place = {};
-  std::string detail = {};   // several lines: the wait-for graph, what a checker has to add
+  std::string detail = {};   // several lines: who waits for what, what a checker has to add
+  std::vector<PlacedStack> stacks = {};   // of traced executions, in order of `at`
+  std::vector<FindingEdge> circle = {};   // of deadlocks and lock orders, where there is one
 
   // Filled in by the execution.
   std::string fiber = {};    // "writer#2"
   std::uint64_t point = 0;   // the ordinal of the last scheduling point
   std::int64_t time_ns = 0;
 
+  // The stack of who does that, at the end of the detail so far.
+  void add_stack(const CallStack& stack) { stacks.push_back({detail.size(), stack}); }
+  // On a thread's own stack: puts the stacks into the detail.
+  void spell_out() {
+    for (auto placed = stacks.rbegin(); placed != stacks.rend(); ++placed)
+      detail.insert(placed->at, placed->stack.describe());
+    stacks.clear();
+  }
   // Findings of one defect share it.
   [[nodiscard]] std::string signature() const { return std::string{to_string(kind)} + ' ' + place; }
 };

@@ -8,10 +8,11 @@
 
 #include <fmt/format.h>
 
-#include "traces/graphviz.h"
+#include "traces/circle.h"
 #include "traces/html.h"
 #include "traces/reader.h"
 #include "traces/story.h"
+#include "traces/svg.h"
 #include "traces/writer.h"
 
 namespace sim {
@@ -60,6 +61,10 @@ tl::expected<void, std::string> write_finding(const fs::path& folder, const trac
       {"picture.svg", traces::render_svg(trace)},
       {"timeline.html", traces::render_html(trace)},
   };
+  if (traces::has_circle(trace)) {
+    // The other picture shows it too, so a machine without Graphviz' plug-ins loses little.
+    if (auto circle = traces::render_circle(trace)) files.emplace_back("circle.svg", *circle);
+  }
   if (!trace.workload.empty()) files.emplace_back("workload.toml", trace.workload);
   for (const auto& [name, bytes] : files) {
     auto written = write_file(folder / name, bytes);

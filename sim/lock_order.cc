@@ -49,8 +49,8 @@ void LockOrder::event(const engine::Event& event) noexcept {
 }
 
 void LockOrder::taken(const engine::Event& event, bool shared) {
-  const Held now{execution_.current().id, event.object->id, event.object->name, shared,
-                 event.where};
+  Held now{execution_.current().id, event.object->id, event.object->name, shared, event.where};
+  if (execution_.options().trace) now.stack = CallStack::here();
   for (const Held& first : held_) {
     if (first.fiber == now.fiber) add(first, now);
   }
@@ -143,9 +143,16 @@ Finding LockOrder::describe(const std::vector<const Order*>& cycle) {
   std::vector<std::string> names;
   for (const Order* const order : cycle) {
     names.push_back(order->first_name);
-    finding.detail +=
-        fmt::format("{} holds {} ({}) and takes {} ({})\n", order->fiber_name, order->first_name,
-                    at(order->first.where), order->then_name, at(order->then.where));
+    finding.detail += fmt::format("{} holds {}, taken at {}\n", order->fiber_name,
+                                  order->first_name, at(order->first.where));
+    finding.add_stack(order->first.stack);
+    finding.detail += fmt::format("and takes {} at {}\n", order->then_name, at(order->then.where));
+    finding.add_stack(order->then.stack);
+    finding.circle.push_back(
+        {fmt::format("{}@{}", order->first_name, order->first.lock),
+         fmt::format("{}@{}", order->then_name, order->then.lock),
+         fmt::format("{}\nholds {} since {}\ntakes {} at {}", order->fiber_name, order->first_name,
+                     at(order->first.where), order->then_name, at(order->then.where))});
   }
   finding.message = fmt::format("{} and {} are taken in opposite orders", names.front(),
                                 fmt::join(names.begin() + 1, names.end(), " and "));

@@ -17,6 +17,7 @@
 
 #include "engine/fiber/context.h"
 #include "sim/actor.h"
+#include "sim/call_stack.h"
 #include "sim/finding.h"
 
 namespace sim {
@@ -45,6 +46,7 @@ class LockOrder final : public engine::TraceSink {
     const char* name = nullptr;   // the lock's own: there while it is held
     bool shared = false;
     std::source_location where;
+    CallStack stack{};   // in traced executions
   };
   // Somebody took `then` while holding `first`.
   struct Order {

@@ -5,6 +5,7 @@
 
 #include "engine/fiber/fiber.h"
 #include "sim/actor.h"
+#include "sim/call_stack.h"
 
 namespace sim {
 
@@ -22,6 +23,7 @@ class SimFiber final : public engine::Fiber {
   // What it is about to do, if it stands at a point; on its own stack.
   const engine::Point* pending = nullptr;
   engine::Point waiting{};   // parked or spinning: for what
+  CallStack stands;          // and where; in traced executions
   // Of a completion: whom it interrupted. Valid if that one still has this id.
   SimFiber* interrupted = nullptr;
   ActorId interrupted_id;

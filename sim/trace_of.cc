@@ -97,7 +97,10 @@ traces::Trace trace_of(const Execution& execution) {
                     .place = finding.place,
                     .detail = finding.detail,
                     .fiber = finding.fiber,
-                    .point = finding.point};
+                    .point = finding.point,
+                    .circle = {}};
+    for (const FindingEdge& edge : finding.circle)
+      trace.defect.circle.push_back({edge.from, edge.to, edge.why});
   }
   std::map<std::string, int> seen;
   for (const LoggedFiber& fiber : execution.log().fibers)

@@ -6,11 +6,12 @@
 namespace traces {
 
 inline constexpr std::string_view kMagic = "wavetank trace ";
-inline constexpr std::string_view kFirstLine = "wavetank trace 1";
+inline constexpr std::string_view kFirstLine = "wavetank trace 2";
 inline constexpr std::string_view kTextMark = "| ";
 inline constexpr std::string_view kRunSection = "run";
 inline constexpr std::string_view kFindingSection = "finding";
 inline constexpr std::string_view kDetailSection = "detail";
+inline constexpr std::string_view kCircleSection = "circle";
 inline constexpr std::string_view kWorkloadSection = "workload";
 inline constexpr std::string_view kScheduleSection = "schedule";
 inline constexpr std::string_view kFiberSection = "fibers";

@@ -23,6 +23,9 @@ class FileReader {
     run(trace);
     finding(trace.defect);
     text(kDetailSection, trace.defect.detail);
+    list(kCircleSection, trace.defect.circle, "FROM TO WHY", [](WordReader& w, CircleEdge& e) {
+      return w.text(e.from) && w.text(e.to) && w.text(e.why);
+    });
     text(kWorkloadSection, trace.workload);
     text(kScheduleSection, trace.schedule);
     list(kFiberSection, trace.fibers, "ID PARENT NAME", [](WordReader& w, Fiber& f) {
@@ -82,7 +85,7 @@ class FileReader {
     }
     const auto first = line();
     if (first && *first != kFirstLine)
-      wrong("a trace of another version: this program reads version 1");
+      wrong("a trace of another version: this program reads version 2");
     return error_.empty();
   }
 

@@ -69,7 +69,9 @@ class Story {
     std::string_view detail = trace_.defect.detail;
     while (!detail.empty()) {
       const std::size_t end = detail.find('\n');
-      paragraph(detail.substr(0, end), "    ", "      ");
+      const std::string_view line = detail.substr(0, end);
+      const std::string margin(4 + std::min(line.find_first_not_of(' '), line.size()), ' ');
+      paragraph(line, margin, margin + "  ");
       detail.remove_prefix(end == std::string_view::npos ? detail.size() : end + 1);
     }
   }

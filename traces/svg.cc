@@ -1,38 +1,15 @@
-// The picture as SVG. Nothing but shapes and text: no script, no outside font, no link.
+#include "traces/svg.h"
+
 #include <algorithm>
 
 #include <fmt/format.h>
 
 #include "traces/escape.h"
-#include "traces/graphviz.h"
+#include "traces/palette.h"
 #include "traces/picture.h"
 
 namespace traces {
 namespace {
-
-struct Colours {
-  std::string_view fill;
-  std::string_view edge;
-};
-
-Colours colours_of(BoxStyle style) {
-  switch (style) {
-    case BoxStyle::plain:
-      return {"#ffffff", "#a9b7c4"};
-    case BoxStyle::related:
-      return {"#eaf3fd", "#2f6fb3"};
-    case BoxStyle::effect:
-      return {"#e6f4ea", "#2e7d32"};
-    case BoxStyle::discard:
-      return {"#f3e8fd", "#7b3fb5"};
-    case BoxStyle::decision:
-      return {"#fff1dc", "#e67700"};
-    case BoxStyle::culprit:
-    case BoxStyle::failure:
-      return {"#ffe3e3", "#c62828"};
-  }
-  return {"#ffffff", "#000000"};
-}
 
 std::string_view colour_of(engine::BioOp op) {
   switch (op) {

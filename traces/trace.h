@@ -51,6 +51,14 @@ struct Decision {
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 
+// One of a few that go round in a circle: fibers that wait for each other, or locks.
+struct CircleEdge {
+  std::string from;
+  std::string to;
+  std::string why;   // a few lines
+  friend bool operator==(const CircleEdge&, const CircleEdge&) = default;
+};
+
 struct FoundDefect {
   std::string kind;      // "checker", "deadlock", "atomic-context", ...
   std::string message;   // one line
@@ -58,6 +66,7 @@ struct FoundDefect {
   std::string detail;    // several lines
   std::string fiber;
   std::uint64_t point = 0;
+  std::vector<CircleEdge> circle;   // of deadlocks and lock orders
   friend bool operator==(const FoundDefect&, const FoundDefect&) = default;
 };
 

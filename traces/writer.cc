@@ -73,6 +73,9 @@ std::string write_trace(const Trace& trace) {
   append_line(out, "fiber", trace.defect.fiber);
   append_line(out, "point", trace.defect.point);
   append_text(out, kDetailSection, trace.defect.detail);
+  heading(out, kCircleSection, trace.defect.circle.size());
+  for (const CircleEdge& e : trace.defect.circle)
+    append_line(out, e.from, e.to, e.why);
   append_text(out, kWorkloadSection, trace.workload);
   append_text(out, kScheduleSection, trace.schedule);
   heading(out, kFiberSection, trace.fibers.size());

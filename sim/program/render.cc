@@ -7,14 +7,23 @@
 #include "sim/program/commands.h"
 #include "sim/program/reproducer.h"
 #include "traces/chrome_json.h"
-#include "traces/graphviz.h"
+#include "traces/circle.h"
+#include "traces/dot.h"
 #include "traces/html.h"
 #include "traces/story.h"
+#include "traces/svg.h"
 
 namespace program {
 namespace {
 
-std::string rendered(const traces::Trace& trace, const RenderOptions& options) {
+tl::expected<std::string, std::string> rendered(const traces::Trace& trace,
+                                                const RenderOptions& options) {
+  if (options.format == "circle") {
+    if (!traces::has_circle(trace))
+      return tl::unexpected{
+          fmt::format("{}: nothing goes round in a circle", options.trace.string())};
+    return traces::render_circle(trace);
+  }
   if (options.format == "dot") return traces::render_dot(trace);
   if (options.format == "html") return traces::render_html(trace);
   if (options.format == "json") return traces::render_chrome_json(trace);
@@ -30,12 +39,16 @@ int render(const RenderOptions& options) {
     fmt::print(stderr, "wavetank: {}\n", trace.error());
     return 2;
   }
-  const std::string text = rendered(*trace, options);
+  const auto text = rendered(*trace, options);
+  if (!text) {
+    fmt::print(stderr, "wavetank: {}\n", text.error());
+    return 2;
+  }
   if (options.out.empty()) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fwrite(text->data(), 1, text->size(), stdout);
     return 0;
   }
-  const auto written = sim::write_file(options.out, text);
+  const auto written = sim::write_file(options.out, *text);
   if (!written) {
     fmt::print(stderr, "wavetank: {}\n", written.error());
     return 2;

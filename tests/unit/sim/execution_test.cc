@@ -83,7 +83,7 @@ TEST(Execution, NamesWhoWaitsForWhatInADeadlock) {
   Execution execution;
   std::optional<Finding> found;
   for (std::uint64_t seed = 0; seed < 200 && !found; ++seed) {
-    execution.reset({.seed = seed});
+    execution.reset({.seed = seed, .trace = true});
     found = execution
                 .run([&] {
                   struct State {
@@ -111,10 +111,18 @@ TEST(Execution, NamesWhoWaitsForWhatInADeadlock) {
   }
   ASSERT_TRUE(found);
   EXPECT_EQ(found->kind, FindingKind::deadlock);
-  EXPECT_EQ(found->place, "a, b, ended");
+  EXPECT_EQ(found->place, "a, b");   // who waits for the two is no part of it
+  EXPECT_EQ(found->message, "ab waits for b, which ba holds; ba waits for a, which ab holds");
+  ASSERT_EQ(found->circle.size(), 4U);
+  EXPECT_TRUE(found->circle[0].from.starts_with("ab#2"));
+  EXPECT_EQ(found->circle[3].to, found->circle[0].from);
   EXPECT_NE(found->detail.find("ab#2 waits to lock mutex b"), std::string::npos) << found->detail;
   EXPECT_NE(found->detail.find("held by ba#3"), std::string::npos) << found->detail;
   EXPECT_NE(found->detail.find("ba#3 waits to lock mutex a"), std::string::npos) << found->detail;
+  // And from where.
+  EXPECT_NE(found->detail.find("NamesWhoWaitsForWhatInADeadlock"), std::string::npos)
+      << found->detail;
+  EXPECT_NE(found->detail.find("execution_test.cc:"), std::string::npos) << found->detail;
 }
 
 TEST(Execution, TimeJumpsToTheNextTimer) {

@@ -143,8 +143,13 @@ class Recorder {
              std::string_view fiber, std::string_view detail = {}) {
     trace_.points = point_;
     trace_.failed = true;
-    trace_.defect = {std::string{kind},   std::string{message}, std::string{place},
-                     std::string{detail}, std::string{fiber},   point_};
+    trace_.defect = {.kind = std::string{kind},
+                     .message = std::string{message},
+                     .place = std::string{place},
+                     .detail = std::string{detail},
+                     .fiber = std::string{fiber},
+                     .point = point_,
+                     .circle = {}};
     for (const Decision& decision : trace_.decisions)
       trace_.preemptions += decision.preemption ? 1 : 0;
     return std::move(trace_);
@@ -328,9 +333,18 @@ Trace deadlocked() {
   run.park(first, {"engine/x.cc", 21}, engine::OpKind::mutex_lock);
   run.decide("run", kActorA, false);
   run.park(second, {"engine/x.cc", 11}, engine::OpKind::mutex_lock);
-  return run.take("deadlock", "2 fibers wait for ever for first, second", "first, second", "",
-                  "actor a#3 waits to lock mutex second@42 at engine/x.cc:11, held by actor b#4\n"
-                  "actor b#4 waits to lock mutex first@41 at engine/x.cc:21, held by actor a#3\n");
+  Trace trace =
+      run.take("deadlock",
+               "actor a waits for second, which actor b holds; actor b waits for first, "
+               "which actor a holds",
+               "first, second", "",
+               "actor a#3 waits to lock mutex second@42 at engine/x.cc:11, held by actor b#4\n"
+               "actor b#4 waits to lock mutex first@41 at engine/x.cc:21, held by actor a#3\n");
+  trace.defect.circle = {{"actor a#3", "second@42", "waits\nengine/x.cc:11"},
+                         {"second@42", "actor b#4", "held by"},
+                         {"actor b#4", "first@41", "waits\nengine/x.cc:21"},
+                         {"first@41", "actor a#3", "held by"}};
+  return trace;
 }
 
 }   // namespace traces

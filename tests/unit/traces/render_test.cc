@@ -11,13 +11,15 @@
 
 #include "tests/unit/traces/late_discard.h"
 #include "traces/chrome_json.h"
+#include "traces/circle.h"
+#include "traces/dot.h"
 #include "traces/escape.h"
-#include "traces/graphviz.h"
 #include "traces/html.h"
 #include "traces/outline.h"
 #include "traces/run_model.h"
 #include "traces/selection.h"
 #include "traces/story.h"
+#include "traces/svg.h"
 
 namespace traces {
 namespace {
@@ -318,6 +320,30 @@ TEST(Escape, ReplacesWhatIsNoText) {
   EXPECT_EQ(escape_xml("<\xC3\x28>"), "&lt;\xEF\xBF\xBD(&gt;");
   EXPECT_EQ(escape_json("\"\x01</\n"), "\\\"\\u0001\\u003c/\\u000a");
   EXPECT_EQ(well_formed("\xED\xA0\x80"), "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
+TEST(Circle, ShowsWhoWaitsForWhom) {
+  const Trace trace = deadlocked();
+  ASSERT_TRUE(has_circle(trace));
+  EXPECT_FALSE(has_circle(late_discard()));
+  const std::string dot = circle_dot(trace);
+  expect_dot_reads(dot);
+  EXPECT_EQ(count_of(dot, " -> "), 4U);
+  EXPECT_EQ(count_of(dot, "shape=ellipse"), 2U);
+  EXPECT_EQ(count_of(dot, "shape=box"), 2U);
+  const auto svg = render_circle(trace);
+  ASSERT_TRUE(svg) << svg.error();
+  EXPECT_EQ(*svg, render_circle(trace));
+  for (const char* const word : {"actor a#3", "second@42", "engine/x.cc:11", "held by"})
+    EXPECT_NE(svg->find(word), std::string::npos) << word;
+}
+
+TEST(Circle, TakesNamesOfAnyBytes) {
+  Trace trace = deadlocked();
+  for (CircleEdge& edge : trace.defect.circle)
+    edge.from = edge.to = edge.why = "\"]; }\n\\<&\x01\xFF" + edge.why;
+  expect_dot_reads(circle_dot(trace));
+  EXPECT_TRUE(render_circle(trace));
 }
 
 }   // namespace

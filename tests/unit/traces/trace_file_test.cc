@@ -110,8 +110,8 @@ TEST(TraceFile, SaysWhatIsWrongAndWhere) {
   std::string bytes = write_trace(small_trace());
   EXPECT_EQ(read_trace("ELF").error(),
             "line 1: not a trace: it does not begin with 'wavetank trace'");
-  EXPECT_EQ(read_trace("wavetank trace 2\n").error(),
-            "line 1: a trace of another version: this program reads version 1");
+  EXPECT_EQ(read_trace("wavetank trace 1\n").error(),
+            "line 1: a trace of another version: this program reads version 2");
   EXPECT_EQ(read_trace(bytes + "x").error().substr(0, 5), "line ");
   const std::size_t at = bytes.find("\nseed ");
   std::string damaged = bytes;

@@ -1,38 +1,15 @@
-#include "traces/graphviz.h"
+#include "traces/dot.h"
 
 #include <fmt/format.h>
 
 #include "traces/escape.h"
+#include "traces/palette.h"
 #include "traces/picture.h"
 
 namespace traces {
 namespace {
 
 constexpr double kPointsPerInch = 72;
-
-struct Colours {
-  std::string_view fill;
-  std::string_view edge;
-};
-
-Colours colours_of(BoxStyle style) {
-  switch (style) {
-    case BoxStyle::plain:
-      return {"white", "grey60"};
-    case BoxStyle::related:
-      return {"#eaf3fd", "#2f6fb3"};
-    case BoxStyle::effect:
-      return {"#e6f4ea", "#2e7d32"};
-    case BoxStyle::discard:
-      return {"#f3e8fd", "#7b3fb5"};
-    case BoxStyle::decision:
-      return {"#fff1dc", "#e67700"};
-    case BoxStyle::culprit:
-    case BoxStyle::failure:
-      return {"#ffe3e3", "#c62828"};
-  }
-  return {"white", "black"};
-}
 
 std::string_view attributes_of(ArrowStyle style) {
   switch (style) {

@@ -1,0 +1,90 @@
+#include "sim/call_stack.h"
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include <unwind.h>
+
+#include <fmt/format.h>
+
+#define BACKWARD_HAS_DW 1
+#include <backward.hpp>
+
+namespace sim {
+namespace {
+
+// More of them tell a reader less.
+constexpr std::size_t kLinesMax = 12;
+
+// Whoever waits or takes a lock is in one of these, which says nothing about who it is.
+bool is_the_tanks_own(std::string_view file) {
+  static constexpr std::array<std::string_view, 8> kOwn{
+      "engine/fiber/", "engine/base/",   "sim/call_stack.",       "sim/lock_order.",
+      "sim/library/",  "sim/execution.", "sim/execution_fibers.", "sim/execution_reports."};
+  const auto holds = [&](std::string_view folder) {
+    const std::size_t at = file.find(folder);
+    return at == 0 || (at != std::string_view::npos && file[at - 1] == '/');
+  };
+  const bool of_the_system = file.empty() || (file.starts_with("/usr/") && !holds("wavetank"));
+  return of_the_system || std::any_of(kOwn.begin(), kOwn.end(), holds);
+}
+
+// Without the parameters: "engine::thin::Pool::commit() const" and what is nested in it are
+// engine::thin::Pool::commit.
+std::string short_name(std::string_view function) {
+  static constexpr std::string_view kAnonymous = "(anonymous namespace)::";
+  std::string name{function};
+  for (std::size_t at = name.find(kAnonymous); at != std::string::npos; at = name.find(kAnonymous))
+    name.erase(at, kAnonymous.size());
+  int depth = 0;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (name[i] == '<') ++depth;
+    if (name[i] == '>') --depth;
+    if (name[i] == '(' && depth <= 0) return name.substr(0, i);
+  }
+  return name;
+}
+
+}   // namespace
+
+CallStack CallStack::here() noexcept {
+  CallStack stack;
+  const auto frame = [](_Unwind_Context* context, void* argument) {
+    auto& found = *static_cast<CallStack*>(argument);
+    int before = 0;
+    auto address = _Unwind_GetIPInfo(context, &before);
+    if (address == 0 || found.count_ == kFramesMax) return _URC_END_OF_STACK;
+    // What is on the stack is where the call returns to.
+    if (before == 0) --address;
+    found.frames_[found.count_++] = reinterpret_cast<void*>(address);
+    return _URC_NO_REASON;
+  };
+  _Unwind_Backtrace(frame, &stack);
+  return stack;
+}
+
+std::string CallStack::describe() const {
+  using Place = backward::ResolvedTrace::SourceLoc;
+  backward::TraceResolver resolver;
+  std::string text;
+  std::size_t lines = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    const backward::ResolvedTrace resolved = resolver.resolve(backward::Trace{frames_[i], i});
+    // Innermost first. All but the last were inlined into it; that one has a symbol, which says
+    // more than the debug information of a release build.
+    std::vector<Place> places{resolved.source};
+    places.insert(places.end(), resolved.inliners.begin(), resolved.inliners.end());
+    if (!resolved.object_function.empty()) places.back().function = resolved.object_function;
+    for (const Place& place : places) {
+      if (lines == kLinesMax) return text;
+      if (is_the_tanks_own(place.filename)) continue;
+      ++lines;
+      text +=
+          fmt::format("  at {} ({}:{})\n", short_name(place.function), place.filename, place.line);
+    }
+  }
+  return text;
+}
+
+}   // namespace sim
