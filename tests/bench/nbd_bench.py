@@ -3,7 +3,8 @@
 
 Every round runs fio on a plain file (io_uring, O_DIRECT) and on each export, in turns that begin with
 another one each time; a row shows the median ratio over the rounds and the server's own CPU time a
-request, from /proc. Jobs that do each block once get another part of the volume in each round. All
+request, from /proc. "memory" is our server on a file in memory: what the client and the protocol
+reach here when the disk costs nothing, so that no server on a disk reaches more. Jobs that do each block once get another part of the volume in each round. All
 servers run side by side; those that are not asked anything do nothing.
 """
 
@@ -110,18 +111,20 @@ def settle(path, seconds=10):
     os.close(fd)
 
 
-KINDS = ("thin", "raw", "qemu_raw", "qemu_qcow2")
+KINDS = ("thin", "raw", "memory", "qemu_raw", "qemu_qcow2")
 
 
 class Bench:
     """The files, written once; thin and qcow2 images are made anew for each state that jobs need."""
 
-    def __init__(self, build, folder, size, rounds):
+    def __init__(self, build, folder, memory, size, rounds):
         self.build, self.folder, self.size, self.rounds = build, folder, size, rounds
         for name, length in (("base", size), ("raw", size), ("qemu", size),
                              ("data", 2 * size + (64 << 20))):
             write_through(folder / f"{name}.img", length)
+        write_through(memory / "memory.img", size)
         self.servers = {"raw": self.serve("raw", "--raw", f"vol={folder / 'raw.img'}"),
+                        "memory": self.serve("memory", "--raw", f"vol={memory / 'memory.img'}"),
                         "qemu_raw": self.qemu("qemu_raw", folder / "qemu.img", "raw")}
 
     def stop(self):
@@ -195,7 +198,9 @@ class Bench:
         for kind in KINDS:
             ratio = statistics.median(one[kind][0] / one["base"][0] for one in rounds)
             cpu[kind] = statistics.median(one[kind][1] for one in rounds)
-            cells += f"{ratio:>8.2f}{cpu[kind]:>8.1f}"
+            cells += f"{ratio:>8.2f}"
+            if kind != "memory":
+                cells += f"{cpu[kind]:>8.1f}"
             if kind == "thin":
                 cells += f"{job.aim:>6}"
         base = statistics.median(one["base"][0] for one in rounds)
@@ -218,11 +223,13 @@ def main():
     rounds = 1 if options.quick else 3
     # A socket's path is short.
     folder = pathlib.Path(tempfile.mkdtemp(prefix="wt-", dir=options.folder or options.build))
+    memory = pathlib.Path(tempfile.mkdtemp(prefix="wt-", dir="/dev/shm"))
     bench = None
     try:
-        bench = Bench(options.build, folder.resolve(), size, rounds)
+        bench = Bench(options.build, folder.resolve(), memory, size, rounds)
         print(f"{'NBD export / raw io_uring':<32}{'raw IOPS':>9}{'thin':>8}{'CPU us':>8}{'aim':>6}"
-              + "".join(f"{kind:>8}{'CPU us':>8}" for kind in ("raw", "q-raw", "q-qcow2"))
+              f"{'raw':>8}{'CPU us':>8}{'memory':>8}"
+              + "".join(f"{kind:>8}{'CPU us':>8}" for kind in ("q-raw", "q-qcow2"))
               + f"{'/q-raw':>9}")
         for state, jobs in (
                 ("mapped", (
@@ -248,7 +255,8 @@ def main():
     finally:
         if bench is not None:
             bench.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        for each in (folder, memory):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 if __name__ == "__main__":
