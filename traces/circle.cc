@@ -29,8 +29,14 @@ std::string node_line(const std::string& node) {
 
 struct Closer {
   void operator()(Agraph_t* graph) const noexcept { agclose(graph); }
-  void operator()(GVC_t* context) const noexcept { gvFreeContext(context); }
 };
+
+// One for the process, and never freed: Graphviz's Pango plugin keeps a pointer to the name of the
+// last font from one layout to the next, and that name is the context's.
+GVC_t* context() {
+  static GVC_t* const one = gvContext();
+  return one;
+}
 
 }   // namespace
 
@@ -57,18 +63,18 @@ std::string circle_dot(const Trace& trace) {
 }
 
 tl::expected<std::string, std::string> render_circle(const Trace& trace) {
-  const std::unique_ptr<GVC_t, Closer> context{gvContext()};
   const std::unique_ptr<Agraph_t, Closer> graph{agmemread(circle_dot(trace).c_str())};
-  if (!context || !graph) return tl::unexpected{std::string{"Graphviz does not take the graph"}};
-  if (gvLayout(context.get(), graph.get(), "dot") != 0)
+  if (context() == nullptr || !graph)
+    return tl::unexpected{std::string{"Graphviz does not take the graph"}};
+  if (gvLayout(context(), graph.get(), "dot") != 0)
     return tl::unexpected{std::string{"Graphviz cannot lay the graph out"}};
   char* drawn = nullptr;
   unsigned size = 0;
   std::string svg;
-  const bool good = gvRenderData(context.get(), graph.get(), "svg", &drawn, &size) == 0;
+  const bool good = gvRenderData(context(), graph.get(), "svg", &drawn, &size) == 0;
   if (good) svg.assign(drawn, size);
   gvFreeRenderData(drawn);
-  gvFreeLayout(context.get(), graph.get());
+  gvFreeLayout(context(), graph.get());
   if (!good) return tl::unexpected{std::string{"Graphviz cannot draw SVG here"}};
   return svg;
 }
