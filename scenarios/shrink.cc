@@ -48,6 +48,23 @@ Workloads without_actors(const Workload& workload) {
   return smaller;
 }
 
+// Two that come one after the other need no schedule between them.
+Workloads with_joined_actors(const Workload& workload) {
+  Workloads smaller;
+  for (std::size_t i = 0; i < workload.actors.size(); ++i) {
+    for (std::size_t j = 0; j < workload.actors.size(); ++j) {
+      if (i == j) continue;
+      with(smaller, workload, [&](Workload& each) {
+        std::vector<Operation>& first = each.actors[i].operations;
+        const std::vector<Operation>& then = workload.actors[j].operations;
+        first.insert(first.end(), then.begin(), then.end());
+        each.actors.erase(each.actors.begin() + static_cast<std::ptrdiff_t>(j));
+      });
+    }
+  }
+  return smaller;
+}
+
 // One after the other needs no schedule: an actor's first operation, done before the others start.
 Workloads with_more_setup(const Workload& workload) {
   Workloads smaller;
@@ -82,6 +99,10 @@ rc::Seq<Workload> fewer_operations(const Workload& workload, std::size_t list) {
       });
 }
 
+[[nodiscard]] bool names_table(Verb verb) noexcept {
+  return verb == Verb::load_cache || verb == Verb::reload_cache;
+}
+
 // Plainer forms of one operation: no flags, a whole block instead of two, one sector of it, thin 0.
 std::vector<Operation> plainer(const Operation& operation, std::uint64_t block_sectors) {
   std::vector<Operation> forms;
@@ -109,6 +130,10 @@ std::vector<Operation> plainer(const Operation& operation, std::uint64_t block_s
     add([](Operation& form) { form.verb = Verb::bounce_pool; });
   if (operation.verb == Verb::reload_cache || operation.verb == Verb::resize_cache)
     add([](Operation& form) { form = Operation{.verb = Verb::bounce_cache}; });
+  if (names_table(operation.verb)) {
+    add([](Operation& form) { form.policy = CachePolicy::direct; });
+    add([](Operation& form) { form.io_mode = CacheIo::writeback; });
+  }
   if (operation.verb == Verb::bounce_stack) {
     for (const Verb verb : {Verb::bounce_cache, Verb::bounce_pool})
       add([&](Operation& form) { form = Operation{.verb = verb, .noflush = operation.noflush}; });
@@ -131,6 +156,45 @@ Workloads plainer_operations(const Workload& workload) {
   for (std::size_t list = 0; list < workload.actors.size(); ++list)
     each_list(list, workload.actors[list].operations);
   each_list(workload.actors.size(), workload.setup);
+  return smaller;
+}
+
+// A policy that decides nothing: no choice of the schedule's moves a block then, and the text says
+// which do. Early, as all that comes after is easier to find then.
+Workloads with_plain_policies(const Workload& workload) {
+  Workloads smaller;
+  if (workload.system.family == FamilyKind::thin) return smaller;
+  with(smaller, workload, [](Workload& each) {
+    each.system.cache.policy = CachePolicy::direct;
+    const auto plain = [](std::vector<Operation>& operations) {
+      for (Operation& operation : operations)
+        if (names_table(operation.verb)) operation.policy = CachePolicy::direct;
+    };
+    plain(each.setup);
+    for (Actor& actor : each.actors)
+      plain(actor.operations);
+  });
+  with(smaller, workload, [](Workload& each) { each.system.cache.policy = CachePolicy::direct; });
+  return smaller;
+}
+
+// What the lab does to a cache in the end, done by actors or left out: then a workload shows it.
+Workloads without_draining(const Workload& workload) {
+  Workloads smaller;
+  const SystemSpec& system = workload.system;
+  if (system.family == FamilyKind::thin || !system.cache.drained) return smaller;
+  with(smaller, workload, [](Workload& each) { each.system.cache.drained = false; });
+  if (system.family != FamilyKind::cache) return smaller;
+  with(smaller, workload, [&](Workload& each) {
+    each.system.cache.drained = false;
+    Actor user{.name = "user", .operations = {}};
+    for (std::uint64_t block = 0; block < system.cache.origin_blocks; ++block)
+      user.operations.push_back(
+          {.verb = Verb::read, .sector = block * system.block_sectors, .sectors = 1});
+    each.actors.push_back(std::move(user));
+    each.actors.push_back(
+        {"cleaner", {{.verb = Verb::reload_cache, .policy = CachePolicy::cleaner}}});
+  });
   return smaller;
 }
 
@@ -176,8 +240,11 @@ Workloads plainer_systems(const Workload& workload) {
       each.blocks = std::max(each.blocks - 1, 1U);
       each.blocks_max = std::max(each.blocks_max - 1, each.blocks);
     });
-    cache([](CacheSpec& each) { each.policy = CachePolicy::adversary; });
     cache([](CacheSpec& each) { each.io_mode = CacheIo::writeback; });
+    cache([](CacheSpec& each) { each.blocks = each.blocks_max = 1; });
+    cache([](CacheSpec& each) {
+      each.origin_blocks = std::max<std::uint64_t>(each.origin_blocks - 1, 1);
+    });
   }
   if (workload.system.family == FamilyKind::stack) {
     for (bool StackSpec::* const linear :
@@ -193,10 +260,13 @@ Workloads plainer_systems(const Workload& workload) {
 
 rc::Seq<Workload> shrinks(const Workload& workload) {
   rc::Seq<Workload> all = rc::seq::concat(rc::seq::fromContainer(without_faults(workload)),
-                                          rc::seq::fromContainer(without_actors(workload)));
+                                          rc::seq::fromContainer(without_draining(workload)),
+                                          rc::seq::fromContainer(without_actors(workload)),
+                                          rc::seq::fromContainer(with_plain_policies(workload)));
   for (std::size_t list = 0; list <= workload.actors.size(); ++list)
     all = rc::seq::concat(std::move(all), fewer_operations(workload, list));
-  return rc::seq::concat(std::move(all), rc::seq::fromContainer(with_more_setup(workload)),
+  return rc::seq::concat(std::move(all), rc::seq::fromContainer(with_joined_actors(workload)),
+                         rc::seq::fromContainer(with_more_setup(workload)),
                          rc::seq::fromContainer(plainer_operations(workload)),
                          rc::seq::fromContainer(plainer_systems(workload)));
 }

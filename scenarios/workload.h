@@ -98,6 +98,8 @@ struct CacheSpec {
   CachePolicy policy = CachePolicy::adversary;
   bool metadata2 = false;
   std::uint64_t threshold = 2048;   // migration_threshold, in sectors
+  // In the end it is given a cleaner, while somebody goes on reading all of it, and taken away.
+  bool drained = true;
   friend bool operator==(const CacheSpec&, const CacheSpec&) = default;
 };
 

@@ -226,6 +226,7 @@ std::string read_cache(const toml::table& table, CacheSpec& cache) {
   reader.name("policy", cache.policy, kLastPolicy);
   reader.flag("metadata2", cache.metadata2);
   reader.number("threshold", cache.threshold, std::uint64_t{1} << 40);
+  reader.flag("drained", cache.drained);
   return reader.finish();
 }
 
@@ -279,9 +280,10 @@ void add_thin_system(std::string& text, const SystemSpec& system) {
 void add_cache(std::string& text, const CacheSpec& cache) {
   fmt::format_to(std::back_inserter(text),
                  "\n[cache]\nblocks = {}\nblocks_max = {}\norigin_blocks = {}\n"
-                 "io_mode = \"{}\"\npolicy = \"{}\"\nmetadata2 = {}\nthreshold = {}\n",
+                 "io_mode = \"{}\"\npolicy = \"{}\"\nmetadata2 = {}\nthreshold = {}\n"
+                 "drained = {}\n",
                  cache.blocks, cache.blocks_max, cache.origin_blocks, to_string(cache.io_mode),
-                 to_string(cache.policy), cache.metadata2, cache.threshold);
+                 to_string(cache.policy), cache.metadata2, cache.threshold, cache.drained);
 }
 
 void add_stack(std::string& text, const StackSpec& stack) {

@@ -1,16 +1,16 @@
 #include "sim/shrink.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace sim {
 
 namespace {
 
-using Attempt = std::function<std::optional<ShrinkTrial>(const Schedule&)>;
-
 class Shrinker {
  public:
-  Shrinker(const Attempt& attempt, const ShrinkOptions& options, ShrinkTrial first)
+  Shrinker(const ShrinkAttempt& attempt, const ShrinkOptions& options, ShrinkTrial first)
       : attempt_{attempt}, options_{options}, best_{std::move(first)} {}
 
   ShrinkResult run() {
@@ -30,25 +30,41 @@ class Shrinker {
   static constexpr std::size_t kPairsMax = 24;
   static constexpr std::size_t kMovesMax = 8;
   static constexpr std::uint32_t kMoveSteps = 64;
+  static constexpr std::size_t kBatch = 32;
 
   [[nodiscard]] std::size_t size() const noexcept { return best_.schedule.decisions.size(); }
   [[nodiscard]] bool spent() const {
     return tries_ >= options_.tries_max || (options_.out_of_time && options_.out_of_time());
   }
 
-  // Takes the candidate if it fails and is smaller.
-  bool take(const Schedule& candidate) {
-    ++tries_;
-    std::optional<ShrinkTrial> trial = attempt_(candidate);
-    if (!trial) return false;
-    const std::size_t count = trial->schedule.decisions.size();
+  // Takes the first of the candidates that fails and is smaller. Its index.
+  std::optional<std::size_t> take_first(const std::vector<Schedule>& candidates) {
+    const std::span<const Schedule> all{candidates};
+    std::size_t begin = 0;
+    while (begin < all.size() && !spent()) {
+      const auto left = static_cast<std::size_t>(
+          std::min<std::uint64_t>(all.size() - begin, options_.tries_max - tries_));
+      std::optional<ShrinkHit> hit = attempt_(all.subspan(begin, left));
+      if (!hit) {
+        tries_ += left;
+        return std::nullopt;
+      }
+      tries_ += hit->which + 1;
+      begin += hit->which + 1;
+      if (!smaller(hit->trial)) continue;
+      best_ = std::move(hit->trial);
+      return begin - 1;
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] bool smaller(const ShrinkTrial& trial) const {
+    const std::size_t count = trial.schedule.decisions.size();
     // Early on, a big cut may cost a preemption; near the end none.
-    const std::uint64_t cost = trial->preemptions * 2 + count;
+    const std::uint64_t cost = trial.preemptions * 2 + count;
     const std::uint64_t best_cost = best_.preemptions * 2 + size();
-    const bool fewer = trial->preemptions < best_.preemptions && cost <= best_cost;
-    if (cost >= best_cost && !fewer && !lowers_values(trial->schedule)) return false;
-    best_ = *std::move(trial);
-    return true;
+    const bool fewer = trial.preemptions < best_.preemptions && cost <= best_cost;
+    return cost < best_cost || fewer || lowers_values(trial.schedule);
   }
 
   // Same decisions, smaller values.
@@ -68,44 +84,55 @@ class Shrinker {
     return lower;
   }
 
-  bool drop(std::size_t first, std::size_t count) {
+  [[nodiscard]] Schedule without(std::size_t first, std::size_t count) const {
     Schedule candidate = best_.schedule;
     const auto from = candidate.decisions.begin() + static_cast<std::ptrdiff_t>(first);
     candidate.decisions.erase(from, from + static_cast<std::ptrdiff_t>(count));
-    return take(candidate);
+    return candidate;
   }
 
   // Halves, quarters and so on (A. Zeller, R. Hildebrandt, "Simplifying and Isolating
   // Failure-Inducing Input", 2002), from the end: what comes late is seldom the cause of what comes
   // before.
   void drop_chunks() {
-    if (size() != 0 && drop(0, size())) return;
+    if (size() != 0 && take_first({without(0, size())})) return;
     for (std::size_t chunk = size() / 2; chunk > 1 && !spent(); chunk /= 2) {
       while (drop_windows(chunk) && !spent()) {
       }
     }
   }
 
+  // From the end on, next to each other. After a hit the windows before it are still the same.
   bool drop_windows(std::size_t width) {
     bool any = false;
     std::size_t end = size();
     while (end >= width && end != 0 && !spent()) {
-      if (drop(end - width, width)) any = true;
-      end = std::min(end - std::min(width, end), size());
+      std::vector<Schedule> batch;
+      std::size_t next = end;
+      for (; next >= width && next != 0 && batch.size() < kBatch; next -= width)
+        batch.push_back(without(next - width, width));
+      const auto hit = take_first(batch);
+      if (hit) {
+        any = true;
+        next = std::min(end - *hit * width - width, size());
+      }
+      end = next;
     }
     return any;
   }
 
   bool drop_pairs() {
+    std::vector<Schedule> batch;
     for (std::size_t i = 0; i < size() && !spent(); ++i) {
-      for (std::size_t j = i + 2; j < size() && !spent(); ++j) {
+      for (std::size_t j = i + 2; j < size(); ++j) {
         Schedule candidate = best_.schedule;
         candidate.decisions.erase(candidate.decisions.begin() + static_cast<std::ptrdiff_t>(j));
         candidate.decisions.erase(candidate.decisions.begin() + static_cast<std::ptrdiff_t>(i));
-        if (take(candidate)) return true;
+        batch.push_back(std::move(candidate));
       }
+      if (batch.size() >= kBatch && take_first(std::exchange(batch, {}))) return true;
     }
-    return false;
+    return take_first(batch).has_value();
   }
 
   // One preemption at another place may do the work of two.
@@ -114,41 +141,42 @@ class Shrinker {
     for (std::size_t dropped = 0; dropped < size(); ++dropped) {
       for (std::size_t moved = 0; moved < size(); ++moved) {
         if (moved == dropped || best_.schedule.decisions[moved].kind != ChoiceKind::run) continue;
+        if (spent()) return false;
         const std::uint32_t step = best_.schedule.decisions[moved].step;
+        std::vector<Schedule> batch;
+        const auto to = [&](std::uint32_t there) {
+          Schedule candidate = best_.schedule;
+          candidate.decisions[moved].step = there;
+          candidate.decisions.erase(candidate.decisions.begin() +
+                                    static_cast<std::ptrdiff_t>(dropped));
+          batch.push_back(std::move(candidate));
+        };
         for (std::uint32_t distance = 1; distance <= kMoveSteps; ++distance) {
-          if (spent()) return false;
-          if (move_and_drop(moved, step + distance, dropped)) return true;
-          if (distance < step && move_and_drop(moved, step - distance, dropped)) return true;
+          to(step + distance);
+          if (distance < step) to(step - distance);
         }
+        if (take_first(batch)) return true;
       }
     }
     return false;
-  }
-
-  bool move_and_drop(std::size_t moved, std::uint32_t step, std::size_t dropped) {
-    Schedule candidate = best_.schedule;
-    candidate.decisions[moved].step = step;
-    candidate.decisions.erase(candidate.decisions.begin() + static_cast<std::ptrdiff_t>(dropped));
-    return take(candidate);
   }
 
   bool lower_values() {
     bool any = false;
     for (std::size_t i = 0; i < size() && !spent(); ++i) {
       if (best_.schedule.decisions[i].kind != ChoiceKind::value) continue;
+      std::vector<Schedule> batch;
       for (std::uint32_t value = 1; value < best_.schedule.decisions[i].value && value < 8;
            ++value) {
-        Schedule candidate = best_.schedule;
-        candidate.decisions[i].value = value;
-        if (!take(candidate)) continue;
-        any = true;
-        break;
+        batch.push_back(best_.schedule);
+        batch.back().decisions[i].value = value;
       }
+      any = take_first(batch).has_value() || any;
     }
     return any;
   }
 
-  const Attempt& attempt_;
+  const ShrinkAttempt& attempt_;
   const ShrinkOptions& options_;
   ShrinkTrial best_;
   std::uint64_t tries_ = 0;
@@ -156,11 +184,22 @@ class Shrinker {
 
 }   // namespace
 
-std::optional<ShrinkResult> shrink(const Schedule& schedule, const Attempt& attempt,
+ShrinkAttempt one_by_one(std::function<std::optional<ShrinkTrial>(const Schedule&)> attempt) {
+  return [attempt = std::move(attempt)](
+             std::span<const Schedule> candidates) -> std::optional<ShrinkHit> {
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      if (std::optional<ShrinkTrial> trial = attempt(candidates[i]))
+        return ShrinkHit{i, *std::move(trial)};
+    }
+    return std::nullopt;
+  };
+}
+
+std::optional<ShrinkResult> shrink(const Schedule& schedule, const ShrinkAttempt& attempt,
                                    const ShrinkOptions& options) {
-  std::optional<ShrinkTrial> first = attempt(schedule);
+  std::optional<ShrinkHit> first = attempt({&schedule, 1});
   if (!first) return std::nullopt;
-  return Shrinker{attempt, options, *std::move(first)}.run();
+  return Shrinker{attempt, options, std::move(first->trial)}.run();
 }
 
 }   // namespace sim

@@ -56,8 +56,8 @@ Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions
     return ShrinkTrial{tried.schedule, tried.preemptions};
   };
   if (options.shrink_tries == 0) return found;
-  const auto best =
-      shrink(outcome.schedule, attempt, {.tries_max = options.shrink_tries, .out_of_time = {}});
+  const auto best = shrink(outcome.schedule, one_by_one(attempt),
+                           {.tries_max = options.shrink_tries, .out_of_time = {}});
   if (!best) return found;
   found.schedule = best->best.schedule;
   found.preemptions = best->best.preemptions;

@@ -13,6 +13,9 @@ using sim::Decision;
 
 struct DecisionLog::Page {
   std::uint32_t count;
+  Phase phase;
+  std::uint64_t preemptions;
+  std::size_t which;
   std::array<Decision, std::size_t{1} << 18U> decisions;
 };
 static_assert(std::is_trivially_copyable_v<Decision>);
@@ -28,8 +31,31 @@ DecisionLog::~DecisionLog() {
   munmap(page_, sizeof(Page));
 }
 
-void DecisionLog::clear() noexcept {
+void DecisionLog::begin(std::size_t which) noexcept {
+  page_->which = which;
   page_->count = 0;
+  page_->preemptions = 0;
+  page_->phase = Phase::setup;
+}
+
+void DecisionLog::count_preemption() noexcept {
+  ++page_->preemptions;
+}
+
+void DecisionLog::enter(Phase phase) noexcept {
+  page_->phase = phase;
+}
+
+std::uint64_t DecisionLog::preemptions() const noexcept {
+  return page_->preemptions;
+}
+
+std::size_t DecisionLog::which() const noexcept {
+  return page_->which;
+}
+
+Phase DecisionLog::phase() const noexcept {
+  return page_->phase;
 }
 
 void DecisionLog::add(const Decision& decision) noexcept {
@@ -46,8 +72,10 @@ sim::Schedule DecisionLog::schedule() const {
 
 std::uint32_t Logged::pick(const sim::Choices& choices) {
   const std::uint32_t pick = inner_.pick(choices);
-  if (pick == choices.fallback) return pick;
   const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
+  const bool could_go_on = choices.self_runnable && !choices.self.yielded;
+  if (could_go_on && pick < fibers && pick != choices.self.index) log_.count_preemption();
+  if (pick == choices.fallback) return pick;
   if (pick < fibers) {
     log_.add(
         {choices.self.id, choices.self.steps, ChoiceKind::run, choices.fibers[pick]->id.value()});

@@ -1,9 +1,11 @@
-// The decisions of an execution that its process may not survive: written down as they are made, in
-// memory shared with the parent.
+// The decisions of an execution that its process may not survive, and how far it came: written down
+// as it goes, in memory shared with the parent.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
+#include "sim/program/run.h"
 #include "sim/schedule.h"
 #include "sim/strategy.h"
 
@@ -18,8 +20,14 @@ class DecisionLog {
 
   // What was written so far. Empty when there was more than the log has room for.
   [[nodiscard]] sim::Schedule schedule() const;
-  void clear() noexcept;
+  [[nodiscard]] std::uint64_t preemptions() const noexcept;
+  [[nodiscard]] Phase phase() const noexcept;
+  // The execution that it is of, by the number that it was begun with.
+  [[nodiscard]] std::size_t which() const noexcept;
+  void begin(std::size_t which) noexcept;
   void add(const sim::Decision& decision) noexcept;
+  void count_preemption() noexcept;
+  void enter(Phase phase) noexcept;
 
  private:
   struct Page;

@@ -12,8 +12,16 @@
 
 namespace program {
 
+enum class Phase : std::uint8_t {
+  setup,     // the system is built, and the set-up done
+  actors,    // until the last of them has ended
+  closing,   // what is left is judged
+};
+
 // For who wants to know of a run while it goes on.
 struct Watch {
+  // One has begun. The first has begun before anything else.
+  std::function<void(Phase)> phase{};
   // The actors are about to start; they have not started yet, or have all ended.
   std::function<void(bool start)> actors{};
   // What a power cut has left: a digest of all disks together.

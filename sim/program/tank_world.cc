@@ -160,7 +160,10 @@ void TankWorld::resize(std::string_view disk, std::uint64_t sectors) {
 }
 
 void TankWorld::run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) {
-  if (bodies.empty()) return;
+  if (bodies.empty()) {
+    enter(Phase::closing);
+    return;
+  }
   // A fiber's name must outlive the trace: these are the names that workloads use.
   static constexpr std::array<const char*, 8> kNames{"actor a", "actor b", "actor c", "actor d",
                                                      "actor e", "actor f", "actor g", "actor h"};
@@ -174,6 +177,13 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
   }
   all.wait();
   if (watch_.actors) watch_.actors(false);
+  enter(Phase::closing);
+}
+
+void TankWorld::enter(Phase phase) {
+  if (phase == phase_) return;
+  phase_ = phase;
+  if (watch_.phase) watch_.phase(phase);
 }
 
 void TankWorld::set_faults(Disk& disk) {
@@ -211,6 +221,7 @@ void TankWorld::faults_begin() {
   for (Disk& disk : disks_)
     set_faults(disk);
   faults_on_ = true;
+  enter(Phase::actors);
 }
 
 void TankWorld::faults_end() {

@@ -77,6 +77,7 @@ class TankWorld final : public scenarios::World,
   [[nodiscard]] Disk& disk_of(const sim::SimDevice& device) noexcept;
   void set_faults(Disk& disk);
   void cut_power();
+  void enter(Phase phase);
 
   // engine::DeviceDirectory
   engine::Result<engine::BlockDevice*> find(std::string_view name) override;
@@ -97,6 +98,7 @@ class TankWorld final : public scenarios::World,
   std::vector<Disk> disks_;               // the metadata first, the slowest last
   std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer
   bool faults_on_ = false;
+  Phase phase_ = Phase::setup;
   std::uint32_t rate_ = 0;   // which of the rates at which faults strike
   std::uint32_t cuts_left_ = 0;
   engine::TraceSink* listener_ = nullptr;

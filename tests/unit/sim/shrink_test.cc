@@ -26,6 +26,10 @@ std::optional<ShrinkTrial> replay_fails(const Program& program, const Schedule& 
   return ShrinkTrial{outcome.schedule, outcome.preemptions};
 }
 
+ShrinkAttempt replaying(const Program& program) {
+  return one_by_one([=](const Schedule& schedule) { return replay_fails(program, schedule); });
+}
+
 std::optional<Schedule> find(const Program& program) {
   RandomWalk walk{RandomWalk::Temper::plain};
   for (std::uint64_t seed = 0; seed < 100'000; ++seed) {
@@ -66,8 +70,7 @@ TEST(Shrink, ALostUpdateNeedsOnePreemption) {
   const auto schedule = find(lost_update);
   ASSERT_TRUE(schedule);
   EXPECT_GT(schedule->decisions.size(), 10U);
-  const auto small =
-      shrink(*schedule, [](const Schedule& s) { return replay_fails(lost_update, s); });
+  const auto small = shrink(*schedule, replaying(lost_update));
   ASSERT_TRUE(small);
   EXPECT_TRUE(small->complete);
   EXPECT_EQ(small->best.preemptions, 1U) << small->best.schedule.to_text();
@@ -100,8 +103,7 @@ void opposite_locks(Execution& execution) {
 TEST(Shrink, OppositeLocksNeedOnePreemption) {
   const auto schedule = find(opposite_locks);
   ASSERT_TRUE(schedule);
-  const auto small =
-      shrink(*schedule, [](const Schedule& s) { return replay_fails(opposite_locks, s); });
+  const auto small = shrink(*schedule, replaying(opposite_locks));
   ASSERT_TRUE(small);
   EXPECT_EQ(small->best.preemptions, 1U);
   EXPECT_LE(small->best.schedule.decisions.size(), 2U) << small->best.schedule.to_text();
@@ -121,8 +123,7 @@ void two_values(Execution& execution) {
 TEST(Shrink, ValuesBecomeFewAndSmall) {
   const auto schedule = find(two_values);
   ASSERT_TRUE(schedule);
-  const auto small =
-      shrink(*schedule, [](const Schedule& s) { return replay_fails(two_values, s); });
+  const auto small = shrink(*schedule, replaying(two_values));
   ASSERT_TRUE(small);
   ASSERT_EQ(small->best.schedule.decisions.size(), 2U);
   EXPECT_EQ(small->best.schedule.decisions[0].value, 1U);
@@ -137,11 +138,12 @@ TEST(Shrink, NeighboursThatOnlyGoTogetherGo) {
     return std::find(s.decisions.begin(), s.decisions.end(), d) != s.decisions.end();
   };
   const Schedule all{{decision(1), decision(2), decision(3)}, {}};
-  const auto small = shrink(all, [&](const Schedule& s) -> std::optional<ShrinkTrial> {
+  const auto attempt = [&](const Schedule& s) -> std::optional<ShrinkTrial> {
     const bool fails = has(s, decision(1)) && has(s, decision(2)) == has(s, decision(3));
     if (!fails) return std::nullopt;
     return ShrinkTrial{s, s.decisions.size()};
-  });
+  };
+  const auto small = shrink(all, one_by_one(attempt));
   ASSERT_TRUE(small);
   EXPECT_EQ(small->best.schedule.decisions, std::vector{decision(1)});
 }
@@ -150,19 +152,18 @@ TEST(Shrink, StopsWhenItMayTryNoMore) {
   const auto schedule = find(lost_update);
   ASSERT_TRUE(schedule);
   std::uint64_t tries = 0;
-  const auto small = shrink(*schedule,
-                            [&](const Schedule& s) {
-                              ++tries;
-                              return replay_fails(lost_update, s);
-                            },
-                            {.tries_max = 5, .out_of_time = {}});
+  const auto counted = one_by_one([&](const Schedule& s) {
+    ++tries;
+    return replay_fails(lost_update, s);
+  });
+  const auto small = shrink(*schedule, counted, {.tries_max = 5, .out_of_time = {}});
   ASSERT_TRUE(small);
   EXPECT_FALSE(small->complete);
   EXPECT_LE(tries, 6U);
 }
 
 TEST(Shrink, SaysSoWhenThereIsNothingToShrink) {
-  EXPECT_FALSE(shrink({}, [](const Schedule& s) { return replay_fails(opposite_locks, s); }));
+  EXPECT_FALSE(shrink({}, replaying(opposite_locks)));
 }
 
 }   // namespace

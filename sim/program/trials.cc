@@ -1,0 +1,160 @@
+#include "sim/program/trials.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "sim/program/child.h"
+#include "sim/strategies.h"
+#include "sim/strategy_replay.h"
+
+namespace program {
+namespace {
+
+// Of one schedule. What takes longer is taken for one that passes, unless it hangs anyway.
+constexpr double kSecondsMin = 20;
+constexpr double kSecondsEach = 0.5;
+
+// Searches whose schedules mostly fail in some other way are given up.
+constexpr std::size_t kSpoiltMax = 4;
+
+}   // namespace
+
+class Trials::Child {
+ public:
+  Child(const Trials& trials, DecisionLog& log, const scenarios::Workload& workload)
+      : trials_{trials}, log_{log}, workload_{workload} {}
+
+  // True: it failed as it should, or in another way. Then nothing can be run any more.
+  bool run(std::size_t which, std::uint64_t seed, sim::Strategy& strategy,
+           const std::function<void(Phase)>& on_phase = {}) {
+    const Reproducer& found = trials_.found_;
+    log_.begin(which);
+    if (on_phase) on_phase(Phase::setup);
+    const Watch watch{.phase = [&](Phase phase) {
+      log_.enter(phase);
+      if (on_phase) on_phase(phase);
+    }};
+    Logged logged{strategy, log_};
+    const sim::Outcome& outcome = ::program::run(
+        execution_, workload_,
+        {.seed = seed,
+         .strategy = found.crashes ? static_cast<sim::Strategy*>(&logged) : &strategy,
+         .judges = found.judges,
+         .watch = watch});
+    if (!outcome.finding) return false;
+    const bool same = !found.crashes && outcome.finding->signature() == found.signature;
+    if (same) answer_ = fmt::format("{}\n{}", outcome.preemptions, outcome.schedule.to_text());
+    return true;
+  }
+  [[nodiscard]] const std::string& answer() const noexcept { return answer_; }
+
+ private:
+  const Trials& trials_;
+  DecisionLog& log_;
+  const scenarios::Workload& workload_;
+  sim::Execution execution_;
+  std::string answer_;
+};
+
+std::optional<sim::ShrinkHit> Trials::in_child(const scenarios::Workload& workload,
+                                               double seconds_max, const Body& body) {
+  log_.begin(0);
+  const ChildResult child = run_in_child(
+      [&] {
+        Child here{*this, log_, workload};
+        body(here);
+        return here.answer();
+      },
+      seconds_max);
+  sim::ShrinkHit hit{.which = log_.which(), .trial = {}};
+  if (log_.phase() > phase_) return std::nullopt;
+  if (found_.crashes) {
+    if ("crash " + death_of(child) != found_.signature) return std::nullopt;
+    hit.trial = {log_.schedule(), log_.preemptions()};
+    return hit;
+  }
+  const std::size_t line = child.bytes.find('\n');
+  if (!child.ended || line == std::string::npos) return std::nullopt;
+  auto schedule = sim::Schedule::from_text(std::string_view{child.bytes}.substr(line + 1));
+  if (!schedule) return std::nullopt;
+  hit.trial = {*std::move(schedule), std::stoull(child.bytes.substr(0, line))};
+  return hit;
+}
+
+bool Trials::begin() {
+  phase_ = Phase::closing;
+  if (!replay(found_.workload, {&found_.schedule, 1})) return false;
+  phase_ = log_.phase();
+  return true;
+}
+
+// One that fails in another way, or later, spoils its process and is passed over.
+std::optional<sim::ShrinkHit> Trials::first_of(const scenarios::Workload& workload,
+                                               std::size_t count, std::size_t spoilt_max,
+                                               const Try& each) {
+  const double seconds = kSecondsMin + kSecondsEach * static_cast<double>(count);
+  std::size_t next = 0;
+  for (std::size_t spoilt = 0; next < count && spoilt <= spoilt_max; ++spoilt) {
+    auto hit = in_child(workload, seconds, [&](Child& child) {
+      for (std::size_t i = next; i < count; ++i)
+        if (each(child, i)) return;
+    });
+    if (hit) return hit;
+    next = std::max(next, log_.which()) + 1;
+  }
+  return std::nullopt;
+}
+
+std::optional<sim::ShrinkHit> Trials::replay(const scenarios::Workload& workload,
+                                             std::span<const sim::Schedule> schedules) {
+  return first_of(workload, schedules.size(), schedules.size(), [&](Child& child, std::size_t i) {
+    sim::Replay strategy{schedules[i]};
+    return child.run(i, found_.seed, strategy);
+  });
+}
+
+std::optional<sim::ShrinkTrial> Trials::search(const scenarios::Workload& workload,
+                                               const sim::Schedule& first, std::uint32_t fresh) {
+  sim::Replay replay{first};
+  sim::Sparse sparse;
+  sim::StrategyBox box;
+  if (!box.choose("portfolio")) return std::nullopt;
+  auto hit = first_of(workload, fresh + 1, kSpoiltMax, [&](Child& child, std::size_t i) {
+    if (i == 0) return child.run(i, found_.seed, replay);
+    const std::uint64_t seed = found_.seed + i;
+    constexpr std::array<std::uint32_t, 3> kPreemptions{0, 1, 3};
+    const std::size_t way = i % (kPreemptions.size() + 1);
+    if (way < kPreemptions.size()) return run_sparse(child, i, seed, sparse, kPreemptions[way]);
+    return child.run(i, seed, box.for_seed(seed));
+  });
+  if (!hit) return std::nullopt;
+  phase_ = std::min(phase_, log_.phase());
+  return std::move(hit->trial);
+}
+
+std::optional<sim::ShrinkTrial> Trials::search_sparse(const scenarios::Workload& workload,
+                                                      std::uint32_t preemptions,
+                                                      std::uint32_t fresh, std::uint64_t series) {
+  sim::Sparse sparse;
+  auto hit = first_of(workload, fresh, kSpoiltMax, [&](Child& child, std::size_t i) {
+    return run_sparse(child, i, found_.seed + (series << 16U) + i, sparse, preemptions);
+  });
+  if (!hit) return std::nullopt;
+  phase_ = std::min(phase_, log_.phase());
+  return std::move(hit->trial);
+}
+
+// What comes before the part in which it fails is nobody's to decide.
+bool Trials::run_sparse(Child& child, std::size_t which, std::uint64_t seed, sim::Sparse& sparse,
+                        std::uint32_t preemptions) const {
+  sparse.allow(preemptions);
+  const auto decides = [&](Phase phase) {
+    sparse.follow_rule(phase == Phase::setup && phase_ != Phase::setup);
+  };
+  return child.run(which, seed, sparse, decides);
+}
+
+}   // namespace program
