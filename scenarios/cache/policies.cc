@@ -217,7 +217,7 @@ class Policies::Type final : public engine::cache::PolicyType {
   std::string name_;
 };
 
-Policies::Policies(Bench& bench)
+Policies::Policies(Bench& bench, std::uint32_t block_sectors)
     : bench_{bench},
       released_{[this](OriginBlock block) {
         checkers::Findings findings;
@@ -229,7 +229,8 @@ Policies::Policies(Bench& bench)
         bench_.tell(findings);
       }},
       cells_{released_},
-      watching_{bench.world.listen(&cells_)} {
+      traffic_{block_sectors},
+      watching_{bench.world.listen(&ear_)} {
   builtin_.add_to(builtin_by_name_);
   for (const CachePolicy kind : {CachePolicy::smq, CachePolicy::mq, CachePolicy::cleaner,
                                  CachePolicy::adversary, CachePolicy::direct})

@@ -16,6 +16,7 @@
 #include "engine/fiber/spin_lock.h"
 #include "scenarios/bench.h"
 #include "scenarios/cache/policy_judge.h"
+#include "scenarios/cache/traffic.h"
 
 namespace scenarios::cache {
 
@@ -104,7 +105,7 @@ class JudgedPolicy;
 // judge around it where the world shows its events. Outlives them.
 class Policies {
  public:
-  explicit Policies(Bench& bench);
+  Policies(Bench& bench, std::uint32_t block_sectors);
   ~Policies();
   Policies(const Policies&) = delete;
   Policies& operator=(const Policies&) = delete;
@@ -117,10 +118,25 @@ class Policies {
       const engine::cache::Policy& policy) noexcept;
   // The power went: no cell is held any more.
   void forget_cells() { cells_ = CacheCells{released_}; }
+  // Null where nobody judges.
+  [[nodiscard]] CacheTraffic* traffic() noexcept { return watching_ ? &traffic_ : nullptr; }
 
  private:
   friend class JudgedPolicy;
   class Type;
+
+  // Hands events on to both.
+  class Ear final : public engine::TraceSink {
+   public:
+    explicit Ear(Policies& policies) : policies_{policies} {}
+    void event(const engine::Event& event) noexcept override {
+      policies_.cells_.event(event);
+      policies_.traffic_.event(event);
+    }
+
+   private:
+    Policies& policies_;
+  };
 
   Bench& bench_;
   // What the judges know is nobody's between two calls. Never held over anything that suspends.
@@ -128,6 +144,8 @@ class Policies {
   std::vector<JudgedPolicy*> alive_;
   CacheCells::Released released_;
   CacheCells cells_;
+  CacheTraffic traffic_;
+  Ear ear_{*this};
   bool watching_;
   engine::cache::BuiltinPolicies builtin_;
   engine::cache::PolicyRegistry builtin_by_name_;

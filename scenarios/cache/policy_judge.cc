@@ -102,6 +102,7 @@ void CachePolicyJudge::clear_dirty(OriginBlock block, checkers::Findings& findin
 void CachePolicyJudge::removing(OriginBlock block, checkers::Findings& findings) {
   must_hold("the cache takes out", block, findings);
   forget(block);
+  ++removals_;
 }
 
 void CachePolicyJudge::forcing(OriginBlock current, OriginBlock back,

@@ -56,6 +56,8 @@ class CachePolicyJudge {
   }
   [[nodiscard]] std::uint32_t promotions() const noexcept { return promotions_; }
   [[nodiscard]] std::uint32_t replacements() const noexcept { return replacements_; }
+  // Blocks that the cache took out: invalidated, or promoted in vain.
+  [[nodiscard]] std::uint32_t removals() const noexcept { return removals_; }
 
  private:
   void must_hold(const char* doing, engine::cache::OriginBlock block,
@@ -70,6 +72,7 @@ class CachePolicyJudge {
   std::map<engine::cache::OriginBlock, std::uint64_t> leaving_;
   std::uint32_t promotions_ = 0;
   std::uint32_t replacements_ = 0;
+  std::uint32_t removals_ = 0;
 };
 
 }   // namespace scenarios::cache

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstring>
 #include <map>
+#include <sstream>
+#include <string>
 
 namespace scenarios::cache {
 
@@ -76,9 +78,46 @@ void judge_cache_agreement(const CacheView& view, const CachePolicyJudge& judge,
   if (mapped != judge.mappings())
     findings.add(kChecker, "the policy has lost its way", "it has {} mappings and should have {}",
                  mapped.size(), judge.mappings().size());
-  if (view.promotions() != judge.promotions())
-    findings.add(kChecker, "miscounted", "{} promotions were decided, and {} are counted",
-                 judge.promotions(), view.promotions());
+}
+
+// "0 512 cache 8 6/64 64 1/2 0 0 0 0 0 0 0 1 writeback ...", as docs/operating.md explains it.
+void judge_cache_status(std::string_view line, const ExpectedStatus& expected,
+                        checkers::Findings& findings) {
+  static constexpr std::string_view kTarget = " cache ";
+  line = line.substr(0, line.find_last_not_of(" \n") + 1);
+  const std::size_t begin = line.find(kTarget);
+  if (begin == std::string_view::npos) return;
+  std::istringstream text{std::string{line.substr(begin + kTarget.size())}};
+  const auto judge = [&](const char* what, std::optional<std::uint64_t> wanted) {
+    std::uint64_t said = 0;
+    if (!(text >> said)) {
+      findings.add(kChecker, "a status line without a number", "{} in '{}'", what, line);
+    } else if (wanted && said != *wanted) {
+      findings.add(kChecker, "a status line that is not true", "{}: {} and should be {}: '{}'",
+                   what, said, *wanted, line);
+    }
+  };
+  const auto skip_slash = [&] { text.ignore(1, '/'); };
+  std::string first;
+  if (!(text >> first) || first == "Fail" || first == "Error") return;
+  judge("metadata used", expected.metadata_used);
+  skip_slash();
+  judge("metadata blocks", expected.metadata_total);
+  judge("block sectors", expected.block_sectors);
+  judge("cached", expected.cached);
+  skip_slash();
+  judge("places", expected.cache_blocks);
+  const std::optional<engine::cache::Statistics>& hits = expected.hits;
+  const auto known = [&](std::uint32_t engine::cache::Statistics::* count) {
+    return hits ? std::optional<std::uint64_t>{*hits.*count} : std::nullopt;
+  };
+  judge("read hits", known(&engine::cache::Statistics::read_hits));
+  judge("read misses", known(&engine::cache::Statistics::read_misses));
+  judge("write hits", known(&engine::cache::Statistics::write_hits));
+  judge("write misses", known(&engine::cache::Statistics::write_misses));
+  judge("demotions", expected.demotions);
+  judge("promotions", expected.promotions);
+  judge("dirty", expected.dirty);
 }
 
 namespace {

@@ -5,6 +5,11 @@
 // for what a clean shutdown has stored.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
 #include "checkers/findings.h"
 #include "checkers/image/block_source.h"
 #include "checkers/image/cache_check.h"
@@ -18,10 +23,25 @@ void judge_cache_contents(const engine::cache::CacheView& view, checkers::image:
                           checkers::image::BlockSource& origin, checkers::Findings& findings);
 // Only mapped places are dirty, and as many as are counted; nothing is mapped twice.
 void judge_cache_bits(const engine::cache::CacheView& view, checkers::Findings& findings);
-// The policy has what it was told, knows of every dirty block that it is dirty, and decided as many
-// promotions as are counted.
+// The policy has what it was told, and knows of every dirty block that it is dirty.
 void judge_cache_agreement(const engine::cache::CacheView& view, const CachePolicyJudge& judge,
                            checkers::Findings& findings);
+
+// What the status line ought to say. What is not known is not compared.
+struct ExpectedStatus {
+  std::optional<std::uint64_t> metadata_used;
+  std::optional<std::uint64_t> metadata_total;
+  std::uint32_t block_sectors = 0;
+  std::size_t cached = 0;
+  std::uint32_t cache_blocks = 0;
+  std::optional<engine::cache::Statistics> hits;
+  std::optional<std::uint32_t> demotions;
+  std::optional<std::uint32_t> promotions;
+  std::uint64_t dirty = 0;
+};
+// `line`: of one cache target. One that has failed says nothing else.
+void judge_cache_status(std::string_view line, const ExpectedStatus& expected,
+                        checkers::Findings& findings);
 
 // Of a cache that was in service and has been suspended: where its metadata is marked as that of a
 // clean shutdown, what is stored is what is true. `calm`: nothing failed, so it must be marked.

@@ -19,7 +19,7 @@ Volume::Volume(Kit& kit, const Workload& workload, Around around)
       control_{kit.control},
       workload_{workload},
       around_{std::move(around)},
-      policies_{std::make_unique<Policies>(bench_)},
+      policies_{std::make_unique<Policies>(bench_, workload_.system.block_sectors)},
       active_{workload.system.cache.io_mode, workload.system.cache.policy},
       fast_blocks_{workload.system.cache.blocks},
       always_writethrough_{active_.mode == CacheIo::writethrough} {}
@@ -47,6 +47,12 @@ void Volume::bring_up() {
     fast_blocks_ = workload_.system.cache.blocks_max;
     set_fast_blocks(fast_blocks_);
   }
+  counts_all_ = bench_.calm || bench_.power_cut;
+  const checkers::image::CacheSuperblock stored = check_metadata().superblock;
+  start_counting({.read_hits = stored.read_hits,
+                  .read_misses = stored.read_misses,
+                  .write_hits = stored.write_hits,
+                  .write_misses = stored.write_misses});
   make();
 }
 

@@ -73,6 +73,10 @@ class Volume final : public Layer {
   void judge_suspended();
   void judge_contents(const engine::cache::CacheView& view, checkers::Findings& findings);
   void judge_agreement(const engine::cache::CacheView& view, checkers::Findings& findings);
+  // From now on all is counted; so much had been before.
+  void start_counting(const engine::cache::Statistics& before);
+  void judge_counters(const engine::cache::CacheView& view,
+                      const checkers::image::CacheReport* stored, checkers::Findings& findings);
   void drain();
   void detach();
   void read_back();
@@ -94,6 +98,8 @@ class Volume final : public Layer {
   std::optional<Table> inactive_;   // guarded by control_lock_
   std::uint32_t fast_blocks_;       // guarded by control_lock_
   bool always_writethrough_;        // since the disks were blank
+  engine::cache::Statistics counted_before_;
+  bool counts_all_ = false;   // nothing has failed since the table that is active was made
   std::atomic<bool> unready_{false};
   bool detached_ = false;
   bool unusable_ = false;   // it could not be made active, which was excused

@@ -19,8 +19,8 @@ namespace {
 // where time runs ahead of slow fibers and disks. One that may fail each time gets fewer.
 constexpr std::uint32_t kIdleReadingsMax = 1000;
 constexpr std::uint32_t kFailingReadingsMax = 30;
-// Somebody reads all over the cache while it is cleaned.
-constexpr std::chrono::milliseconds kReadingEvery{500};
+// Somebody reads all over the cache while it is cleaned, twice a tick.
+constexpr std::uint32_t kReadingEveryMs = 500;
 constexpr std::uint32_t kReadingsMax = 20;
 
 }   // namespace
@@ -33,11 +33,13 @@ void Volume::judge_at_rest() {
     make();
   }
   if (unusable_ || !control_.is_active(kName)) return;
+  if (engine::cache::Cache* const cache = targets_->find(kName); cache != nullptr && !counts_all_)
+    start_counting(engine::cache::CacheView{*cache}.hits());
   read_back();
   static_cast<void>(bench_.system->status(kName));
   judge_still();
   read_back();
-  drain();
+  if (workload_.system.cache.drained) drain();
 }
 
 void Volume::read_back() {
@@ -62,6 +64,8 @@ void Volume::judge_still() {
     if (view.mode() == engine::cache::CacheMode::write && !around_.origin_may_change)
       judge_contents(view, findings);
     judge_agreement(view, findings);
+    const checkers::image::CacheReport stored = check_metadata();
+    judge_counters(view, &stored, findings);
     bench_.tell(findings);
     judge_suspended();
   }
@@ -111,6 +115,47 @@ void Volume::judge_agreement(const engine::cache::CacheView& view, checkers::Fin
   }
 }
 
+void Volume::start_counting(const engine::cache::Statistics& before) {
+  counted_before_ = before;
+  if (CacheTraffic* const traffic = policies_->traffic()) traffic->start_over();
+}
+
+// Against what was seen of them from outside; `stored`, where it is what is true now.
+void Volume::judge_counters(const engine::cache::CacheView& view,
+                            const checkers::image::CacheReport* stored,
+                            checkers::Findings& findings) {
+  const auto* const judge = Policies::judge_of(view.policy());
+  const auto status = bench_.system->status(kName);
+  if (judge == nullptr || !status || bench_.world.power_is_cut()) return;
+  ExpectedStatus expected{.metadata_used = {},
+                          .metadata_total = {},
+                          .block_sectors = workload_.system.block_sectors,
+                          .cached = judge->mappings().size(),
+                          .cache_blocks = fast_blocks_,
+                          .hits = {},
+                          .demotions = {},
+                          .promotions = judge->promotions(),
+                          .dirty = 0};
+  for (std::uint32_t place = 0; place < view.cache_blocks(); ++place)
+    expected.dirty += view.dirty(engine::cache::CacheBlock{place}) ? 1 : 0;
+  // Else a transaction may be open: one whose commit could not flush the data devices.
+  const bool all_stored = stored != nullptr && stored->complete && stored->findings.empty() &&
+                          stored->superblock.clean();
+  if (all_stored && view.mode() == engine::cache::CacheMode::write) {
+    expected.metadata_used = stored->metadata_allocated;
+    expected.metadata_total = stored->superblock.metadata_map.nr_blocks;
+  }
+  if (counts_all_) expected.demotions = judge->replacements() + judge->removals();
+  if (const CacheTraffic* const traffic = policies_->traffic(); !traffic->trouble()) {
+    const CacheTraffic::Counts& seen = traffic->counts();
+    expected.hits = {.read_hits = counted_before_.read_hits + seen.fast_reads,
+                     .read_misses = counted_before_.read_misses + seen.reads - seen.fast_reads,
+                     .write_hits = counted_before_.write_hits + seen.fast_writes,
+                     .write_misses = counted_before_.write_misses + seen.writes - seen.fast_writes};
+  }
+  judge_cache_status(*status, expected, findings);
+}
+
 // Everything goes back to the origin, which then must hold all by itself. Somebody goes on using
 // the cache meanwhile, which must not keep a cleaner from its work.
 void Volume::drain() {
@@ -130,7 +175,14 @@ void Volume::drain() {
     tell_unless_excused("no cleaner", "the cache cannot be given a cleaner");
     return;
   }
-  if (wait_until_clean()) detach();
+  if (!wait_until_clean()) return;
+  // What was counted before goes on in the cleaner's table if it could be stored.
+  if (engine::cache::Cache* const cache = targets_->find(kName); cache != nullptr && counts_all_) {
+    checkers::Findings findings;
+    judge_counters(engine::cache::CacheView{*cache}, nullptr, findings);
+    bench_.tell(findings);
+  }
+  detach();
 }
 
 void Volume::read_each_block() {
@@ -156,10 +208,12 @@ bool Volume::wait_until_clean() {
   const auto may_fail = [this] {
     return !bench_.calm || (around_.origin_is_full && around_.origin_is_full());
   };
+  const std::uint32_t tick_ms = workload_.system.commit_interval_ms;
+  const std::chrono::milliseconds reading_every{tick_ms != 0 ? tick_ms / 2 : kReadingEveryMs};
   for (std::uint32_t idle = 0; view.dirty_count() != 0 && idle < kIdleReadingsMax;) {
     if (view.mode() != engine::cache::CacheMode::write) return false;
     if (idle >= kFailingReadingsMax && may_fail()) break;
-    engine::sleep_for(kReadingEvery);
+    engine::sleep_for(reading_every);
     read_each_block();
     if (view.counts().migrations == 0) ++idle;
   }
