@@ -56,13 +56,16 @@ Result<void> CacheTarget::check_sizes(const Devices& devices, const CacheConfig&
 }
 
 // Before anything is read of them, and in particular before a blank device is made metadata.
-Result<void> CacheTarget::claim_devices(DeviceClaims& claims, Devices& devices) {
-  const BlockDevice& metadata = devices.metadata.device();
-  ENGINE_TRY_ASSIGN(devices.claims[0], claims.claim(metadata, metadata, DeviceRole::metadata));
-  ENGINE_TRY_ASSIGN(devices.claims[1],
-                    claims.claim(devices.fast.device(), metadata, DeviceRole::fast));
-  ENGINE_TRY_ASSIGN(devices.claims[2],
-                    claims.claim(devices.origin.device(), metadata, DeviceRole::origin));
+Result<void> CacheTarget::claim_devices(const io::TargetContext& context, Devices& devices) {
+  const auto claim = [&](const io::DeviceRef& device, io::DeviceRole role) {
+    return context.claims.claim({.device = &device.device(),
+                                 .role = role,
+                                 .owner = &context.owner,
+                                 .metadata = &devices.metadata.device()});
+  };
+  ENGINE_TRY_ASSIGN(devices.claims[0], claim(devices.metadata, io::DeviceRole::cache_metadata));
+  ENGINE_TRY_ASSIGN(devices.claims[1], claim(devices.fast, io::DeviceRole::cache_fast));
+  ENGINE_TRY_ASSIGN(devices.claims[2], claim(devices.origin, io::DeviceRole::cache_origin));
   return {};
 }
 
@@ -85,7 +88,7 @@ Result<std::unique_ptr<io::Target>> CacheTarget::create(CacheTargets& targets,
     if (!(*policy)->set_config(key, value))
       return fail(Errc::invalid, 0, "Error setting cache policy's config values");
   }
-  ENGINE_TRY(claim_devices(targets.claims(), devices));
+  ENGINE_TRY(claim_devices(context, devices));
   const CacheOptions& options = targets.options();
   ENGINE_TRY_ASSIGN(MetadataRef metadata,
                     targets.metadata().open(devices.metadata.device(),

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "engine/cache/cache.h"
-#include "engine/cache/device_claims.h"
+#include "engine/io/device_claims.h"
 #include "engine/io/target.h"
 
 namespace engine::cache {
@@ -45,12 +45,12 @@ class CacheTarget final : public io::Target {
     io::DeviceRef metadata;
     io::DeviceRef fast;
     io::DeviceRef origin;
-    std::array<DeviceClaim, 3> claims;   // go before the devices do
+    std::array<io::DeviceClaim, 3> claims;   // go before the devices do
   };
   CacheTarget(CacheTargets& targets, const io::TargetArgs& args, Devices devices,
               std::unique_ptr<Cache> cache);
   static Result<Devices> open_devices(const io::TargetContext& context, const io::TargetArgs& args);
-  static Result<void> claim_devices(DeviceClaims& claims, Devices& devices);
+  static Result<void> claim_devices(const io::TargetContext& context, Devices& devices);
   static Result<void> check_sizes(const Devices& devices, const CacheConfig& config);
 
   CacheTargets& targets_;

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "engine/cache/cache_options.h"
-#include "engine/cache/device_claims.h"
 #include "engine/cache/metadata_registry.h"
 #include "engine/cache/policy.h"
 #include "engine/fiber/mutex.h"
@@ -29,7 +28,6 @@ class CacheTargets {
   // smq, its aliases and cleaner; more may be added before the first table names them.
   [[nodiscard]] PolicyRegistry& policies() noexcept { return policies_; }
   [[nodiscard]] MetadataRegistry& metadata() noexcept { return metadata_; }
-  [[nodiscard]] DeviceClaims& claims() noexcept { return claims_; }
   [[nodiscard]] const CacheOptions& options() const noexcept { return options_; }
 
   // Suspends. For views and tests: the cache of the mapped device's active table, by the device's
@@ -55,7 +53,6 @@ class CacheTargets {
   const CacheOptions options_;
   BuiltinPolicies builtin_;
   PolicyRegistry policies_;
-  DeviceClaims claims_;
   MetadataRegistry metadata_;
   Type type_{*this};
   Mutex mutex_{"cache.targets"};

@@ -258,7 +258,8 @@ Result<void> System::load(std::string_view name, std::string_view text) {
   std::unique_ptr<Table> replaced;   // destroyed after the lock is free
   const MutexLock control{node->control_lock};
   if (node->removed) return no_such_device();
-  const io::TargetContext context{.env = env_, .devices = *node, .owner = node->device};
+  const io::TargetContext context{
+      .env = env_, .devices = *node, .claims = claims_, .owner = node->device};
   Action action{node->device, "load"};
   auto table = action.ended(Table::parse(registry_, context, text));
   if (!table) return Failure{table.error()};

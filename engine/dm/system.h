@@ -121,6 +121,7 @@ class System {
   ZeroType zero_;
   io::TargetRegistry registry_;
   UserTable users_{*this};
+  io::DeviceClaims claims_;   // of tables, which go with the directory
   SpinLock directory_lock_{"system.directory"};
   Directory directory_ ABSL_GUARDED_BY(directory_lock_);
 };

@@ -13,8 +13,12 @@ constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint32_t>::max();
 
 class Linear final : public io::Target {
  public:
-  Linear(const io::TargetArgs& args, io::DeviceRef device, Sector offset) noexcept
-      : Target{args.begin, args.sectors}, device_{std::move(device)}, offset_{offset} {}
+  Linear(const io::TargetArgs& args, io::DeviceRef device, io::DeviceClaim claim,
+         Sector offset) noexcept
+      : Target{args.begin, args.sectors},
+        device_{std::move(device)},
+        claim_{std::move(claim)},
+        offset_{offset} {}
 
   io::MapResult map(io::MappedBio& bio) override {
     bio.remap(device_.device(), offset_ + bio.sector.value());
@@ -38,6 +42,7 @@ class Linear final : public io::Target {
 
  private:
   io::DeviceRef device_;
+  io::DeviceClaim claim_;   // goes before the device does
   Sector offset_;
 };
 
@@ -85,7 +90,12 @@ Result<std::unique_ptr<io::Target>> LinearType::create(const io::TargetContext& 
   const std::uint64_t below = device->device().limits().sectors;
   if (offset > below || args.sectors > below - offset)
     return fail(Errc::invalid, below, "device too small for target");
-  return std::make_unique<Linear>(args, *std::move(device), Sector{offset});
+  ENGINE_TRY_ASSIGN(io::DeviceClaim claim, context.claims.claim({.device = &device->device(),
+                                                                 .role = io::DeviceRole::linear,
+                                                                 .owner = &context.owner,
+                                                                 .begin = Sector{offset},
+                                                                 .sectors = args.sectors}));
+  return std::make_unique<Linear>(args, *std::move(device), std::move(claim), Sector{offset});
 }
 
 Result<std::unique_ptr<io::Target>> ErrorType::create(const io::TargetContext&,

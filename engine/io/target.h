@@ -24,6 +24,7 @@
 #include "engine/base/units.h"
 #include "engine/env/bio.h"
 #include "engine/env/env.h"
+#include "engine/io/device_claims.h"
 
 namespace engine::io {
 
@@ -285,6 +286,7 @@ class DeviceRef {
 struct TargetContext {
   const Env& env;
   DeviceTable& devices;
+  DeviceClaims& claims;   // of all devices of the system
   OwnerDevice& owner;
 };
 

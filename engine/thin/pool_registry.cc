@@ -43,6 +43,12 @@ Result<Pool*> PoolRegistry::find_for(const PoolOpen& request) {
   return nullptr;
 }
 
+Result<void> PoolRegistry::check(const PoolOpen& request) {
+  const MutexLock lock{mutex_};
+  ENGINE_TRY(find_for(request));
+  return {};
+}
+
 Result<PoolRef> PoolRegistry::open(Executor& executor, const PoolOpen& request) {
   const MutexLock lock{mutex_};
   ENGINE_TRY_ASSIGN(Pool * found, find_for(request));

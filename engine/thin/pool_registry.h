@@ -59,6 +59,8 @@ class PoolRegistry {
   PoolRegistry(const PoolRegistry&) = delete;
   PoolRegistry& operator=(const PoolRegistry&) = delete;
 
+  // Suspends. Would open() refuse these devices because of a pool that is open?
+  Result<void> check(const PoolOpen& request);
   // Suspends. The pool that is open on these devices, or a new one. Errors as table errors.
   Result<PoolRef> open(Executor& executor, const PoolOpen& request);
   // Suspends. The pool that `device` is. Refusal: invalid, it is none.

@@ -62,6 +62,19 @@ Result<std::uint32_t> parse_block_sectors(std::string_view word) {
 
 }   // namespace
 
+// Before anything is read of them, and in particular before a blank device is made metadata.
+Result<void> PoolTarget::claim_devices(const io::TargetContext& context, Devices& devices) {
+  const auto claim = [&](const io::DeviceRef& device, io::DeviceRole role) {
+    return context.claims.claim({.device = &device.device(),
+                                 .role = role,
+                                 .owner = &context.owner,
+                                 .metadata = &devices.metadata.device()});
+  };
+  ENGINE_TRY_ASSIGN(devices.claims[0], claim(devices.metadata, io::DeviceRole::pool_metadata));
+  ENGINE_TRY_ASSIGN(devices.claims[1], claim(devices.data, io::DeviceRole::pool_data));
+  return {};
+}
+
 Result<std::unique_ptr<io::Target>> PoolTarget::create(PoolRegistry& pools,
                                                        const io::TargetContext& context,
                                                        const io::TargetArgs& args) {
@@ -70,10 +83,10 @@ Result<std::unique_ptr<io::Target>> PoolTarget::create(PoolRegistry& pools,
   if (words[0] == words[1]) return bad_table("Error setting metadata or data device");
   PoolConfig config;
   ENGINE_TRY_ASSIGN(config.features, parse_features(words.subspan(kFixedArgs)));
-  ENGINE_TRY_ASSIGN(io::DeviceRef metadata,
+  Devices devices;
+  ENGINE_TRY_ASSIGN(devices.metadata,
                     open_device(context, words[0], "Error opening metadata block device"));
-  ENGINE_TRY_ASSIGN(io::DeviceRef data,
-                    open_device(context, words[1], "Error getting data device"));
+  ENGINE_TRY_ASSIGN(devices.data, open_device(context, words[1], "Error getting data device"));
   ENGINE_TRY_ASSIGN(const std::uint32_t block_sectors, parse_block_sectors(words[2]));
   const auto low_water = parse_number(words[3]);
   if (!low_water) return bad_table("Invalid low water mark");
@@ -81,13 +94,15 @@ Result<std::unique_ptr<io::Target>> PoolTarget::create(PoolRegistry& pools,
   config.data_blocks = args.sectors / block_sectors;
   config.table = pools.next_table();
   const PoolOpen request{.owner = context.owner,
-                         .metadata = metadata.device(),
-                         .data = data.device(),
+                         .metadata = devices.metadata.device(),
+                         .data = devices.data.device(),
                          .block_sectors = block_sectors,
                          .features = config.features};
+  ENGINE_TRY(pools.check(request));   // in the words of Linux
+  ENGINE_TRY(claim_devices(context, devices));
   ENGINE_TRY_ASSIGN(PoolRef pool, pools.open(context.env.executor, request));
   return std::unique_ptr<io::Target>{
-      new PoolTarget{args, config, std::move(metadata), std::move(data), std::move(pool)}};
+      new PoolTarget{args, config, std::move(devices), std::move(pool)}};
 }
 
 }   // namespace engine::thin

@@ -6,18 +6,17 @@
 
 namespace engine::thin {
 
-PoolTarget::PoolTarget(const io::TargetArgs& args, const PoolConfig& config, io::DeviceRef metadata,
-                       io::DeviceRef data, PoolRef pool)
+PoolTarget::PoolTarget(const io::TargetArgs& args, const PoolConfig& config, Devices devices,
+                       PoolRef pool)
     : Target{args.begin, args.sectors},
       config_{config},
-      metadata_{std::move(metadata)},
-      data_{std::move(data)},
+      devices_{std::move(devices)},
       pool_{std::move(pool)} {}
 
 PoolTarget::~PoolTarget() = default;
 
 io::MapResult PoolTarget::map(io::MappedBio& bio) {
-  bio.remap(data_.device(), bio.sector);
+  bio.remap(devices_.data.device(), bio.sector);
   return io::MapResult::remapped;
 }
 
@@ -66,12 +65,12 @@ std::string PoolTarget::table_line() const {
   add(features.discard == DiscardPolicy::no_passdown, "no_discard_passdown");
   add(features.read_only, "read_only");
   add(features.error_if_no_space, "error_if_no_space");
-  return fmt::format("{} {} {} {} {} {}", metadata_.name(), data_.name(), pool_->block_sectors(),
-                     config_.low_water_blocks, count, words);
+  return fmt::format("{} {} {} {} {} {}", devices_.metadata.name(), devices_.data.name(),
+                     pool_->block_sectors(), config_.low_water_blocks, count, words);
 }
 
 io::TargetLimits PoolTarget::limits() const noexcept {
-  const DeviceLimits data = data_.device().limits();
+  const DeviceLimits data = devices_.data.device().limits();
   io::TargetLimits mine;
   mine.transfer_sectors_max = data.transfer_sectors_max;
   mine.logical_block_sectors = data.logical_block_sectors;
@@ -84,7 +83,7 @@ io::TargetLimits PoolTarget::limits() const noexcept {
 }
 
 void PoolTarget::for_each_device(const std::function<void(BlockDevice&)>& visit) const {
-  visit(data_.device());
+  visit(devices_.data.device());
 }
 
 }   // namespace engine::thin

@@ -2,10 +2,12 @@
 // goes to the data device as it is.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "engine/io/device_claims.h"
 #include "engine/io/target.h"
 #include "engine/thin/pool_features.h"
 #include "engine/thin/pool_registry.h"
@@ -34,12 +36,16 @@ class PoolTarget final : public io::Target {
   [[nodiscard]] std::string_view type_name() const noexcept override { return "thin-pool"; }
 
  private:
-  PoolTarget(const io::TargetArgs& args, const PoolConfig& config, io::DeviceRef metadata,
-             io::DeviceRef data, PoolRef pool);
+  struct Devices {
+    io::DeviceRef metadata;
+    io::DeviceRef data;
+    std::array<io::DeviceClaim, 2> claims;   // go before the devices do
+  };
+  PoolTarget(const io::TargetArgs& args, const PoolConfig& config, Devices devices, PoolRef pool);
+  static Result<void> claim_devices(const io::TargetContext& context, Devices& devices);
 
   PoolConfig config_;
-  io::DeviceRef metadata_;
-  io::DeviceRef data_;
+  Devices devices_;
   PoolRef pool_;   // last: goes before the devices do
 };
 

@@ -11,11 +11,13 @@
 namespace engine::thin {
 
 ThinDevice::ThinDevice(const ThinParams& params, PoolRef pool, io::DeviceRef pool_device,
-                       io::DeviceRef origin, io::OwnerDevice& owner, OpenThin& metadata)
+                       io::DeviceRef origin, io::DeviceClaim origin_claim, io::OwnerDevice& owner,
+                       OpenThin& metadata)
     : Target{params.begin, params.sectors},
       id_{params.id},
       pool_device_{std::move(pool_device)},
       origin_{std::move(origin)},
+      origin_claim_{std::move(origin_claim)},
       pool_{std::move(pool)},
       owner_{owner},
       metadata_{metadata} {}

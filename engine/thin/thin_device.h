@@ -58,7 +58,8 @@ class ThinDevice final : public io::Target {
                                                     const io::TargetArgs& args);
   // `metadata` was opened by the caller and is closed by the destructor. Not yet published.
   ThinDevice(const ThinParams& params, PoolRef pool, io::DeviceRef pool_device,
-             io::DeviceRef origin, io::OwnerDevice& owner, OpenThin& metadata);
+             io::DeviceRef origin, io::DeviceClaim origin_claim, io::OwnerDevice& owner,
+             OpenThin& metadata);
   ~ThinDevice() override;
 
   io::MapResult map(io::MappedBio& bio) override;
@@ -123,6 +124,7 @@ class ThinDevice final : public io::Target {
   // The pool is let go before its device may be removed.
   io::DeviceRef pool_device_;
   io::DeviceRef origin_;
+  io::DeviceClaim origin_claim_;   // goes before the origin does
   PoolRef pool_;
   std::uint64_t origin_sectors_ = 0;   // as of the last resume
   io::OwnerDevice& owner_;

@@ -25,9 +25,13 @@ Result<std::unique_ptr<io::Target>> ThinDevice::create(PoolRegistry& pools,
   const auto words = args.words;
   if (words.size() != 2 && words.size() != 3) return bad_table("Invalid argument count");
   io::DeviceRef origin;
+  io::DeviceClaim origin_claim;
   if (words.size() == 3) {
     if (words[2] == words[0]) return bad_table("Error setting origin device");
     ENGINE_TRY_ASSIGN(origin, open_device(context, words[2], "Error opening origin device"));
+    ENGINE_TRY_ASSIGN(origin_claim, context.claims.claim({.device = &origin.device(),
+                                                          .role = io::DeviceRole::external_origin,
+                                                          .owner = &context.owner}));
   }
   ENGINE_TRY_ASSIGN(io::DeviceRef pool_device,
                     open_device(context, words[0], "Error opening pool device"));
@@ -44,7 +48,8 @@ Result<std::unique_ptr<io::Target>> ThinDevice::create(PoolRegistry& pools,
   }
   const ThinParams params{.begin = args.begin, .sectors = args.sectors, .id = *id};
   auto thin = std::make_unique<ThinDevice>(params, std::move(pool), std::move(pool_device),
-                                           std::move(origin), context.owner, **opened);
+                                           std::move(origin), std::move(origin_claim),
+                                           context.owner, **opened);
   // Last of all: from here on the worker finds it.
   ENGINE_TRY(thin->pool().active_thins().publish(*thin));
   return std::unique_ptr<io::Target>{std::move(thin)};
