@@ -56,6 +56,9 @@ Result<std::unique_ptr<Metadata>> Metadata::open(BlockDevice& device,
   if (device.limits().sectors < kMetaBlockSectors)
     return fail(Errc::invalid, device.limits().sectors, "metadata device too small");
   std::unique_ptr<Metadata> metadata{new Metadata{device, options}};
+  // What is read may be in the device's cache alone: the last commit of whoever died in the middle
+  // of it. What is written over what it calls free, and every flush, takes it for durable.
+  ENGINE_TRY(flush_and_wait(device));
   ENGINE_TRY_ASSIGN(AlignedBuffer superblock, read_superblock(device));
   const WriteLock lock{metadata->lock_};
   if (blank(superblock.bytes())) {

@@ -187,7 +187,56 @@ TEST(MetadataCrash, AFailedTransferLosesOnlyTheOpenTransaction) {
   EXPECT_GT(failures, 30 / static_cast<int>(unit::sparse()));
 }
 
-// The same with the abort's own reads failing: fail mode, and the disk holds a commit.
+// A commit reaches the disk, its last flush fails, and whoever did it is gone; the next one reads
+// it, changes something, and the power goes. What it wrote over must not be what the cut brings
+// back.
+TEST(MetadataCrash, ACommitThatIsOnlyInTheDisksCacheIsNotBuiltUpon) {
+  int lost = 0;
+  for (std::uint64_t seed = 0; seed < 400; seed += unit::sparse()) {
+    const auto image = in_tank({.seed = seed, .image = fresh()}, [&](sim::SimDevice& device) {
+      const auto change = [&](Metadata& metadata, std::uint64_t first) -> Result<void> {
+        ENGINE_TRY_ASSIGN(OpenThin* const thin, metadata.open_device(ThinId{1}));
+        Result<void> done;
+        for (std::uint64_t i = 0; done && i < 20; ++i) {
+          const auto block = provision(metadata, *thin, (first + 7 * i) % 60);
+          if (!block) done = Failure{block.error()};
+        }
+        metadata.close_device(*thin);
+        return done;
+      };
+      auto metadata = must(Metadata::open(device, small_options(6)));
+      must(metadata->resize_data(400));
+      must(metadata->create_thin(ThinId{1}));
+      must(change(*metadata, 0));
+      must(metadata->commit());
+      must(change(*metadata, 3));
+      device.faults().rules.push_back(
+          {.ops = sim::kWrites, .sectors = kMetaBlockSectors, .nth = 1});
+      EXPECT_EQ(code_of(metadata->commit()), Errc::io_error);
+      metadata->fail_now();
+      metadata = must(Metadata::open(device, small_options(6)));
+      current_executor().spawn("cut", [&device, seed] {
+        for (std::uint64_t i = 0; i < seed % 120; ++i)
+          yield_now();
+        device.power_cut();
+      });
+      Result<void> done = change(*metadata, 5);
+      for (int i = 0; done && i < 3; ++i) {
+        done = metadata->commit();
+        if (done) done = change(*metadata, static_cast<std::uint64_t>(i));
+      }
+      if (!done) {
+        EXPECT_EQ(code_of(done), Errc::power_lost);
+        ++lost;
+      }
+      metadata->fail_now();
+    });
+    ASSERT_EQ(faults_of(*image, checkers::image::Expect::after_cut), "") << "seed " << seed;
+  }
+  EXPECT_GT(lost, 0);
+}
+
+// A transfer fails, and so do the abort's own reads: fail mode, and the disk holds a commit.
 TEST(MetadataCrash, AFailedAbortLeavesACommitOnTheDisk) {
   const std::vector<std::string> all = committed_contents();
   for (std::uint64_t nth = 20; nth < 200; nth += 7 * unit::sparse()) {
