@@ -10,6 +10,8 @@
 namespace scenarios::stack {
 namespace {
 
+constexpr std::uint32_t kDeepOneIn = 2;
+
 SystemSpec draw_system(const thin::Swarm& pool, const cache::Swarm& cached, std::uint32_t ids,
                        Draw& draw) {
   SystemSpec system = thin::draw_system(pool, draw);
@@ -65,7 +67,7 @@ rc::Gen<Workload> general() {
     Draw draw{drawn};
     thin::Swarm pool = thin::draw_swarm(draw);
     const cache::Swarm cached = cache::draw_swarm(draw);
-    pool.deep = false;
+    pool.deep = pool.deep && draw.one_in(kDeepOneIn);   // they cost several times what others do
     constexpr std::uint32_t kThinsMost = 3;
     const std::uint32_t more = pool.snapshots || pool.lifecycle ? 1 + draw.below(2) : 0;
     Workload base;

@@ -203,7 +203,8 @@ void Stack::bounce_all(bool noflush) {
   });
 }
 
-// What stands on the pool, or on the thin that stands on it: nobody has to be gone from the pool.
+// What stands on the thin, of which nobody else has to be gone; or on the cache, which is all of
+// the pool.
 void Stack::remake() {
   const engine::MutexLock lock{above_.control};
   remove(above_);
@@ -215,7 +216,7 @@ void Stack::remake() {
       make(between_);
     });
   } else {
-    thin_.reactivate_first();
+    thin_.remake();
   }
   make(above_);
 }

@@ -54,6 +54,9 @@ class Volumes final : public Layer {
   void bounce_around(bool noflush, const Control::Action& meanwhile);
   // Removes the device of thin 0, if nobody has it open, and makes it again.
   void reactivate_first();
+  // Removes the pool with all its thins, if nobody has one of them open, and makes again what was
+  // there.
+  void remake();
   // Reads all thins, but one that is covered.
   void read_back_all();
   // What nobody refers to any more is discarded on the slowest disk so many sectors further up; or
@@ -116,6 +119,7 @@ class Volumes final : public Layer {
   std::uint64_t data_blocks_;       // guarded by pool_control_
   std::uint64_t metadata_blocks_;   // guarded by pool_control_
   std::uint64_t transaction_ = 0;   // guarded by pool_control_
+  bool remade_ = false;             // there was another pool object before
   bool covered_ = false;
   checkers::Moment covered_since_ = 0;
   std::optional<std::uint64_t> discards_offset_ = 0;

@@ -1,4 +1,8 @@
 // Control actions on a pool and its thins, and what is known of a thin afterwards.
+#include <array>
+#include <optional>
+#include <vector>
+
 #include <fmt/format.h>
 
 #include "scenarios/disks.h"
@@ -124,6 +128,28 @@ void Volumes::reactivate_first() {
   const engine::MutexLock pool{pool_control_};
   deactivate(0);
   activate(0);
+}
+
+void Volumes::remake() {
+  std::array<std::optional<engine::MutexLock>, kIds> locks;
+  for (std::uint32_t id = 0; id < kIds; ++id)
+    locks[id].emplace(thins_[id].control);
+  const engine::MutexLock pool{pool_control_};
+  std::vector<std::uint32_t> gone;
+  for (std::uint32_t id = 0; id < kIds; ++id) {
+    if (!is_active(id)) continue;
+    deactivate(id);
+    gone.push_back(id);
+  }
+  control_.remove(kPool);
+  if (!bench_.system->info(kPool)) {
+    remade_ = true;
+    bring_up();
+  }
+  for (const std::uint32_t id : gone)
+    activate(id);
+  if (bench_.calm && !bench_.system->info(kPool))
+    bench_.tell("pool does not open", "it was removed, nothing failed, and it does not open again");
 }
 
 void Volumes::bounce_around(bool noflush, const Control::Action& meanwhile) {

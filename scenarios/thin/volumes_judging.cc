@@ -114,8 +114,11 @@ void Volumes::judge_image(Image which) {
   }
   // A commit may come while a block has been taken and is not mapped yet, or while a passdown holds
   // it. Who can change the metadata no more afterwards, because the power goes, or because it has
-  // failed or is full, cannot give the block back. Nobody else may leak.
-  const bool leaks = which == Image::after_cut || bench_.power_cut || metadata_fixed_;
+  // failed or is full, cannot give the block back, nor can one that came after it. Nobody else may
+  // leak.
+  const bool after_failure = remade_ && workload_.faults.may_roll_back();
+  const bool leaks =
+      which == Image::after_cut || bench_.power_cut || metadata_fixed_ || after_failure;
   checkers::image::add_findings(
       report, leaks ? checkers::image::Expect::after_cut : checkers::image::Expect::exact,
       findings);
