@@ -30,12 +30,13 @@ tl::expected<void, std::string> make_blank(const std::string& path, std::uint64_
 
 }   // namespace
 
-RealWorld::RealWorld(real_io::UringExecutor& executor)
-    : executor_{executor}, env_{executor, *this} {}
+RealWorld::RealWorld(real_io::UringExecutor& executor, std::uint64_t seed)
+    : executor_{executor}, env_{executor, *this}, dice_{seed} {}
 
 tl::expected<std::unique_ptr<RealWorld>, std::string> RealWorld::make(
-    real_io::UringExecutor& executor, const Paths& paths, const scenarios::SystemSpec& system) {
-  std::unique_ptr<RealWorld> world{new RealWorld{executor}};
+    real_io::UringExecutor& executor, const Paths& paths, const scenarios::SystemSpec& system,
+    std::uint64_t seed) {
+  std::unique_ptr<RealWorld> world{new RealWorld{executor, seed}};
   for (const scenarios::DiskSpec& disk : scenarios::disks_of(system)) {
     const auto path = paths.find(disk.name);
     if (path == paths.end())
@@ -67,6 +68,11 @@ void RealWorld::run_together(std::vector<std::pair<std::string, std::function<vo
                        });
   }
   ended.wait();
+}
+
+std::uint32_t RealWorld::choose(const char* /*what*/, std::uint32_t count) {
+  const std::lock_guard lock{mutex_};
+  return dice_(count);
 }
 
 std::unique_ptr<checkers::image::BlockSource> RealWorld::image(std::string_view disk) {

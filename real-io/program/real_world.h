@@ -1,5 +1,5 @@
 // Scenarios on real files and threads: bodies are dealt out to the reactors in turn. The power
-// cannot be cut here, and nothing is made to fail.
+// cannot be cut here, and nothing is made to fail. What is anybody's choice is thrown by dice.
 #pragma once
 
 #include <functional>
@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <pcg_random.hpp>
 
 #include <tl/expected.hpp>
 
@@ -27,7 +29,8 @@ class RealWorld final : public scenarios::World, private engine::DeviceDirectory
 
   // Makes the files of the disks of `system` blank and large enough.
   [[nodiscard]] static tl::expected<std::unique_ptr<RealWorld>, std::string> make(
-      real_io::UringExecutor& executor, const Paths& paths, const scenarios::SystemSpec& system);
+      real_io::UringExecutor& executor, const Paths& paths, const scenarios::SystemSpec& system,
+      std::uint64_t seed);
 
   [[nodiscard]] engine::Env& env() override { return env_; }
   void resize(std::string_view disk, std::uint64_t sectors) override;
@@ -36,6 +39,7 @@ class RealWorld final : public scenarios::World, private engine::DeviceDirectory
   void faults_end() override {}
   [[nodiscard]] bool power_is_cut() const override { return false; }
   void reboot() override {}
+  [[nodiscard]] std::uint32_t choose(const char* what, std::uint32_t count) override;
   [[nodiscard]] std::unique_ptr<checkers::image::BlockSource> image(std::string_view disk) override;
   void report(const checkers::Finding& finding) override;
 
@@ -47,7 +51,7 @@ class RealWorld final : public scenarios::World, private engine::DeviceDirectory
     std::unique_ptr<real_io::UringDevice> device;
   };
 
-  explicit RealWorld(real_io::UringExecutor& executor);
+  RealWorld(real_io::UringExecutor& executor, std::uint64_t seed);
   engine::Result<engine::BlockDevice*> find(std::string_view name) override;
 
   real_io::UringExecutor& executor_;
@@ -55,6 +59,7 @@ class RealWorld final : public scenarios::World, private engine::DeviceDirectory
   std::map<std::string, Disk, std::less<>> disks_;
   mutable std::mutex mutex_;
   std::vector<checkers::Finding> findings_;   // guarded by mutex_
+  pcg32 dice_;                                // guarded by mutex_
 };
 
 }   // namespace wavetankd

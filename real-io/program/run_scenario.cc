@@ -17,6 +17,7 @@
 #include "real-io/ring.h"
 #include "scenarios/lab.h"
 #include "scenarios/scenario.h"
+#include "scenarios/stack/parts.h"
 
 namespace wavetankd {
 namespace {
@@ -42,14 +43,17 @@ bool holds_something(const std::string& path) {
   return false;
 }
 
-// Nothing is made to fail, and time is real: a pool that waits for space gives up soon, and whoever
-// sleeps until it has sleeps no longer than that needs.
+// Nothing is made to fail, and time is real: a pool that waits for space gives up soon, whatever is
+// done every second is done more often, and whoever sleeps until either sleeps no longer than that
+// needs.
 void fit_to_reality(scenarios::Workload& workload) {
   constexpr std::uint32_t kNoSpaceMs = 200;
+  constexpr std::uint32_t kIntervalMs = 20;
   workload.faults = {};
   // There is no file for an external origin.
   workload.system.external_sectors = 0;
   workload.system.no_space_timeout_ms = std::min(workload.system.no_space_timeout_ms, kNoSpaceMs);
+  workload.system.commit_interval_ms = std::min(workload.system.commit_interval_ms, kIntervalMs);
   const auto shorten = [](scenarios::Operation& operation) {
     if (operation.verb == scenarios::Verb::sleep)
       operation.sectors = std::min<decltype(operation.sectors)>(operation.sectors, 2 * kNoSpaceMs);
@@ -66,9 +70,11 @@ void fit_to_reality(scenarios::Workload& workload) {
 void add_run_flags(CLI::App& command, RunOptions& options) {
   command.add_option("--scenario", options.scenario, "family of workloads (thin-general)");
   command.add_option("--data", options.data, "file to use for data; made blank")->required();
-  command.add_option("--fast", options.fast, "file to use as a cache's fast disk; made blank");
   command.add_option("--metadata", options.metadata, "file to use for metadata; made blank")
       ->required();
+  command.add_option("--fast", options.fast, "file to use as a cache's fast disk; made blank");
+  command.add_option("--cache-metadata", options.cache_metadata,
+                     "file to use for the metadata of a cache in a stack; made blank");
   command.add_option("--seed", options.seed, "of the first workload (1)");
   command.add_option("--runs", options.runs, "how many workloads (100)");
   command.add_option("--time", options.seconds, "seconds to go on for, instead of --runs");
@@ -80,7 +86,8 @@ int run_scenario(const RunOptions& options) {
   const scenarios::Scenario* const scenario = scenarios::find_scenario(options.scenario);
   if (scenario == nullptr) return complain(fmt::format("no scenario '{}'", options.scenario));
   if (options.reactors == 0 || options.reactors > 64) return complain("--reactors: 1 to 64");
-  for (const std::string& path : {options.data, options.metadata, options.fast})
+  for (const std::string& path :
+       {options.data, options.metadata, options.fast, options.cache_metadata})
     if (!options.overwrite && holds_something(path))
       return complain(fmt::format("{}: holds something; --overwrite makes it blank", path));
   if (const int error = real_io::Ring::available(); error != 0)
@@ -89,6 +96,8 @@ int run_scenario(const RunOptions& options) {
   RealWorld::Paths paths{
       {"metadata", options.metadata}, {"data", options.data}, {"origin", options.data}};
   if (!options.fast.empty()) paths.emplace("fast", options.fast);
+  if (!options.cache_metadata.empty())
+    paths.emplace(scenarios::stack::kCacheMetadata, options.cache_metadata);
   real_io::UringExecutor executor{{.reactors = options.reactors, .reactor = {}}};
   const auto began = std::chrono::steady_clock::now();
   const auto seconds = [&] {
@@ -100,7 +109,7 @@ int run_scenario(const RunOptions& options) {
        options.seconds > 0 ? seconds() < options.seconds : runs < options.runs; ++seed, ++runs) {
     scenarios::Workload workload = scenarios::workload_of(*scenario, seed).value();
     fit_to_reality(workload);
-    auto world = RealWorld::make(executor, paths, workload.system);
+    auto world = RealWorld::make(executor, paths, workload.system, seed);
     if (!world) return complain(world.error());
     executor.run([&] { scenarios::Lab{**world, workload}.run(); });
     for (const checkers::Finding& finding : (*world)->findings()) {

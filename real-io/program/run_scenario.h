@@ -12,9 +12,10 @@ namespace wavetankd {
 
 struct RunOptions {
   std::string scenario = "thin-general";
-  std::string data;   // of a cache: the origin
-  std::string fast;   // of a cache
-  std::string metadata;
+  std::string data;             // of a cache: the origin
+  std::string metadata;         // of a pool, or of a cache that stands alone
+  std::string fast;             // of a cache
+  std::string cache_metadata;   // of a cache in a stack
   std::uint64_t seed = 1;
   std::uint64_t runs = 100;
   double seconds = 0;   // stop after that long; 0: after `runs`
