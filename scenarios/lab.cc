@@ -7,17 +7,23 @@
 namespace scenarios {
 
 Lab::Lab(World& world, const Workload& workload)
-    : world_{world}, workload_{workload}, family_{family_of(world, workload)} {}
+    : world_{world},
+      workload_{workload},
+      family_{family_of(world, workload)},
+      done_(workload.actors.size()) {}
 
 Lab::~Lab() = default;
 
 void Lab::run() {
   family_->boot();
   family_->make_volumes();
-  perform_all(workload_.setup);
+  std::size_t done = 0;
+  perform(workload_.setup, done);
+  world_.faults_begin();
   run_actors();
   if (world_.power_is_cut()) {
     recover();
+    run_actors();
   } else {
     world_.faults_end();
   }
@@ -27,10 +33,12 @@ void Lab::run() {
 }
 
 void Lab::run_actors() {
-  world_.faults_begin();
   std::vector<std::pair<std::string, std::function<void()>>> bodies;
-  for (const Actor& actor : workload_.actors)
-    bodies.emplace_back(actor.name, [this, &actor] { perform_all(actor.operations); });
+  for (std::size_t i = 0; i < workload_.actors.size(); ++i) {
+    const Actor& actor = workload_.actors[i];
+    if (done_[i] == actor.operations.size()) continue;
+    bodies.emplace_back(actor.name, [this, i, &actor] { perform(actor.operations, done_[i]); });
+  }
   world_.run_together(std::move(bodies));
 }
 
@@ -45,11 +53,9 @@ void Lab::recover() {
   family_->boot();
 }
 
-void Lab::perform_all(const std::vector<Operation>& operations) {
-  for (const Operation& operation : operations) {
-    if (world_.power_is_cut()) return;
-    family_->perform(operation);
-  }
+void Lab::perform(const std::vector<Operation>& operations, std::size_t& next) {
+  while (next < operations.size() && !world_.power_is_cut())
+    family_->perform(operations[next++]);
 }
 
 }   // namespace scenarios

@@ -1,10 +1,12 @@
 // The course of one run of a workload: builds the system in a world, lets the actors loose on it,
-// brings it back after a power cut, and has everything judged that is left.
+// brings it back after a power cut, where they go on with what they had not come to, and has
+// everything judged that is left.
 //
 // What the system is and what judges it is the family's (family.h); issuing a request (requests.h)
 // and suspending, resuming and removing a device (control.h) are the same for all families.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -28,11 +30,13 @@ class Lab {
  private:
   void run_actors();
   void recover();
-  void perform_all(const std::vector<Operation>& operations);
+  // From `next` on, which is moved along.
+  void perform(const std::vector<Operation>& operations, std::size_t& next);
 
   World& world_;
   const Workload& workload_;
   const std::unique_ptr<Family> family_;
+  std::vector<std::size_t> done_;   // operations that each actor has begun
 };
 
 }   // namespace scenarios

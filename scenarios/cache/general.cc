@@ -19,7 +19,7 @@ Swarm draw_swarm(Draw& draw) {
        {&Swarm::discards, &Swarm::bounces, &Swarm::reloads, &Swarm::loads, &Swarm::growth,
         &Swarm::messages, &Swarm::time, &Swarm::power_cut, &Swarm::io_errors})
     swarm.*each = draw.one_in(2);
-  swarm.lifecycle = draw.one_in(4);
+  swarm.lifecycle = draw.one_in(3);
   swarm.slow_disks = draw.one_in(4);
   if (draw.one_in(2)) swarm.power_cut = swarm.io_errors = false;   // half of all without any fault
   return swarm;
@@ -33,12 +33,13 @@ Weights draw_weights(const Swarm& swarm, Draw& draw) {
     for (const auto& [weight, verb] : group)
       weights.emplace_back(weight * factor, verb);
   };
-  add(true, {{30, Verb::write}, {20, Verb::read}, {6, Verb::flush}});
+  // Where the power may go, there should be something that it must not take.
+  add(true, {{30, Verb::write}, {20, Verb::read}, {swarm.power_cut ? 14 : 6, Verb::flush}});
   add(swarm.discards, {{12, Verb::discard}});
   add(swarm.bounces, {{6, Verb::bounce_cache}});
   add(swarm.reloads, {{8, Verb::reload_cache}});
   add(swarm.loads, {{4, Verb::load_cache}, {1, Verb::clear_cache}});
-  add(swarm.lifecycle, {{3, Verb::remake_cache}, {2, Verb::rival}});
+  add(swarm.lifecycle, {{4, Verb::remake_cache}, {4, Verb::rival}});
   add(swarm.growth, {{4, Verb::resize_cache}});
   add(swarm.messages, {{5, Verb::invalidate}, {2, Verb::threshold}, {2, Verb::status}});
   add(swarm.time, {{5, Verb::sleep}});
@@ -63,7 +64,8 @@ SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
   cache.io_mode = draw.of({CacheIo::writeback, CacheIo::writeback, CacheIo::writeback,
                            CacheIo::writethrough, CacheIo::writethrough, CacheIo::passthrough});
   cache.policy = draw.of({CachePolicy::adversary, CachePolicy::adversary, CachePolicy::adversary,
-                          CachePolicy::direct, CachePolicy::smq, CachePolicy::cleaner});
+                          CachePolicy::adversary, CachePolicy::direct, CachePolicy::direct,
+                          CachePolicy::smq, CachePolicy::cleaner});
   cache.metadata2 = draw.one_in(2);
   cache.threshold = draw.of<std::uint64_t>({2048, 2048, 128, 0});
   return system;
@@ -85,7 +87,7 @@ FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
   if (swarm.power_cut) faults.power_cuts = 1;
   if (!swarm.io_errors) return faults;
   // Two in a row as a matter of course: the failure path of the failure path.
-  switch (draw.below(5)) {
+  switch (draw.below(7)) {
     case 0:
       faults.metadata_write_errors = 1 + draw.below(2);
       break;
@@ -98,6 +100,14 @@ FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
     case 3:
       faults.data_read_errors = 1 + draw.below(2);
       break;
+    case 4:
+      faults.data_read_errors = 1;
+      faults.metadata_write_errors = 1;
+      break;
+    case 5:
+      faults.data_write_errors = 1;
+      faults.metadata_read_errors = 1;
+      break;
     default:
       faults.data_write_errors = 1;
       faults.metadata_write_errors = 1;
@@ -107,14 +117,20 @@ FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
 }
 
 // A cache that has been in use: full, partly dirty, perhaps by a table of another mode and policy,
-// and cleaned since.
+// and cleaned since. Where nothing enters by itself it must have been; and in passthrough mode,
+// which takes nothing dirty, it should be clean.
 std::vector<Operation> draw_setup(const CacheSpec& cache, Draw& draw) {
   std::vector<Operation> setup;
-  if (draw.one_in(2)) return setup;
-  const bool by_another = draw.one_in(2);
+  const bool passes = cache.io_mode == CacheIo::passthrough;
+  const bool lives_on_the_past = passes || cache.policy == CachePolicy::cleaner;
+  if (!lives_on_the_past && draw.one_in(2)) return setup;
+  const bool by_another = lives_on_the_past || draw.one_in(2);
+  const CacheIo past = passes ? draw.of({CacheIo::writethrough, CacheIo::writethrough,
+                                         CacheIo::writethrough, CacheIo::writeback})
+                              : draw.of({CacheIo::writethrough, CacheIo::writeback});
   if (by_another) {
     setup.push_back({.verb = Verb::reload_cache,
-                     .io_mode = draw.of({CacheIo::writeback, CacheIo::writethrough}),
+                     .io_mode = past,
                      .policy = draw.of({CachePolicy::adversary, CachePolicy::direct})});
   }
   for (std::uint64_t block = 0; block < cache.origin_blocks; ++block) {
@@ -126,7 +142,7 @@ std::vector<Operation> draw_setup(const CacheSpec& cache, Draw& draw) {
   }
   if (draw.one_in(3)) setup.push_back({.verb = Verb::bounce_cache});
   if (!by_another) return setup;
-  if (draw.one_in(2)) {
+  if (passes ? past == CacheIo::writeback : draw.one_in(2)) {
     setup.push_back({.verb = Verb::reload_cache, .policy = CachePolicy::cleaner});
     setup.push_back({.verb = Verb::sleep, .sectors = kCleaningMs});
   }

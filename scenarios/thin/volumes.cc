@@ -80,6 +80,10 @@ void Volumes::add_targets(engine::io::TargetRegistry& registry) {
 void Volumes::bring_up() {
   const auto made = bench_.system->create_with_table(
       kPool, pool_table(workload_.system, below_.data, data_blocks_));
+  if (made && bench_.power_cut) {
+    for (std::uint32_t id = 0; id < kIds; ++id)
+      activate(id);
+  }
   // Metadata too small for a pool is a workload's right; after a cut the pool must come back.
   if (made || made.error().code == Errc::power_lost || !bench_.power_cut) return;
   bench_.tell("pool does not open",

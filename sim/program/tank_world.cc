@@ -306,6 +306,7 @@ void TankWorld::cut_power() {
 
 void TankWorld::reboot() {
   faults_end();
+  enter(Phase::actors);   // those that have something left to do
   for (Disk& disk : disks_) {
     sim::DiskImageRef left = disk.device->crash_image();
     disk.device.reset();
