@@ -45,6 +45,30 @@ const Scenario* find_scenario(std::string_view name) {
   return nullptr;
 }
 
+std::vector<const Scenario*> find_scenarios(std::string_view names) {
+  std::vector<const Scenario*> found;
+  for (;;) {
+    const std::size_t end = names.find(',');
+    const Scenario* const scenario = find_scenario(names.substr(0, end));
+    if (scenario == nullptr) return {};
+    found.push_back(scenario);
+    if (end == std::string_view::npos) return found;
+    names.remove_prefix(end + 1);
+  }
+}
+
+std::string_view general_scenarios(UsedBy users) noexcept {
+  switch (users) {
+    case UsedBy::pools:
+      return "thin-general,thin-general,thin-general,stack-general";
+    case UsedBy::caches:
+      return "cache-general,cache-general,cache-general,stack-general";
+    case UsedBy::both:
+      break;
+  }
+  return "thin-general,cache-general,stack-general";
+}
+
 rc::Shrinkable<Workload> shrinkable(Workload workload) {
   return rc::shrinkable::shrinkRecur(std::move(workload), &shrinks);
 }

@@ -24,6 +24,15 @@ struct Scenario {
 [[nodiscard]] const std::vector<Scenario>& all_scenarios();
 // Null when there is none of that name.
 [[nodiscard]] const Scenario* find_scenario(std::string_view name);
+// One name, or several with commas between them. Empty when there is none of one of the names.
+[[nodiscard]] std::vector<const Scenario*> find_scenarios(std::string_view names);
+
+// Who uses the code that is searched: pools alone, caches alone, or both.
+enum class UsedBy : std::uint8_t { pools, caches, both };
+// Those aimed at nothing that drive it, by names with commas between them, for a search that deals
+// its schedules out to them by turns. What stands twice has two turns: most of what can go wrong in
+// a pool or a cache needs no stack, and is there sooner without one.
+[[nodiscard]] std::string_view general_scenarios(UsedBy users) noexcept;
 
 // A workload with its shrinks.
 [[nodiscard]] rc::Shrinkable<Workload> shrinkable(Workload workload);

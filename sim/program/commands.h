@@ -12,7 +12,7 @@
 namespace program {
 
 struct SearchOptions {
-  std::string scenario;             // or
+  std::string scenario;             // or several with commas between them, which take turns; or
   std::filesystem::path workload;   // a TOML file
   std::string strategy = "portfolio";
   std::uint64_t seed = 1;

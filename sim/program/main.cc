@@ -19,8 +19,8 @@ namespace {
 constexpr int kUsage = 2;
 
 // Becomes the tank around the mutant, with the same arguments but for --mutant, which turns into
-// the record of what is being searched.
-int become_mutant(const std::string& wanted, int argc, char** argv) {
+// the record of what is being searched. `any_scenario`: a search to which none was named.
+int become_mutant(const std::string& wanted, bool any_scenario, int argc, char** argv) {
   const auto mutant = find_mutant(wanted);
   if (!mutant) {
     fmt::print(stderr, "wavetank: {}\n", mutant.error());
@@ -40,6 +40,7 @@ int become_mutant(const std::string& wanted, int argc, char** argv) {
       words.push_back(word);
     }
   }
+  if (any_scenario) words.push_back("--scenario=" + mutant->general);
   // The name alone: the record must not depend on where anything lies.
   words.push_back("--as-mutant=" + (wanted.ends_with(".patch") ? wanted : mutant->name));
   std::vector<char*> arguments;
@@ -67,7 +68,8 @@ int dispatch(int argc, char** argv) {
   SearchOptions search_options;
   CLI::App* const search_command = app.add_subcommand("search", "run many schedules of a scenario");
   search_command->add_option("--scenario", search_options.scenario,
-                             "see `wavetank list scenarios`");
+                             "one or more, with commas between them, which take turns; without: "
+                             "those that are aimed at nothing. See `wavetank list scenarios`");
   search_command->add_option("--workload", search_options.workload, "one workload, a TOML file");
   search_command->add_option("--strategy", search_options.strategy,
                              "see `wavetank list strategies`");
@@ -151,7 +153,8 @@ int dispatch(int argc, char** argv) {
   scoreboard_command->add_option("--schedules", board.schedules, "of one search, at the most");
   scoreboard_command->add_option("--time", board.seconds, "seconds of one search, at the most");
   scoreboard_command->add_option("--jobs", board.jobs, "worker processes; 0: one a core");
-  scoreboard_command->add_flag("--aimed", board.aimed, "with the aimed scenarios");
+  scoreboard_command->add_flag("--aimed", board.aimed,
+                               "with the aimed scenarios, not the general ones");
   scoreboard_command->add_flag("--json", board.json, "as JSON");
   scoreboard_command->add_option("--out", board.out, "folder for text, JSON and plot");
 
@@ -192,7 +195,9 @@ int dispatch(int argc, char** argv) {
         sim::load_trace(*replay_command ? replay_options.trace : shrink_options.trace);
     if (trace) mutant = trace->mutant;
   }
-  if (!mutant.empty()) return become_mutant(mutant, argc, argv);
+  const bool any_scenario =
+      *search_command && search_options.scenario.empty() && search_options.workload.empty();
+  if (!mutant.empty()) return become_mutant(mutant, any_scenario, argc, argv);
   if (*search_command) {
     search_options.mutant = as_mutant;
     return search(search_options);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/scenario.h"
 #include "sim/program/subprocess.h"
 
 // Where this program was built, and from what: set by the build.
@@ -52,14 +53,33 @@ std::map<std::string, std::string> header_of(const fs::path& patch) {
   return header;
 }
 
-// The scenario aimed at nothing that drives what the patch changes.
-std::string general_scenario(const fs::path& patch) {
+// Of a line that names a file which the patch changes, the name; else nothing.
+std::string_view changed_file(std::string_view line) {
+  if (!line.starts_with("+++ ") && !line.starts_with("--- ")) return {};
+  std::string_view name = line.substr(4);
+  name = name.substr(0, name.find_first_of(" \t\r"));
+  if (name.starts_with("a/") || name.starts_with("b/")) name.remove_prefix(2);
+  return name == "/dev/null" ? std::string_view{} : name;
+}
+
+// What is neither a pool's own nor a cache's lies below them, or above.
+scenarios::UsedBy users_of_changes(const fs::path& patch) {
   std::ifstream file{patch};
+  bool pools = false;
+  bool caches = false;
+  bool others = false;
   std::string line;
   while (std::getline(file, line)) {
-    if (line.starts_with("+++ b/engine/cache/")) return "cache-general";
+    const std::string_view name = changed_file(line);
+    if (name.empty()) continue;
+    const bool of_pools = name.starts_with("engine/thin/");
+    const bool of_caches = name.starts_with("engine/cache/");
+    pools |= of_pools;
+    caches |= of_caches;
+    others |= !of_pools && !of_caches;
   }
-  return "thin-general";
+  if (others || pools == caches) return scenarios::UsedBy::both;
+  return pools ? scenarios::UsedBy::pools : scenarios::UsedBy::caches;
 }
 
 Mutant read_mutant(const fs::path& patch) {
@@ -73,7 +93,7 @@ Mutant read_mutant(const fs::path& patch) {
   mutant.consequence = header["Consequence"];
   mutant.noticed_by = header["Noticed-by"];
   mutant.scenario = header["Scenario"];
-  mutant.general = general_scenario(patch);
+  mutant.general = scenarios::general_scenarios(users_of_changes(patch));
   mutant.patch = patch;
   return mutant;
 }

@@ -9,7 +9,7 @@
 //   Undoes:       the fix, by title and hash
 //   Consequence:  what a user loses
 //   Noticed-by:   checkers
-//   Scenario:     the aimed one
+//   Scenario:     the aimed one; where there is none, a general one that finds it
 #pragma once
 
 #include <filesystem>
@@ -30,7 +30,7 @@ struct Mutant {
   std::string consequence;
   std::string noticed_by;
   std::string scenario;
-  std::string general;   // the scenario aimed at nothing that drives what is patched
+  std::string general;   // the scenarios aimed at nothing that drive what is patched
   std::filesystem::path patch;
 };
 

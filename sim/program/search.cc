@@ -24,7 +24,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-// Where the workload of each schedule comes from: one file, or a scenario's generator.
+// Where the workload of each schedule comes from: one file, or the generators of scenarios, which
+// take turns.
 class Source {
  public:
   static tl::expected<Source, std::string> open(const SearchOptions& options) {
@@ -39,38 +40,47 @@ class Source {
       if (!workload)
         return tl::unexpected(fmt::format("{}: {}", options.workload.string(), workload.error()));
       source.fixed_ = *std::move(workload);
+      source.name_ = options.workload.string();
       return source;
     }
-    const std::string name = options.scenario.empty() ? "thin-general" : options.scenario;
-    source.scenario_ = scenarios::find_scenario(name);
-    if (source.scenario_ == nullptr)
-      return tl::unexpected(fmt::format("no scenario '{}': see `wavetank list scenarios`", name));
+    source.name_ = options.scenario.empty()
+                       ? std::string{scenarios::general_scenarios(scenarios::UsedBy::both)}
+                       : options.scenario;
+    source.scenarios_ = scenarios::find_scenarios(source.name_);
+    if (source.scenarios_.empty())
+      return tl::unexpected(
+          fmt::format("no scenario '{}': see `wavetank list scenarios`", source.name_));
     return source;
   }
 
-  [[nodiscard]] std::string name() const {
-    return scenario_ != nullptr ? scenario_->name : options_->workload.string();
-  }
+  [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] SeedPair seeds(std::uint64_t ordinal) const {
-    return seeds_of(options_->seed, ordinal, std::max(options_->schedules_per_workload, 1U));
+    return seeds_of(options_->seed, ordinal, per_workload());
   }
-  // Valid until the next call.
-  const scenarios::Workload& workload(std::uint64_t seed) {
+  // Of that schedule; valid until the next call. A workload's scenario follows from its place in
+  // the search alone.
+  const scenarios::Workload& workload(std::uint64_t ordinal) {
     if (fixed_) return *fixed_;
-    if (!made_ || made_seed_ != seed) {
-      made_ = scenarios::workload_of(*scenario_, seed).value();
-      made_seed_ = seed;
+    const std::uint64_t turn = ordinal / per_workload();
+    if (!made_ || made_turn_ != turn) {
+      made_ = scenarios::workload_of(*scenarios_[turn % scenarios_.size()], seeds(ordinal).workload)
+                  .value();
+      made_turn_ = turn;
     }
     return *made_;
   }
 
  private:
   Source() = default;
+  [[nodiscard]] std::uint32_t per_workload() const {
+    return std::max(options_->schedules_per_workload, 1U);
+  }
   const SearchOptions* options_ = nullptr;
-  const scenarios::Scenario* scenario_ = nullptr;
+  std::string name_;
+  std::vector<const scenarios::Scenario*> scenarios_;
   std::optional<scenarios::Workload> fixed_;
   std::optional<scenarios::Workload> made_;
-  std::uint64_t made_seed_ = 0;
+  std::uint64_t made_turn_ = 0;
 };
 
 // Of strategies that learn from one schedule for the next. Long enough to learn something, short
@@ -84,7 +94,7 @@ const sim::Outcome& run_one(const SearchOptions& options, Source& source, std::u
   const SeedPair seeds = source.seeds(ordinal);
   if (seeds.workload != known) box.forget();
   known = seeds.workload;
-  return run(execution, source.workload(seeds.workload), box, seeds.schedule, options.judges);
+  return run(execution, source.workload(ordinal), box, seeds.schedule, options.judges);
 }
 
 std::string progress_line(const Progress& progress, std::uint64_t wanted) {
@@ -107,7 +117,7 @@ tl::expected<fs::path, std::string> keep(const SearchOptions& options, Source& s
       static_cast<void>(run_one(options, source, ordinal, execution, box, known));
     if (seeds.workload != known) box.forget();
   };
-  const scenarios::Workload workload = source.workload(seeds.workload);   // outlives `before`
+  const scenarios::Workload workload = source.workload(caught.ordinal);   // outlives `before`
   auto reproducer =
       reproduce(workload, seeds.schedule, options.strategy, options.mutant, options.judges, before);
   if (!reproducer)
