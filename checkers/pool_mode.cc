@@ -54,7 +54,7 @@ std::optional<Usage> usage_of(std::string_view text) {
 }   // namespace
 
 void PoolModeJudge::changed(std::uint64_t from, std::uint64_t to, std::string_view reason,
-                            Findings& findings) {
+                            engine::Nanos now, Findings& findings) {
   if (from >= kModes || to >= kModes) {
     findings.add("pool_mode", "unknown mode", "from {} to {} ({})", from, to, reason);
     return;
@@ -68,6 +68,16 @@ void PoolModeJudge::changed(std::uint64_t from, std::uint64_t to, std::string_vi
                  "from {} to {} ({}), though metadata I/O never failed", kNames[from], kNames[to],
                  reason);
   }
+  failed_ |= to == kFail;
+  if (out_for_long(now)) refused_until_ = now;
+  out_of_space_ = to == kNoData;
+  out_since_ = now;
+}
+
+void PoolModeJudge::refused(engine::Nanos begun, engine::Nanos now, Findings& findings) const {
+  if (options_.error_if_no_space || out_for_long(now) || refused_until_ >= begun) return;
+  findings.add("pool_mode", "refused before its time",
+               "a write ended for want of space, though the table asks for it to wait");
 }
 
 // "<trans id> <used md>/<total md> <used data>/<total data> <held> <mode> ..."

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/env/buffer.h"
+#include "engine/fiber/executor.h"
 #include "scenarios/control.h"
 
 namespace scenarios {
@@ -16,10 +17,18 @@ bool is_request(Verb verb) noexcept {
          verb == Verb::discard || verb == Verb::flush;
 }
 
+namespace {
+
+bool is_write(const Operation& operation) noexcept {
+  return operation.verb == Verb::write || operation.verb == Verb::write_zeroes;
+}
+
+}   // namespace
+
 void Requests::issue(const Target& target, const Operation& operation) {
   const auto unready = [&] { return target.unready != nullptr && *target.unready; };
   // Before and after: a device that is found may be one that has no table yet.
-  bool excused = !bench_.calm || unready();
+  bool excused = unready();
   engine::Result<engine::io::DeviceRef> opened = bench_.system->open(target.device);
   excused |= unready();
   if (!opened || !bench_.oracle.knows(target.volume)) return;
@@ -28,8 +37,27 @@ void Requests::issue(const Target& target, const Operation& operation) {
                                         operation.sectors > size - operation.sector)) {
     return;
   }
+  const engine::Nanos begun = engine::current_executor().now();
   const engine::Result<void> ended = perform(opened->device(), target.volume, operation);
-  judge_end(target, operation, ended, excused);
+  if (!ended) judge_refusal(operation, ended.error().code, begun);
+  judge_end(target, operation, ended, excused || may_fail(operation));
+}
+
+// In a pool whose metadata can be written no more, but read, reads go on.
+bool Requests::may_fail(const Operation& operation) const {
+  if (bench_.calm) return false;
+  const FaultSpec& faults = bench_.workload.faults;
+  return operation.verb != Verb::read || bench_.workload.system.family != FamilyKind::thin ||
+         faults.power_cuts != 0 || faults.data_read_errors != 0 ||
+         faults.metadata_read_errors != 0 || bench_.world.pool_has_failed();
+}
+
+// That a pool has no space for it: nobody else may have said so.
+void Requests::judge_refusal(const Operation& operation, engine::Errc code, engine::Nanos begun) {
+  const Workload& workload = bench_.workload;
+  if (code == Errc::no_data_space && is_write(operation) &&
+      workload.system.family == FamilyKind::thin && workload.faults.data_no_space == 0)
+    bench_.world.refused_for_space(begun);
 }
 
 engine::Result<void> Requests::perform(engine::BlockDevice& device, std::uint32_t volume,
@@ -93,8 +121,7 @@ void Requests::judge_end(const Target& target, const Operation& operation,
   // An activation that failed leaves a device without a table while somebody has it open.
   if (ended || excused || !has_table(*bench_.system, target.device)) return;
   const Errc code = ended.error().code;
-  const bool writes = operation.verb == Verb::write || operation.verb == Verb::write_zeroes;
-  if (writes && code == Errc::no_data_space) return;
+  if (is_write(operation) && code == Errc::no_data_space) return;
   const bool optional = operation.verb == Verb::discard || operation.verb == Verb::write_zeroes;
   if (optional && code == Errc::not_supported) return;
   bench_.tell("error without a fault",

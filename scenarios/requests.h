@@ -28,7 +28,7 @@ class Requests {
   explicit Requests(Bench& bench) : bench_{bench} {}
 
   // Suspends. Nothing happens where there is no such device or the range does not fit. Without
-  // faults, only a write that finds no space may fail.
+  // faults, only a write that finds no space may fail, and with faults not everything.
   void issue(const Target& target, const Operation& operation);
   // Suspends. Reads all of the volume, so many sectors at a time. An error is no finding here
   // beyond what issue() says; wrong data is.
@@ -38,6 +38,9 @@ class Requests {
   // Submits, waits, and tells the oracle.
   [[nodiscard]] engine::Result<void> perform(engine::BlockDevice& device, std::uint32_t volume,
                                              const Operation& operation);
+  // Could a fault be why such a request failed?
+  [[nodiscard]] bool may_fail(const Operation& operation) const;
+  void judge_refusal(const Operation& operation, engine::Errc code, engine::Nanos begun);
   void judge_end(const Target& target, const Operation& operation,
                  const engine::Result<void>& ended, bool excused);
 

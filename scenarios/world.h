@@ -54,6 +54,11 @@ class World {
     return false;
   }
 
+  // A write to a pool that was begun then has ended, as there was no space for it. For judges.
+  virtual void refused_for_space(engine::Nanos begun) { static_cast<void>(begun); }
+  // The metadata of a pool has failed, so requests do, too. Where nobody can tell: it may have.
+  [[nodiscard]] virtual bool pool_has_failed() const { return true; }
+
   // Timers may fire early or disks take very long, so that durations mean nothing.
   [[nodiscard]] virtual bool time_leaps() const { return false; }
 

@@ -51,7 +51,8 @@ checkers::DataOracle::Options oracle_options(const Workload& workload) {
 
 checkers::PoolModeJudge::Options mode_options(const Workload& workload) {
   return {.metadata_may_fail = workload.may_need_check(),
-          .error_if_no_space = workload.system.error_if_no_space};
+          .error_if_no_space = workload.system.error_if_no_space,
+          .no_space_timeout = std::chrono::milliseconds{workload.system.no_space_timeout_ms}};
 }
 
 }   // namespace scenarios::thin

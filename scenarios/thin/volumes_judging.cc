@@ -84,6 +84,11 @@ void Volumes::discard_whole(std::uint32_t id, const engine::thin::PoolView& view
                   Operation{.verb = Verb::discard, .thin = id, .sectors = bench_.oracle.size(id)});
   const std::vector<std::uint32_t> before = std::exchange(counts, references(view));
   if (!engine::thin::changes_metadata(view.mode())) return;
+  const engine::Result<std::string> status = bench_.system->status(name_of(id));
+  if (status && status->find(" thin 0 ") == std::string::npos) {
+    bench_.tell("mapped after a discard of everything",
+                fmt::format("thin {} says '{}'", id, *status));
+  }
   for (std::uint64_t block = 0; block < std::min(before.size(), counts.size()); ++block) {
     if (before[block] == 0 || counts[block] != 0) continue;
     const std::uint64_t sectors = workload_.system.block_sectors;

@@ -281,7 +281,15 @@ void TankWorld::event(const engine::Event& event) noexcept {
   // Caches have modes, too.
   if (event.object == nullptr || event.object->kind != engine::ObjectKind::pool) return;
   checkers::Findings findings;
-  mode_judge_.changed(event.a, event.b, event.name != nullptr ? event.name : "", findings);
+  mode_judge_.changed(event.a, event.b, event.name != nullptr ? event.name : "", execution_.now(),
+                      findings);
+  tell(findings);
+}
+
+void TankWorld::refused_for_space(engine::Nanos begun) {
+  if (power_is_cut()) return;   // of the modes since then nobody was told
+  checkers::Findings findings;
+  mode_judge_.refused(begun, execution_.now(), findings);
   tell(findings);
 }
 
@@ -306,6 +314,7 @@ void TankWorld::cut_power() {
 
 void TankWorld::reboot() {
   faults_end();
+  mode_judge_.begin_anew();
   enter(Phase::actors);   // those that have something left to do
   for (Disk& disk : disks_) {
     sim::DiskImageRef left = disk.device->crash_image();

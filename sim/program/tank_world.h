@@ -55,6 +55,8 @@ class TankWorld final : public scenarios::World,
   [[nodiscard]] bool time_leaps() const override {
     return execution_.options().timers_race || workload_.faults.may_be_slow();
   }
+  void refused_for_space(engine::Nanos begun) override;
+  [[nodiscard]] bool pool_has_failed() const override { return mode_judge_.failed(); }
   void watch_discards() override { disks_.back().judge.watch_discards(); }
   [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const override {
     return disks_.back().judge.was_discarded(begin, sectors);

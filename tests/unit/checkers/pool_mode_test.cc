@@ -1,14 +1,29 @@
 #include "checkers/pool_mode.h"
 
+#include <chrono>
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace checkers {
 namespace {
 
+using namespace std::chrono_literals;
+
 std::string change(std::uint64_t from, std::uint64_t to, bool may_fail) {
   PoolModeJudge judge{{.metadata_may_fail = may_fail}};
   Findings findings;
-  judge.changed(from, to, "test", findings);
+  judge.changed(from, to, "test", engine::Nanos{0}, findings);
+  return findings.empty() ? "" : findings.list().front().kind;
+}
+
+// Out of space from 10 s to 30 s, if not longer; a write that began at `begun` is refused at `now`.
+std::string refusal(engine::Nanos begun, engine::Nanos now, std::chrono::seconds timeout) {
+  PoolModeJudge judge{{.no_space_timeout = timeout}};
+  Findings findings;
+  judge.changed(0, 1, "test", 10s, findings);
+  if (now > 30s) judge.changed(1, 0, "test", 30s, findings);
+  judge.refused(begun, now, findings);
   return findings.empty() ? "" : findings.list().front().kind;
 }
 
@@ -29,6 +44,15 @@ TEST(PoolModeJudge, RunningOutOfDataSpaceIsNoFailure) {
   EXPECT_EQ(change(1, 0, false), "");
   EXPECT_EQ(change(1, 3, false), "degraded without a fault");
   EXPECT_EQ(change(1, 3, true), "");
+}
+
+TEST(PoolModeJudge, WritesWaitForSpaceAsLongAsThePoolDoes) {
+  EXPECT_EQ(refusal(12s, 15s, 20s), "refused before its time");
+  EXPECT_EQ(refusal(12s, 30s, 20s), "");
+  EXPECT_EQ(refusal(29s, 30s, 20s), "");                          // it had been out for long
+  EXPECT_EQ(refusal(12s, 31s, 20s), "");                          // that was then
+  EXPECT_EQ(refusal(31s, 40s, 20s), "refused before its time");   // it has space again
+  EXPECT_EQ(refusal(12s, 30s, 0s), "refused before its time");    // it waits for ever
 }
 
 TEST(PoolModeJudge, FreeSpaceEndsTheWaitForIt) {
