@@ -46,6 +46,9 @@ void Volumes::create_thin(std::uint32_t id) {
       bench_.tell("thin vanished", fmt::format("create_thin {} worked, but it existed", id));
     thin.exists = Exists::yes;
     bench_.oracle.create(id, sectors_of(thin), base_of(thin));
+  } else if (thin.exists == Exists::maybe && told.error().code == Errc::io_error) {
+    // As it was, or deleted and made again: nobody can tell what it holds.
+    bench_.oracle.remove(id);
   }
   activate(id);
 }
