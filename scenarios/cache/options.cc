@@ -13,6 +13,10 @@ namespace {
 // With small nodes goes a cache of metadata in which not even these all fit.
 constexpr std::size_t kSmallMemoryBlocks = 12;
 
+// With few cells go copies and claims that take several pieces for what usually is one.
+constexpr engine::io::CopierOptions kSmallCopier{.chunk_sectors = 24, .chunks_max = 2};
+constexpr std::uint64_t kFewCellBlocks = 2;
+
 }   // namespace
 
 engine::cache::CacheOptions cache_options(const SystemSpec& spec) {
@@ -25,6 +29,8 @@ engine::cache::CacheOptions cache_options(const SystemSpec& spec) {
     options.caller_cells_max = spec.cells;
     options.migrations_max = spec.cells;
     options.discards_max = spec.cells;
+    options.cell_blocks_max = kFewCellBlocks;
+    options.copier = kSmallCopier;
   }
   return options;
 }

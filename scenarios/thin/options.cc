@@ -10,6 +10,10 @@ namespace {
 // With small nodes goes a cache in which not even these all fit.
 constexpr std::size_t kSmallCacheBlocks = 8;
 
+// With few cells go copies and claims that take several pieces for what usually is one.
+constexpr engine::io::CopierOptions kSmallCopier{.chunk_sectors = 24, .chunks_max = 2};
+constexpr std::uint64_t kFewCellBlocks = 2;
+
 }   // namespace
 
 engine::thin::PoolOptions pool_options(const SystemSpec& spec) {
@@ -23,6 +27,8 @@ engine::thin::PoolOptions pool_options(const SystemSpec& spec) {
     options.mappings_max = spec.cells;
     options.passdowns_max = spec.cells;
     options.discards_max = spec.cells;
+    options.cell_blocks_max = kFewCellBlocks;
+    options.copier = kSmallCopier;
   }
   return options;
 }
