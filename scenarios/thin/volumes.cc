@@ -170,7 +170,8 @@ void Volumes::perform(const Operation& operation) {
       grow_metadata();
       break;
     case Verb::status:
-      static_cast<void>(bench_.system->status(kPool));
+      for (const engine::dm::DeviceInfo& device : bench_.system->list())
+        static_cast<void>(bench_.system->status(device.name));
       break;
     case Verb::sleep:
       engine::sleep_for(std::chrono::milliseconds{operation.sectors});
