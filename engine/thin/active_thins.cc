@@ -43,6 +43,16 @@ void ActiveThins::unlink(ThinDevice& thin) {
     tail_ = thin.previous_;
   }
   // thin.next_ stays: a reader may stand on it.
+  if (thin.quieted_by_pool_) hand_over_quiet(thin);
+}
+
+void ActiveThins::hand_over_quiet(ThinDevice& leaving) {
+  for (ThinDevice* thin = head_.load(); thin != nullptr; thin = thin->next_.load()) {
+    if (&thin->owner_ != &leaving.owner_) continue;
+    thin->quieted_by_pool_ = true;
+    leaving.quieted_by_pool_ = false;
+    return;
+  }
 }
 
 // One read of the head: "is there one" and "which" must be the same question.
@@ -118,15 +128,9 @@ void ActiveThins::wake_all() {
   }
 }
 
-bool ActiveThins::hand_over_quiet(ThinDevice& leaving) {
+bool ActiveThins::take_quiet(ThinDevice& leaving) {
   const SpinGuard guard{lock_};
-  if (!std::exchange(leaving.quieted_by_pool_, false)) return false;
-  for (ThinDevice* thin = head_.load(); thin != nullptr; thin = thin->next_.load()) {
-    if (&thin->owner_ != &leaving.owner_ || thin->quieted_by_pool_) continue;
-    thin->quieted_by_pool_ = true;
-    return false;
-  }
-  return true;
+  return std::exchange(leaving.quieted_by_pool_, false);
 }
 
 std::size_t ActiveThins::count() const {

@@ -50,7 +50,9 @@ class ActiveThins {
 
   // Any context. Refusal: invalid, the list is closed (the pool is suspended).
   Result<void> publish(ThinDevice& thin);
-  // Any context. Afterwards synchronize() before the thin's first reference is dropped.
+  // Any context. Afterwards synchronize() before the thin's first reference is dropped. If its device
+  // is quiet, another thin of the device stands for that from here on: wake_all() no longer finds
+  // this one.
   void unlink(ThinDevice& thin);
   // Suspends until whoever found an unlinked thin has pinned it or given up, and map() has returned
   // wherever it was running.
@@ -69,8 +71,10 @@ class ActiveThins {
   // Suspend. Internally suspends every device that a thin stands in, once each, and undoes it.
   void quiet_all();
   void wake_all();
-  // Takes over the duty to wake `leaving`'s device: another thin of it, or the caller does it.
-  [[nodiscard]] bool hand_over_quiet(ThinDevice& leaving);
+  // Whether the caller must resume `leaving`'s device internally: it was unlinked while its device
+  // was quiet, and no other thin of that device was there to be woken by wake_all(). Call it when
+  // nobody has a pin any more, as quiet_all() suspends what it has marked.
+  [[nodiscard]] bool take_quiet(ThinDevice& leaving);
 
   [[nodiscard]] std::size_t count() const;
 
@@ -78,6 +82,7 @@ class ActiveThins {
   [[nodiscard]] ThinDevice* first_after(std::uint64_t ordinal) const;
   [[nodiscard]] bool quieted(const io::OwnerDevice& device) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  void hand_over_quiet(ThinDevice& leaving) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
   Rcu& rcu_;
   Atomic<ThinDevice*> head_{"pool.active_head", nullptr};

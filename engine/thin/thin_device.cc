@@ -36,7 +36,7 @@ void ThinDevice::close() {
   unpinned_.wait();
   // Nobody can reach it any more. The core ended its bios before it let the table go.
   ENGINE_CHECK(queued() == 0, "thin {} goes with {} bios queued", id_, queued());
-  if (active.hand_over_quiet(*this)) owner_.internal_resume();
+  if (active.take_quiet(*this)) owner_.internal_resume();
 }
 
 void ThinDevice::unpin() {
