@@ -104,14 +104,14 @@ void DataOracle::snapshot(std::uint32_t snapshot, std::uint32_t origin, Moment b
 // It looks at the past as a read does, so it keeps the past as a read does.
 Moment DataOracle::begin_snapshot() {
   const std::lock_guard lock{mutex_};
-  reads_under_way_.insert(++clock_);
+  snapshots_under_way_.insert(++clock_);
   return clock_;
 }
 
 void DataOracle::end_snapshot(Moment begun) {
   const std::lock_guard lock{mutex_};
-  const auto found = reads_under_way_.find(begun);
-  if (found != reads_under_way_.end()) reads_under_way_.erase(found);
+  const auto found = snapshots_under_way_.find(begun);
+  if (found != snapshots_under_way_.end()) snapshots_under_way_.erase(found);
 }
 
 Moment DataOracle::now() {
@@ -205,7 +205,11 @@ void DataOracle::end_change(const Request& request, bool certain, bool durable) 
 }
 
 Moment DataOracle::oldest_reader() const {
-  return reads_under_way_.empty() ? clock_ : *reads_under_way_.begin();
+  Moment oldest = clock_;
+  for (const std::multiset<Moment>* const under_way : {&reads_under_way_, &snapshots_under_way_}) {
+    if (!under_way->empty()) oldest = std::min(oldest, *under_way->begin());
+  }
+  return oldest;
 }
 
 DataOracle::Request DataOracle::begin_read(std::uint32_t device, std::uint64_t sector,
@@ -283,7 +287,7 @@ void DataOracle::power_cut() {
   reads_under_way_.clear();
   for (auto& [id, device] : devices_) {
     for (auto& [sector, history] : device.touched)
-      history.power_cut(clock_);
+      history.power_cut(clock_, oldest_reader());
   }
 }
 

@@ -62,7 +62,7 @@ class DataOracle {
   void closed(std::uint32_t device);
   [[nodiscard]] bool knows(std::uint32_t device) const;
   // A snapshot is about to be asked for; what origins hold from now on is remembered until
-  // end_snapshot().
+  // end_snapshot(), over power cuts as well.
   [[nodiscard]] Moment begin_snapshot();
   // It was taken, or may have been: `snapshot` holds what `origin` held at some moment since.
   void snapshot(std::uint32_t snapshot, std::uint32_t origin, Moment begun);
@@ -135,6 +135,7 @@ class DataOracle {
   std::uint64_t next_write_id_ = 1;
   std::map<std::uint32_t, Device> devices_;
   std::multiset<Moment> reads_under_way_;
+  std::multiset<Moment> snapshots_under_way_;
 };
 
 }   // namespace checkers

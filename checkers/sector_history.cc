@@ -92,15 +92,14 @@ void SectorHistory::settle(Stamp seen, Moment read_begun, bool anything_stays) {
   }
 }
 
-void SectorHistory::power_cut(Moment now) {
-  std::erase_if(candidates_,
-                [](const Candidate& candidate) { return candidate.superseded_for_good; });
+void SectorHistory::power_cut(Moment now, Moment oldest_reader) {
+  prune(oldest_reader);
   for (Candidate& candidate : candidates_) {
-    if (candidate.ended == kNever) {
-      candidate.ended = now;
-      candidate.certain = false;
-    }
-    candidate.superseded = kNever;
+    candidate.ended = std::min(candidate.ended, now);
+    // It may be there or not, and a later flush does not bring it back.
+    if (!candidate.durable) candidate.certain = false;
+    candidate.superseded =
+        candidate.superseded_for_good ? std::min(candidate.superseded, now) : kNever;
   }
 }
 

@@ -63,8 +63,9 @@ class SectorHistory {
   // A read that no change overlapped returned `seen`: from now on it is the value.
   // With `anything_stays`, kAnything remains possible beside it.
   void settle(Stamp seen, Moment read_begun, bool anything_stays = false);
-  // The power went and came back at `now`.
-  void power_cut(Moment now);
+  // The power went and came back at `now`. What somebody since `oldest_reader` may have caught
+  // stays for snapshot() alone.
+  void power_cut(Moment now, Moment oldest_reader);
   // What a snapshot taken between `begun` and `now` may hold.
   [[nodiscard]] SectorHistory snapshot(Moment begun, Moment now) const;
 

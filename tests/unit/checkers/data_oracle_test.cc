@@ -127,6 +127,34 @@ TEST_F(DataOracleTest, FlushedWritesSurviveAPowerCut) {
   EXPECT_TRUE(read(3, kept));
 }
 
+// The disk below a cache is snapshotted while it lags: what it had not been given before the cut it
+// still lacks afterwards.
+TEST_F(DataOracleTest, ASnapshotMayHoldWhatWasThereSinceItWasBegun) {
+  const std::uint64_t before = write(3);
+  const std::uint64_t old = write(3);
+  flush();
+  const Moment begun = oracle_.begin_snapshot();
+  const std::uint64_t kept = write(3);
+  flush();
+  oracle_.power_cut();
+  for (const auto& [held, may] : {std::pair{before, false}, {old, true}, {kept, true}}) {
+    oracle_.snapshot(5, 0, begun);
+    EXPECT_EQ(read(3, held, 5), may) << held;
+  }
+  EXPECT_FALSE(read(3, old));
+  EXPECT_TRUE(read(3, kept));
+}
+
+TEST_F(DataOracleTest, AFlushDoesNotBringBackWhatACutTook) {
+  const std::uint64_t old = write(3);
+  flush();
+  write(3);
+  oracle_.power_cut();
+  flush();
+  oracle_.power_cut();
+  EXPECT_TRUE(read(3, old));
+}
+
 TEST_F(DataOracleTest, AFlushCoversOnlyWhatHadEndedBefore) {
   const DataOracle::Request running = oracle_.begin_write(0, 3, 1);
   const DataOracle::Request flushing = oracle_.begin_flush(0);
