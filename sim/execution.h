@@ -6,6 +6,7 @@
 // schedule.h. Nothing here depends on addresses, so a seed means one execution.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 
 #include <boost/intrusive/set.hpp>
 
+#include "engine/base/bytes.h"
 #include "engine/base/check.h"
 #include "engine/fiber/executor.h"
 #include "engine/fiber/timer.h"
@@ -102,6 +104,8 @@ class Execution final : public engine::Executor,
     spawn(name, std::forward<Body>(body));
     return std::exchange(step_fiber_, nullptr);
   }
+  // Whoever runs begins something new: to strategies it is as good as another fiber.
+  void renew() { strategy_->renewed(*current_); }
   [[nodiscard]] std::uint32_t next_device() noexcept { return devices_++; }
   [[nodiscard]] ActorId next_step_id() noexcept {
     return ActorId{ActorKind::step, 0, steps_offered_++};
@@ -214,6 +218,10 @@ class Execution final : public engine::Executor,
   void abandon();
   SimFiber* after_end(SimFiber& self);   // who goes on
   [[gnu::cold]] void too_many_points(const engine::Point& point);
+  // The id of an object whose memory has been freed and filled.
+  static constexpr std::uint32_t kGone =
+      0x01010101U * std::to_integer<std::uint32_t>(engine::kPoisonByte);
+  [[gnu::cold]] void object_is_gone(const engine::Point& point);
   void keep(Finding finding);   // the first one stands
   // Keeps the finding; abandons the calling fiber, unless on the thread's own stack.
   void fail(Finding finding);

@@ -22,11 +22,14 @@ void Execution::point(const Point& point) {
         (point.object != nullptr ? point.object->id & 0xFFFFFFU : 0U));
     if (points_ >= options_.points_max) [[unlikely]]
       too_many_points(point);
+    if (point.object != nullptr && point.object->id == kGone) [[unlikely]]
+      object_is_gone(point);
     if (runnable_.size() + steps_.size() == 1 && !every_point_) {   // nothing but to go on
       self.yielded = false;
       return;
     }
     self.pending = &point;
+    if (point.op == engine::OpKind::work_run) renew();
     next = &decide(self, point);
     if (next == &self) return;
     hand_over(*next);

@@ -22,6 +22,14 @@ void Execution::too_many_points(const Point& point) {
   fail(std::move(finding));
 }
 
+void Execution::object_is_gone(const Point& point) {
+  Finding finding;
+  finding.kind = FindingKind::lifetime;
+  finding.message = "an operation on an object that is gone";
+  finding.place = fmt::format("{}:{}", point.where.file_name(), point.where.line());
+  fail(std::move(finding));
+}
+
 void Execution::report(Finding finding) {
   fail(std::move(finding));
 }

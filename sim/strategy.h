@@ -63,6 +63,9 @@ class Strategy {
                               std::uint32_t one_in) = 0;
   // A fiber was started.
   virtual void started(SimFiber& /*fiber*/) {}
+  // A fiber that does one thing after another begins with the next: another operation of a workload,
+  // another piece of a work queue.
+  virtual void renewed(SimFiber& /*fiber*/) {}
   // The execution is over, after that many points.
   virtual void end(std::uint64_t /*points*/) {}
 };

@@ -28,6 +28,7 @@ class Pct final : public Strategy {
   std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
                       std::uint32_t one_in) override;
   void started(SimFiber& fiber) override;
+  void renewed(SimFiber& fiber) override { started(fiber); }
   void end(std::uint64_t points) override;
 
   // Of the last execution.

@@ -48,6 +48,7 @@ class Portfolio final : public Strategy {
   std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
                       std::uint32_t one_in) override;
   void started(SimFiber& fiber) override;
+  void renewed(SimFiber& fiber) override { chosen().renewed(fiber); }
   void end(std::uint64_t points) override;
 
   [[nodiscard]] std::span<const Arm> arms() const noexcept { return arms_; }

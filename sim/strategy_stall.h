@@ -17,6 +17,7 @@ class Stall final : public Strategy {
   std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
                       std::uint32_t one_in) override;
   void started(SimFiber& fiber) override;
+  void renewed(SimFiber& fiber) override { started(fiber); }
 
  private:
   // SimFiber::priority: the step at which it stops, or one of these.

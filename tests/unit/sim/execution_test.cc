@@ -1,6 +1,8 @@
 // The scheduler: one seed means one execution; findings end it and are told.
 #include "sim/execution.h"
 
+#include <array>
+#include <memory>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -123,6 +125,21 @@ TEST(Execution, NamesWhoWaitsForWhatInADeadlock) {
   EXPECT_NE(found->detail.find("NamesWhoWaitsForWhatInADeadlock"), std::string::npos)
       << found->detail;
   EXPECT_NE(found->detail.find("execution_test.cc:"), std::string::npos) << found->detail;
+}
+
+TEST(Execution, ReportsAnOperationOnWhatHasGoneBackToItsPool) {
+  alignas(Mutex) std::array<std::byte, sizeof(Mutex)> memory;
+  Execution execution;
+  const Outcome& outcome = execution.run([&] {
+    auto* const mutex = new (memory.data()) Mutex{"gone"};
+    mutex->lock();
+    mutex->unlock();
+    std::destroy_at(mutex);
+    memory.fill(engine::kPoisonByte);
+    mutex->lock();
+  });
+  ASSERT_TRUE(outcome.finding);
+  EXPECT_EQ(outcome.finding->kind, FindingKind::lifetime);
 }
 
 TEST(Execution, TimeJumpsToTheNextTimer) {
