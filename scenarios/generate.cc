@@ -18,6 +18,18 @@ constexpr std::uint32_t kLinears = 3;
 
 enum class Shape : std::uint8_t { sector, few, block, straddle, two_blocks };
 
+// The numbers that an operation is made of. Which of them mean something its verb says.
+struct Drawn {
+  std::uint32_t thin = 0;
+  std::uint32_t linear = 0;   // many more than there are
+  std::uint32_t other = 0;    // likewise
+  std::uint32_t before = 0;   // likewise; where it stays 0, discards begin with `block`
+  std::uint64_t block = 0;
+  Shape shape = Shape::sector;
+  std::uint32_t flags = 0;
+};
+constexpr std::uint32_t kFlags = 16;
+
 struct Extent {
   std::uint64_t sector;
   std::uint64_t sectors;
@@ -61,31 +73,34 @@ void choose_snapshot(const Menu& menu, std::uint32_t drawn, Operation& operation
   if (operation.origin == operation.thin) operation.origin = (operation.thin + 1) % ids;
 }
 
-Operation build(const Menu& menu, Verb verb, std::uint32_t who, std::uint32_t other,
-                std::uint64_t block, Shape shape, std::uint32_t flags) {
-  const std::uint32_t ids = menu.thins + menu.more_thins;
-  Operation operation{.verb = verb, .thin = often_low(who, ids)};
+Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
+  const std::uint32_t flags = drawn.flags;
+  Operation operation{.verb = verb, .thin = drawn.thin};
   switch (verb) {
     case Verb::write:
     case Verb::write_zeroes:
     case Verb::read:
     case Verb::discard: {
-      Shape drawn = shape;
+      Shape shape = drawn.shape;
       // A discard of less than a block does nothing: worth trying, but not four times in five.
-      if (moves_whole_blocks(verb) && drawn != Shape::two_blocks && drawn != Shape::straddle)
-        drawn = Shape::block;
-      if (menu.whole_blocks_only && drawn != Shape::two_blocks) drawn = Shape::block;
-      const Extent extent = extent_of(menu, block, drawn);
+      if (moves_whole_blocks(verb) && shape != Shape::two_blocks && shape != Shape::straddle)
+        shape = Shape::block;
+      if (menu.whole_blocks_only && shape != Shape::two_blocks) shape = Shape::block;
+      const Extent extent = extent_of(menu, drawn.block, shape);
       operation.sector = extent.sector;
       operation.sectors = extent.sectors;
-      if (moves_whole_blocks(verb) && flags % 4 >= 2)   // some more, perhaps to the end
-        operation.sectors = (1 + other % (menu.blocks - block)) * menu.block_sectors;
+      if (moves_whole_blocks(verb) && flags % 4 >= 2) {   // some more, perhaps all
+        const std::uint64_t begin = drawn.block - drawn.before % (drawn.block + 1);
+        const std::uint64_t end = drawn.block + 1 + drawn.other % (menu.blocks - drawn.block);
+        operation.sector = begin * menu.block_sectors;
+        operation.sectors = (end - begin) * menu.block_sectors;
+      }
       if (verb == Verb::write) operation.fua = flags % 8 == 1;
       break;
     }
     case Verb::create_snap:
-      operation.origin = often_low(who, ids);
-      choose_snapshot(menu, other, operation);
+      operation.origin = drawn.thin;
+      choose_snapshot(menu, drawn.other, operation);
       operation.noflush = flags % 4 == 1;
       break;
     case Verb::bounce_thin:
@@ -105,20 +120,25 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t who, std::uint32_t ot
     case Verb::delete_thin:
     case Verb::activate:
     case Verb::deactivate:
+    case Verb::load_thin:
+    case Verb::clear_thin:
       break;
+    case Verb::load_pool:
+    case Verb::clear_pool:
     case Verb::set_transaction:
     case Verb::reserve_snap:
     case Verb::release_snap:
     case Verb::grow_data:
     case Verb::grow_metadata:
     case Verb::status:
+    case Verb::meet:
     case Verb::clear_cache:
     case Verb::remake_cache:
     case Verb::rival:
       operation.thin = 0;
       break;
     case Verb::bounce_linear:
-      operation.thin = who % kLinears;
+      operation.thin = drawn.linear % kLinears;
       operation.noflush = flags % 2 == 1;
       break;
     case Verb::remake_stack:
@@ -133,7 +153,7 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t who, std::uint32_t ot
     case Verb::reload_cache:
       operation.thin = 0;
       operation.noflush = flags % 4 == 1;
-      operation.io_mode = menu.io_modes[block % menu.io_modes.size()];
+      operation.io_mode = menu.io_modes[drawn.block % menu.io_modes.size()];
       operation.policy = menu.policies[flags / 2 % menu.policies.size()];
       break;
     case Verb::resize_cache:
@@ -154,6 +174,19 @@ Operation build(const Menu& menu, Verb verb, std::uint32_t who, std::uint32_t ot
 }
 
 }   // namespace
+
+Operation operation_at(const Menu& menu, Verb verb, std::uint32_t thin, std::uint64_t block,
+                       Draw& draw) {
+  Drawn drawn{.thin = thin, .block = block};
+  drawn.linear = draw.below(kDraws);
+  drawn.other = draw.below(kDraws);
+  drawn.before = draw.below(kDraws);
+  drawn.shape = draw.of({Shape::sector, Shape::sector, Shape::sector, Shape::sector, Shape::sector,
+                         Shape::few, Shape::few, Shape::block, Shape::block, Shape::block,
+                         Shape::block, Shape::straddle, Shape::two_blocks});
+  drawn.flags = draw.below(kFlags);
+  return build(menu, verb, drawn);
+}
 
 rc::Gen<Operation> operation(const Menu& menu) {
   rc::Gen<Verb> verb = [&] {
@@ -178,10 +211,16 @@ rc::Gen<Operation> operation(const Menu& menu) {
                                                                {4, Shape::block},
                                                                {1, Shape::straddle},
                                                                {1, Shape::two_blocks}}),
-                              full(rc::gen::inRange<std::uint32_t>(0, 16)));
+                              full(rc::gen::inRange<std::uint32_t>(0, kFlags)));
   return rc::gen::map(std::move(parts), [menu](const auto& drawn) {
     const auto& [chosen, who, other, block, shape, flags] = drawn;
-    return build(menu, chosen, who, other, block, shape, flags);
+    return build(menu, chosen,
+                 {.thin = often_low(who, menu.thins + menu.more_thins),
+                  .linear = who,
+                  .other = other,
+                  .block = block,
+                  .shape = shape,
+                  .flags = flags});
   });
 }
 

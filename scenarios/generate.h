@@ -28,6 +28,9 @@ struct Menu {
   std::vector<CachePolicy> policies{CachePolicy::adversary};
 };
 
+// What `verb` may mean for that block of that thin.
+[[nodiscard]] Operation operation_at(const Menu& menu, Verb verb, std::uint32_t thin,
+                                     std::uint64_t block, Draw& draw);
 [[nodiscard]] rc::Gen<Operation> operation(const Menu& menu);
 // One to `most` operations.
 [[nodiscard]] rc::Gen<std::vector<Operation>> operations(const Menu& menu, std::size_t most);

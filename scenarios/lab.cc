@@ -18,7 +18,7 @@ void Lab::run() {
   family_->boot();
   family_->make_volumes();
   std::size_t done = 0;
-  perform(workload_.setup, done);
+  perform(workload_.setup, done, nullptr);
   world_.faults_begin();
   run_actors();
   if (world_.power_is_cut()) {
@@ -33,11 +33,18 @@ void Lab::run() {
 }
 
 void Lab::run_actors() {
-  std::vector<std::pair<std::string, std::function<void()>>> bodies;
+  std::vector<std::size_t> going;
   for (std::size_t i = 0; i < workload_.actors.size(); ++i) {
+    if (done_[i] < workload_.actors[i].operations.size()) going.push_back(i);
+  }
+  Meeting meeting{static_cast<std::uint32_t>(going.size())};
+  std::vector<std::pair<std::string, std::function<void()>>> bodies;
+  for (const std::size_t i : going) {
     const Actor& actor = workload_.actors[i];
-    if (done_[i] == actor.operations.size()) continue;
-    bodies.emplace_back(actor.name, [this, i, &actor] { perform(actor.operations, done_[i]); });
+    bodies.emplace_back(actor.name, [this, i, &actor, &meeting] {
+      perform(actor.operations, done_[i], &meeting);
+      meeting.leave();
+    });
   }
   world_.run_together(std::move(bodies));
 }
@@ -53,9 +60,16 @@ void Lab::recover() {
   family_->boot();
 }
 
-void Lab::perform(const std::vector<Operation>& operations, std::size_t& next) {
-  while (next < operations.size() && !world_.power_is_cut())
-    family_->perform(operations[next++]);
+void Lab::perform(const std::vector<Operation>& operations, std::size_t& next, Meeting* meeting) {
+  while (next < operations.size() && !world_.power_is_cut()) {
+    const Operation& operation = operations[next++];
+    if (operation.verb == Verb::meet) {
+      if (meeting != nullptr) meeting->meet();
+      continue;
+    }
+    world_.begin_operation();
+    family_->perform(operation);
+  }
 }
 
 }   // namespace scenarios

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "scenarios/family.h"
+#include "scenarios/meeting.h"
 #include "scenarios/workload.h"
 #include "scenarios/world.h"
 
@@ -30,8 +31,8 @@ class Lab {
  private:
   void run_actors();
   void recover();
-  // From `next` on, which is moved along.
-  void perform(const std::vector<Operation>& operations, std::size_t& next);
+  // From `next` on, which is moved along. Null: there is nobody to meet.
+  void perform(const std::vector<Operation>& operations, std::size_t& next, Meeting* meeting);
 
   World& world_;
   const Workload& workload_;

@@ -38,6 +38,14 @@ std::string_view to_string(Verb verb) noexcept {
       return "bounce_pool";
     case Verb::reload_pool:
       return "reload_pool";
+    case Verb::load_thin:
+      return "load_thin";
+    case Verb::clear_thin:
+      return "clear_thin";
+    case Verb::load_pool:
+      return "load_pool";
+    case Verb::clear_pool:
+      return "clear_pool";
     case Verb::grow_data:
       return "grow_data";
     case Verb::grow_metadata:
@@ -46,6 +54,8 @@ std::string_view to_string(Verb verb) noexcept {
       return "status";
     case Verb::sleep:
       return "sleep";
+    case Verb::meet:
+      return "meet";
     case Verb::bounce_cache:
       return "bounce_cache";
     case Verb::load_cache:
@@ -161,6 +171,8 @@ std::string to_string(const Operation& operation) {
     case Verb::delete_thin:
     case Verb::activate:
     case Verb::deactivate:
+    case Verb::load_thin:
+    case Verb::clear_thin:
       fmt::format_to(out, " thin={}", operation.thin);
       break;
     case Verb::bounce_thin:
@@ -193,9 +205,12 @@ std::string to_string(const Operation& operation) {
     case Verb::set_transaction:
     case Verb::reserve_snap:
     case Verb::release_snap:
+    case Verb::load_pool:
+    case Verb::clear_pool:
     case Verb::grow_data:
     case Verb::grow_metadata:
     case Verb::status:
+    case Verb::meet:
     case Verb::clear_cache:
     case Verb::remake_cache:
     case Verb::rival:

@@ -34,10 +34,15 @@ enum class Verb : std::uint8_t {
   bounce_thin,   // suspend and resume a thin
   bounce_pool,   // suspend and resume the pool
   reload_pool,   // load the same table again, suspend, resume
-  grow_data,     // reload with one data block more, as far as the device reaches
+  load_thin,     // the same table into the inactive slot; a resume makes it the live one
+  clear_thin,    // the inactive slot is emptied
+  load_pool,
+  clear_pool,
+  grow_data,   // reload with one data block more, as far as the device reaches
   grow_metadata,
-  status,
-  sleep,   // lets `sectors` milliseconds pass
+  status,   // of all devices, with their tables
+  sleep,    // lets `sectors` milliseconds pass
+  meet,     // waits until all other actors wait for this, too, or have ended
   // A cache, and the table actions that go with it.
   bounce_cache,   // suspend and resume
   load_cache,     // a table into the inactive slot, in `io_mode` and with `policy`

@@ -30,6 +30,9 @@ class World {
   // Runs every body on a fiber of its own, wherever the world likes, and waits for all. Suspends.
   virtual void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) = 0;
 
+  // Whoever calls this begins another operation of a workload.
+  virtual void begin_operation() {}
+
   // From now on faults of the FaultSpec may strike, the power cut among them; before, nothing
   // fails.
   virtual void faults_begin() = 0;

@@ -63,7 +63,7 @@ Menu menu_of(const thin::Swarm& pool, const cache::Swarm& cached, const SystemSp
 
 rc::Gen<Workload> general() {
   auto seed = rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>());
-  return rc::gen::mapcat(std::move(seed), [](std::uint64_t drawn) {
+  return rc::gen::map(std::move(seed), [](std::uint64_t drawn) {
     Draw draw{drawn};
     thin::Swarm pool = thin::draw_swarm(draw);
     const cache::Swarm cached = cache::draw_swarm(draw);
@@ -76,7 +76,8 @@ rc::Gen<Workload> general() {
     base.faults = thin::draw_faults(pool, draw);
     thin::draw_contents(pool, draw, base);
     const Menu menu = menu_of(pool, cached, base.system, more, draw);
-    return thin::with_traffic(std::move(base), thin::past(pool, draw, menu), menu);
+    thin::draw_operations(pool, draw, menu, base);
+    return base;
   });
 }
 

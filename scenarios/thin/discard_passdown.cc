@@ -1,35 +1,51 @@
 // Seed 002: a passdown discard is still on its way to the disk when its block is given to somebody
-// else. The pieces: a pool so small that freed blocks are used at once, one writer that discards,
-// others that provision and read back.
+// else. The pieces: a full pool, so that freed blocks are used at once; a disk that takes its time
+// with discards; somebody who discards what is there; others who want blocks for what is not, and
+// read it back.
 #include "scenarios/generate.h"
 #include "scenarios/scenario.h"
 
 namespace scenarios::thin {
+namespace {
+
+constexpr std::uint64_t kBlocks = 4;   // of the thin
+constexpr std::uint32_t kBlockSectors = 128;
+
+}   // namespace
 
 rc::Gen<Workload> discard_passdown() {
   const auto draw = [](std::uint32_t least, std::uint32_t most) {
     return rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::uint32_t>(least, most));
   };
-  const Menu discarding{.verbs = {{2, Verb::discard}, {1, Verb::flush}}, .blocks = 2};
+  const Menu discarding{.verbs = {{3, Verb::discard}, {1, Verb::flush}, {1, Verb::write}},
+                        .blocks = 2};
   const Menu writing{
-      .verbs = {{4, Verb::write}, {2, Verb::read}, {1, Verb::flush}, {1, Verb::create_snap}},
-      .thins = 2,
-      .blocks = 3};
-  return rc::gen::map(rc::gen::tuple(draw(1, 3), draw(0, 8), operations(discarding, 2),
-                                     operations(writing, 3), operations(writing, 2)),
-                      [](const auto& drawn) {
-                        const auto& [data_blocks, options, first, second, third] = drawn;
-                        Workload workload;
-                        workload.scenario = "thin-discard-passdown";
-                        workload.system.data_blocks = data_blocks;
-                        workload.system.data_device_blocks = data_blocks;
-                        workload.system.thins = {{0, 4}};
-                        workload.system.discard_reads = static_cast<DiscardReads>(options % 3);
-                        workload.setup = {{.verb = Verb::write, .sector = 0, .sectors = 128}};
-                        workload.actors = {{"discarder", first}, {"writer", second}};
-                        if (options >= 4) workload.actors.push_back({"other", third});
-                        return workload;
-                      });
+      .verbs = {{6, Verb::write}, {2, Verb::read}, {1, Verb::flush}, {1, Verb::create_snap}},
+      .more_thins = 1,
+      .blocks = kBlocks};
+  return rc::gen::map(
+      rc::gen::tuple(draw(1, 3), draw(0, 24), operations(discarding, 2), operations(writing, 3),
+                     operations(writing, 2)),
+      [](const auto& drawn) {
+        const auto& [data_blocks, options, first, second, third] = drawn;
+        Workload workload;
+        workload.scenario = "thin-discard-passdown";
+        workload.system.data_blocks = data_blocks;
+        workload.system.data_device_blocks = data_blocks;
+        workload.system.thins = {{0, kBlocks}};
+        workload.system.discard_reads = static_cast<DiscardReads>(options % 3);
+        if (options % 8 != 0) {
+          workload.faults.data_latency_ms = 5;
+          workload.faults.slow_at = SlowAt::discards;
+        }
+        for (std::uint64_t block = 0; block < data_blocks; ++block) {
+          workload.setup.push_back(
+              {.verb = Verb::write, .sector = block * kBlockSectors, .sectors = kBlockSectors});
+        }
+        workload.actors = {{"discarder", first}, {"writer", second}};
+        if (options >= 12) workload.actors.push_back({"other", third});
+        return workload;
+      });
 }
 
 }   // namespace scenarios::thin

@@ -4,6 +4,7 @@
 // blocks of few thins, so that operations meet, and often starts from a pool that has been in use.
 #include <algorithm>
 
+#include "scenarios/phrases.h"
 #include "scenarios/scenario.h"
 #include "scenarios/thin/swarm.h"
 
@@ -12,11 +13,12 @@ namespace {
 
 constexpr std::uint32_t kDeepOneIn = 5;
 constexpr std::uint32_t kSmallFanOut = 6;
+constexpr std::uint32_t kOperationsMost = 10;   // of one actor
 
 // Few: space runs out, and what is freed is soon used again. In half of all pools a little less
 // than the thins want, so that whatever is freed is wanted by somebody.
 std::uint64_t draw_data_blocks(const Swarm& swarm, Draw& draw, std::uint64_t wanted) {
-  const std::uint64_t few = draw.of<std::uint64_t>({1, 2, 3, 4, 4, 6, 8, 12});
+  const std::uint64_t few = draw.of<std::uint64_t>({1, 1, 2, 2, 3, 4, 6, 12});
   if (swarm.deep) return wanted + 2 * few;
   if (draw.one_in(2)) return few;
   return std::max<std::uint64_t>(
@@ -37,20 +39,24 @@ void draw_external(Draw& draw, SystemSpec& system) {
 
 Swarm draw_swarm(Draw& draw) {
   Swarm swarm;
+  // What most of the engine is there for is left out less often than the rest.
+  for (bool Swarm::* const each : {&Swarm::discards, &Swarm::snapshots, &Swarm::lifecycle})
+    swarm.*each = !draw.one_in(3);
   for (bool Swarm::* const each :
-       {&Swarm::discards, &Swarm::snapshots, &Swarm::lifecycle, &Swarm::bounces,
-        &Swarm::pool_messages, &Swarm::time, &Swarm::growth, &Swarm::power_cut, &Swarm::io_errors})
+       {&Swarm::bounces, &Swarm::pool_messages, &Swarm::time, &Swarm::growth, &Swarm::slow_disks})
     swarm.*each = draw.one_in(2);
-  swarm.slow_disks = draw.one_in(2);
   swarm.deep = draw.one_in(kDeepOneIn);
-  if (draw.one_in(2)) swarm.power_cut = swarm.io_errors = false;   // half of all without any fault
+  if (draw.one_in(2)) return swarm;   // without any fault
+  const std::uint32_t faults = draw.below(3);
+  swarm.power_cut = faults != 0;
+  swarm.io_errors = faults != 1;
   return swarm;
 }
 
 Weights draw_weights(const Swarm& swarm, Draw& draw) {
   Weights weights;
   const auto add = [&](bool in, Weights group) {
-    const std::size_t factor = draw.of<std::size_t>({1, 1, 1, 4});
+    const std::size_t factor = draw.of<std::size_t>({1, 1, 1, 2, 8});
     if (!in) return;
     for (auto& [weight, verb] : group)
       weights.emplace_back(weight * factor, verb);
@@ -60,9 +66,18 @@ Weights draw_weights(const Swarm& swarm, Draw& draw) {
   add(!draw.one_in(3), {{8, Verb::flush}});
   add(swarm.discards, {{16, Verb::discard}});
   add(swarm.snapshots, {{10, Verb::create_snap}, {3, Verb::delete_thin}});
-  add(swarm.lifecycle,
-      {{4, Verb::create_thin}, {4, Verb::delete_thin}, {5, Verb::activate}, {6, Verb::deactivate}});
-  add(swarm.bounces, {{4, Verb::bounce_thin}, {4, Verb::bounce_pool}, {3, Verb::reload_pool}});
+  add(swarm.lifecycle, {{4, Verb::create_thin},
+                        {4, Verb::delete_thin},
+                        {6, Verb::activate},
+                        {8, Verb::deactivate},
+                        {5, Verb::status}});
+  add(swarm.bounces, {{4, Verb::bounce_thin},
+                      {4, Verb::bounce_pool},
+                      {3, Verb::reload_pool},
+                      {3, Verb::load_thin},
+                      {1, Verb::clear_thin},
+                      {2, Verb::load_pool},
+                      {1, Verb::clear_pool}});
   add(swarm.pool_messages, {{3, Verb::set_transaction},
                             {4, Verb::reserve_snap},
                             {4, Verb::release_snap},
@@ -74,8 +89,8 @@ Weights draw_weights(const Swarm& swarm, Draw& draw) {
 
 SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
   SystemSpec system;
-  const std::uint32_t thins = draw.of<std::uint32_t>({1, 1, 1, 2, 2, 3});
-  const std::uint64_t blocks = swarm.deep ? draw.of<std::uint64_t>({14, 14, 24})
+  const std::uint32_t thins = draw.of<std::uint32_t>({1, 1, 2, 2, 3, 3});
+  const std::uint64_t blocks = swarm.deep ? draw.of<std::uint64_t>({7, 9, 14, 14, 24})
                                           : draw.of<std::uint64_t>({1, 1, 2, 2, 3, 4});
   for (std::uint32_t id = 0; id < thins; ++id)
     system.thins.push_back({id, blocks});
@@ -83,44 +98,49 @@ SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
   system.data_device_blocks = system.data_blocks + (swarm.growth ? 3 : 0);
   system.metadata_blocks = swarm.deep ? 96 : draw.of<std::uint64_t>({64, 64, 64, 64, 40, 24});
   system.low_water_blocks = draw.below(3);
-  system.no_discard_passdown = draw.one_in(4);
+  system.no_discard_passdown = draw.one_in(6);
   system.error_if_no_space = draw.one_in(2);
   system.skip_block_zeroing = draw.one_in(6);
   system.ignore_discard = draw.one_in(16);
   system.fan_out = swarm.deep || draw.one_in(2) ? kSmallFanOut : 0;
   system.cells = draw.one_in(3) ? 2 : 0;
-  system.discard_reads =
-      draw.of({DiscardReads::garbage, DiscardReads::zeroes, DiscardReads::old_data});
+  system.discard_reads = draw.of(
+      {DiscardReads::garbage, DiscardReads::garbage, DiscardReads::zeroes, DiscardReads::old_data});
   if (draw.one_in(4)) system.commit_interval_ms = 0;
   return system;
 }
 
 FaultSpec draw_faults(const Swarm& swarm, Draw& draw) {
   FaultSpec faults;
-  if (swarm.slow_disks) draw_latency(draw, faults);
+  if (swarm.slow_disks) {
+    draw_latency(draw, faults);
+  } else if (swarm.discards && draw.one_in(2)) {   // which many disks take their time with
+    faults.data_latency_ms = 5;
+    faults.slow_at = SlowAt::discards;
+  }
   if (swarm.power_cut) faults.power_cuts = 1;
   if (!swarm.io_errors) return faults;
   // Two in a row as a matter of course: the failure path of the failure path.
-  switch (draw.below(6)) {
-    case 0:
-      faults.metadata_write_errors = 1 + draw.below(2);
-      break;
-    case 1:
-      faults.metadata_read_errors = 1 + draw.below(2);
-      break;
-    case 2:
-      faults.data_write_errors = 1;
-      break;
-    case 3:
-      faults.data_read_errors = 1;
-      break;
-    case 4:
-      faults.data_no_space = 1 + draw.below(3);
-      break;
-    default:
-      faults.metadata_write_errors = 1;
-      faults.metadata_read_errors = 1;
-      break;
+  const std::uint32_t kinds = 1 + draw.below(2);
+  for (std::uint32_t i = 0; i < kinds; ++i) {
+    const std::uint32_t count = 1 + draw.below(2);
+    switch (draw.below(5)) {
+      case 0:
+        faults.metadata_write_errors = count;
+        break;
+      case 1:
+        faults.metadata_read_errors = count;
+        break;
+      case 2:
+        faults.data_write_errors = count;
+        break;
+      case 3:
+        faults.data_read_errors = count;
+        break;
+      default:
+        faults.data_no_space = 2 * count;
+        break;
+    }
   }
   return faults;
 }
@@ -131,7 +151,7 @@ void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload) {
   const SystemSpec& system = workload.system;
   const std::uint64_t blocks = system.thins.front().blocks;
   std::uint32_t used =
-      draw.of<std::uint32_t>({0, 0, 1, static_cast<std::uint32_t>(system.thins.size())});
+      draw.of<std::uint32_t>({0, 1, 1, static_cast<std::uint32_t>(system.thins.size())});
   if (swarm.deep) used = 1;
   const std::uint64_t stride = draw.of<std::uint64_t>({1, 1, blocks - 1, 5, 11});
   // What is written in full is missed in full, whatever takes its place.
@@ -148,27 +168,19 @@ void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload) {
   }
 }
 
-rc::Gen<std::vector<Operation>> past(const Swarm& swarm, Draw& draw, const Menu& menu) {
-  Menu then = menu;
-  then.verbs = {{4, Verb::write}, {2, Verb::flush}};
-  if (swarm.discards) then.verbs.emplace_back(8, Verb::discard);
-  if (swarm.snapshots) then.verbs.emplace_back(6, Verb::create_snap);
-  if (swarm.lifecycle) then.verbs.emplace_back(2, Verb::delete_thin);
-  const std::size_t most = draw.of<std::size_t>({0, 2, 4, swarm.deep ? 8U : 4U});
-  if (most == 0) return rc::gen::just(std::vector<Operation>{});
-  return operations(then, most);
-}
-
-rc::Gen<Workload> with_traffic(Workload base, rc::Gen<std::vector<Operation>> past,
-                               const Menu& menu) {
-  return rc::gen::map(
-      rc::gen::pair(std::move(past), actors(menu, 2, 4, 7)),
-      [base = std::move(base)](std::pair<std::vector<Operation>, std::vector<Actor>> made) {
-        Workload workload = base;
-        workload.setup.insert(workload.setup.end(), made.first.begin(), made.first.end());
-        workload.actors = std::move(made.second);
-        return workload;
-      });
+void draw_operations(const Swarm& swarm, Draw& draw, const Menu& menu, Workload& workload) {
+  Phrases phrases{menu, draw};
+  // What shapes a pool and needs nobody else at the same time.
+  Weights past{{4, Verb::write}, {2, Verb::flush}};
+  if (swarm.discards) past.emplace_back(8, Verb::discard);
+  if (swarm.snapshots) past.emplace_back(6, Verb::create_snap);
+  if (swarm.lifecycle) past.emplace_back(2, Verb::delete_thin);
+  const std::uint32_t most = draw.of<std::uint32_t>({0, 2, 4, swarm.deep ? 8U : 4U});
+  if (most != 0) {
+    const std::vector<Operation> done = phrases.operations(past, most);
+    workload.setup.insert(workload.setup.end(), done.begin(), done.end());
+  }
+  workload.actors = phrases.actors(menu.verbs, 2 + draw.below(3), kOperationsMost);
 }
 
 namespace {
@@ -184,20 +196,21 @@ Menu menu_of(const Swarm& swarm, const SystemSpec& system, Draw& draw) {
 }   // namespace
 
 rc::Gen<Workload> general() {
-  return rc::gen::mapcat(rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>()),
-                         [](std::uint64_t seed) {
-                           Draw draw{seed};
-                           const Swarm swarm = draw_swarm(draw);
-                           Workload base;
-                           base.scenario = "thin-general";
-                           base.system = draw_system(swarm, draw);
-                           if (draw.one_in(6)) draw_external(draw, base.system);
-                           base.system.linear_above = draw.one_in(8);
-                           base.faults = draw_faults(swarm, draw);
-                           draw_contents(swarm, draw, base);
-                           const Menu menu = menu_of(swarm, base.system, draw);
-                           return with_traffic(std::move(base), past(swarm, draw, menu), menu);
-                         });
+  return rc::gen::map(rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>()),
+                      [](std::uint64_t seed) {
+                        Draw draw{seed};
+                        const Swarm swarm = draw_swarm(draw);
+                        Workload workload;
+                        workload.scenario = "thin-general";
+                        workload.system = draw_system(swarm, draw);
+                        if (draw.one_in(6)) draw_external(draw, workload.system);
+                        workload.system.linear_above = draw.one_in(8);
+                        workload.faults = draw_faults(swarm, draw);
+                        draw_contents(swarm, draw, workload);
+                        const Menu menu = menu_of(swarm, workload.system, draw);
+                        draw_operations(swarm, draw, menu, workload);
+                        return workload;
+                      });
 }
 
 }   // namespace scenarios::thin

@@ -29,11 +29,7 @@ struct Swarm {
 [[nodiscard]] FaultSpec draw_faults(const Swarm& swarm, Draw& draw);
 // The blocks that are in use at first.
 void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload);
-// What was done to them since: what shapes a pool and needs nobody else at the same time.
-[[nodiscard]] rc::Gen<std::vector<Operation>> past(const Swarm& swarm, Draw& draw,
-                                                   const Menu& menu);
-// `base`, with that at the end of its set-up, and with actors.
-[[nodiscard]] rc::Gen<Workload> with_traffic(Workload base, rc::Gen<std::vector<Operation>> past,
-                                             const Menu& menu);
+// What was done to them since, at the end of the set-up, and what the actors do.
+void draw_operations(const Swarm& swarm, Draw& draw, const Menu& menu, Workload& workload);
 
 }   // namespace scenarios::thin

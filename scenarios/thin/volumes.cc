@@ -136,11 +136,9 @@ void Volumes::perform(const Operation& operation) {
       activate(id);
       break;
     }
-    case Verb::deactivate: {
-      const engine::MutexLock lock{thins_[id].control};
-      deactivate(id);
+    case Verb::deactivate:
+      meddle(id, [&] { deactivate(id); });
       break;
-    }
     case Verb::set_transaction:
       set_transaction();
       break;
@@ -150,17 +148,33 @@ void Volumes::perform(const Operation& operation) {
     case Verb::release_snap:
       static_cast<void>(tell_pool("release_metadata_snap"));
       break;
-    case Verb::bounce_thin: {
-      const engine::MutexLock lock{thins_[id].control};
-      control_.bounce(name_of(id), operation.noflush, {});
+    case Verb::bounce_thin:
+      meddle(id, [&] { control_.bounce(name_of(id), operation.noflush, {}); });
       break;
-    }
     case Verb::bounce_pool:
       bounce_around(operation.noflush, {});
       break;
     case Verb::reload_pool: {
       const engine::MutexLock lock{pool_control_};
       reload_pool(operation.noflush);
+      break;
+    }
+    case Verb::load_thin: {
+      const engine::MutexLock lock{thins_[id].control};
+      load_thin(id);
+      break;
+    }
+    case Verb::clear_thin:
+      meddle(id, [&] { static_cast<void>(bench_.system->clear(name_of(id))); });
+      break;
+    case Verb::load_pool: {
+      const engine::MutexLock lock{pool_control_};
+      load_pool();
+      break;
+    }
+    case Verb::clear_pool: {
+      const engine::MutexLock lock{pool_control_};
+      static_cast<void>(bench_.system->clear(kPool));
       break;
     }
     case Verb::grow_data:
@@ -170,12 +184,12 @@ void Volumes::perform(const Operation& operation) {
       grow_metadata();
       break;
     case Verb::status:
-      for (const engine::dm::DeviceInfo& device : bench_.system->list())
-        static_cast<void>(bench_.system->status(device.name));
+      look_around();
       break;
     case Verb::sleep:
       engine::sleep_for(std::chrono::milliseconds{operation.sectors});
       break;
+    case Verb::meet:   // the lab's affair
     case Verb::bounce_cache:
     case Verb::load_cache:
     case Verb::clear_cache:

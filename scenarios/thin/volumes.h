@@ -1,7 +1,8 @@
 // A thin pool and its thins under a workload.
 //
-// Control actions on one thin id exclude one another, as a user's tools do; everything else runs
-// together: requests against control actions, control actions on different devices, the pool's own.
+// What makes, snapshots and deletes a thin excludes one another, as a user's tools do; everything
+// else runs together: requests against control actions, control actions on different devices, the
+// pool's own, and those of somebody who suspends or removes a thin's device without asking.
 // (volumes.cc: life and dispatch; volumes_control.cc: control actions; volumes_judging.cc: what is
 // left.)
 #pragma once
@@ -72,6 +73,8 @@ class Volumes final : public Layer {
   struct Thin {
     engine::Mutex control{"lab.thin"};
     Exists exists = Exists::no;
+    // Its deletion may not have been committed: the old thin may come back in place of a new one.
+    bool undead = false;
     std::uint64_t blocks = 0;
     bool external = false;                 // snapshots take after their origins
     std::atomic<bool> activating{false};   // its device is there, and may not have its table
@@ -88,17 +91,23 @@ class Volumes final : public Layer {
   void create_thin(std::uint32_t id);
   void create_snap(const Operation& operation);
   void delete_thin(std::uint32_t id);
-  // These three with the thin's control lock held.
+  // These two with the thin's control lock held.
   void activate(std::uint32_t id);
+  void load_thin(std::uint32_t id);
   void deactivate(std::uint32_t id);
+  [[nodiscard]] std::string table_of(std::uint32_t id) const;
+  void meddle(std::uint32_t id, const Control::Action& action);
+  void look_around();
   [[nodiscard]] bool is_active(std::uint32_t id);   // has a device with a table
-  void reload_pool(bool noflush);                   // with pool_control_ held
+  // These two with pool_control_ held.
+  void load_pool();
+  void reload_pool(bool noflush);
   void grow_data();
   void grow_metadata();
   void set_transaction();
   engine::Result<void> tell_pool(const std::string& text);
   // What is known of a thin after a message that was to make (or delete) it.
-  [[nodiscard]] static Exists known_after(const engine::Result<void>& told, Exists wanted);
+  [[nodiscard]] Exists known_after(const engine::Result<void>& told, Exists wanted) const;
 
   // Discards everything: what nobody refers to any more must be discarded below, too.
   void discard_all();

@@ -17,8 +17,10 @@ engine::Result<void> Volumes::tell_pool(const std::string& text) {
   return control_.message(kPool, text);
 }
 
-Volumes::Exists Volumes::known_after(const engine::Result<void>& told, Exists wanted) {
+Volumes::Exists Volumes::known_after(const engine::Result<void>& told, Exists wanted) const {
   if (told) return wanted;
+  // Then the answer tells of a transaction that no longer comes to anything.
+  if (bench_.world.power_is_cut()) return Exists::maybe;
   switch (told.error().code) {
     case Errc::exists:
       return Exists::yes;
@@ -33,6 +35,7 @@ void Volumes::create_thin(std::uint32_t id) {
   Thin& thin = thins_[id];
   const engine::MutexLock lock{thin.control};
   const auto told = tell_pool(fmt::format("create_thin {}", id));
+  if (told) thin.undead = false;
   const bool reliable = !workload_.faults.may_roll_back();
   if (!told && told.error().code == Errc::exists && thin.exists == Exists::no && reliable)
     bench_.tell("thin exists that was deleted", fmt::format("create_thin {} says it exists", id));
@@ -40,7 +43,8 @@ void Volumes::create_thin(std::uint32_t id) {
     if (thin.blocks == 0) thin.blocks = 4;
     thin.exists = known_after(told, Exists::yes);
     // Even if it failed: the thin may be there after all, and is then empty.
-    if (thin.exists != Exists::no) bench_.oracle.create(id, sectors_of(thin), base_of(thin));
+    if (thin.exists != Exists::no && !thin.undead)
+      bench_.oracle.create(id, sectors_of(thin), base_of(thin));
   } else if (told) {
     if (thin.exists == Exists::yes && reliable)
       bench_.tell("thin vanished", fmt::format("create_thin {} worked, but it existed", id));
@@ -68,11 +72,12 @@ void Volumes::create_snap(const Operation& operation) {
   const bool lags = is_covered(operation.origin);
   const checkers::Moment begun = lags ? covered_since_ : bench_.oracle.begin_snapshot();
   const auto told = tell_pool(fmt::format("create_snap {} {}", operation.thin, operation.origin));
+  if (told) snapshot.undead = false;
   snapshot.exists = known_after(told, Exists::yes);
   if (snapshot.exists != Exists::no) {
     snapshot.blocks = origin.blocks;
     snapshot.external = origin.external;
-    bench_.oracle.snapshot(operation.thin, operation.origin, begun);
+    if (!snapshot.undead) bench_.oracle.snapshot(operation.thin, operation.origin, begun);
   }
   if (!lags) bench_.oracle.end_snapshot(begun);
   if (quiet) control_.resume(name);
@@ -89,9 +94,9 @@ void Volumes::delete_thin(std::uint32_t id) {
       !workload_.faults.may_roll_back()) {
     bench_.tell("thin vanished", fmt::format("delete {} does not find it", id));
   }
-  const Exists before = thin.exists;
-  thin.exists = known_after(told, Exists::no);
-  if (before == Exists::no && !told) thin.exists = Exists::no;
+  if (told) thin.undead = false;
+  if (told || thin.exists != Exists::no) thin.exists = known_after(told, Exists::no);
+  if (thin.exists == Exists::maybe) thin.undead = true;
   if (thin.exists == Exists::no) bench_.oracle.remove(id);
 }
 
@@ -99,14 +104,23 @@ bool Volumes::is_active(std::uint32_t id) {
   return control_.is_active(name_of(id)) && control_.is_active(user_name_of(id));
 }
 
+std::string Volumes::table_of(std::uint32_t id) const {
+  const Thin& thin = thins_[id];
+  return fmt::format("0 {} thin {} {}{}{}", sectors_of(thin), kPool, id, thin.external ? " " : "",
+                     thin.external ? kExternalOrigin : "");
+}
+
+void Volumes::load_thin(std::uint32_t id) {
+  if (thins_[id].exists == Exists::no) return;
+  static_cast<void>(bench_.system->load(name_of(id), table_of(id)));
+}
+
 void Volumes::activate(std::uint32_t id) {
   Thin& thin = thins_[id];
   if (thin.exists == Exists::no) return;
   if (!is_active(id)) deactivate(id);   // what an earlier activation left behind
   thin.activating = true;
-  static_cast<void>(bench_.system->create_with_table(
-      name_of(id), fmt::format("0 {} thin {} {}{}{}", sectors_of(thin), kPool, id,
-                               thin.external ? " " : "", thin.external ? kExternalOrigin : "")));
+  static_cast<void>(bench_.system->create_with_table(name_of(id), table_of(id)));
   if (workload_.system.linear_above) {
     static_cast<void>(bench_.system->create_with_table(
         user_name_of(id), fmt::format("0 {} linear {} 0", sectors_of(thin), name_of(id))));
@@ -117,6 +131,28 @@ void Volumes::activate(std::uint32_t id) {
 void Volumes::deactivate(std::uint32_t id) {
   if (workload_.system.linear_above) static_cast<void>(control_.remove(user_name_of(id)));
   if (control_.remove(name_of(id))) bench_.oracle.closed(id);
+}
+
+// What is known of a thin does not depend on it, so somebody may do this who knows nothing of the
+// others. But the oracle wants to know from when on nothing is lost any more, where anything may
+// be.
+void Volumes::meddle(std::uint32_t id, const Control::Action& action) {
+  if (workload_.system.family == FamilyKind::thin && !workload_.faults.may_roll_back()) {
+    action();
+    return;
+  }
+  const engine::MutexLock lock{thins_[id].control};
+  action();
+}
+
+// As monitors do: nobody is asked, and nobody waits.
+void Volumes::look_around() {
+  engine::dm::System& system = *bench_.system;
+  for (const engine::dm::DeviceInfo& device : system.list()) {
+    static_cast<void>(system.info(device.name));
+    static_cast<void>(system.table(device.name));
+    static_cast<void>(system.status(device.name));
+  }
 }
 
 // Whatever the other layer has been told since may have come down, or may not have.
@@ -160,9 +196,13 @@ void Volumes::bounce_around(bool noflush, const Control::Action& meanwhile) {
   control_.bounce(kPool, noflush, below_.quiet, meanwhile);
 }
 
-void Volumes::reload_pool(bool noflush) {
+void Volumes::load_pool() {
   static_cast<void>(
       bench_.system->load(kPool, pool_table(workload_.system, below_.data, data_blocks_)));
+}
+
+void Volumes::reload_pool(bool noflush) {
+  load_pool();
   control_.bounce(kPool, noflush, below_.quiet);
 }
 

@@ -1,7 +1,7 @@
 // Seed 004: the worker goes from thin to thin and works on each; it must do so without blocking in
-// a read section, and the thins come and go meanwhile. The pieces: few prison cells, thins with
-// deferred requests, activation and removal; suspends and snapshots, which go through the list on
-// fibers of their own.
+// a read section, and the thins come and go meanwhile. The pieces: few prison cells, one thin that
+// keeps the worker busy, and two control programs that remove and make the others; suspends and
+// snapshots, which go through the list on fibers of their own.
 #include "scenarios/generate.h"
 #include "scenarios/scenario.h"
 
@@ -11,17 +11,17 @@ rc::Gen<Workload> worker_iteration() {
   const auto draw = [](std::uint32_t least, std::uint32_t most) {
     return rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::uint32_t>(least, most));
   };
-  const Menu coming_and_going{.verbs = {{3, Verb::deactivate},
+  const Menu coming_and_going{.verbs = {{8, Verb::deactivate},
                                         {3, Verb::activate},
-                                        {1, Verb::write},
+                                        {3, Verb::bounce_pool},
                                         {1, Verb::bounce_thin},
-                                        {1, Verb::bounce_pool},
-                                        {1, Verb::create_snap}},
+                                        {1, Verb::create_snap},
+                                        {1, Verb::write}},
                               .thins = 3};
   const Menu writing{
       .verbs = {{4, Verb::write}, {1, Verb::read}, {1, Verb::flush}}, .thins = 3, .blocks = 2};
   return rc::gen::map(rc::gen::tuple(draw(1, 4), draw(0, 3), operations(coming_and_going, 3),
-                                     operations(writing, 2), operations(coming_and_going, 2)),
+                                     operations(writing, 3), operations(coming_and_going, 3)),
                       [](const auto& drawn) {
                         const auto& [thins, cells, first, second, third] = drawn;
                         Workload workload;

@@ -19,6 +19,20 @@ constexpr std::array<std::uint32_t, 3> kCutOneIn{60, 20, 150};
 constexpr std::uint32_t kCutFavour = 4;
 constexpr std::array<std::uint32_t, 3> kFaultOneIn{24, 8, 80};
 
+// In some runs the cut comes with none of the transfers, but right after one of these: between what
+// the engine has done and what it does next. They are few.
+constexpr std::array kCutAfter{engine::OpKind::commit_begin,     engine::OpKind::commit_end,
+                               engine::OpKind::mapping_insert,   engine::OpKind::mapping_remove,
+                               engine::OpKind::data_block_alloc, engine::OpKind::discard_passdown,
+                               engine::OpKind::discard_done,     engine::OpKind::control_done};
+constexpr std::array<std::uint32_t, 3> kCutAfterOneIn{4, 2, 8};
+// Of the answers to when the cut comes, those that mean transfers.
+constexpr std::uint32_t kCutAtTransfers = 8;
+
+// What errors of writes strike, in one run.
+constexpr std::array<std::uint32_t, 3> kStruckWrites{sim::kWrites | sim::kFlushes, sim::kFlushes,
+                                                     sim::kWrites};
+
 class ImageSource final : public checkers::image::BlockSource {
  public:
   explicit ImageSource(sim::DiskImageRef image) : image_{std::move(image)} {}
@@ -177,6 +191,8 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
   }
   all.wait();
   if (watch_.actors) watch_.actors(false);
+  // A cut that has not come until now finds everything answered, and much of it not committed.
+  if (faults_on_ && cuts_left_ != 0 && execution_.choose("power cut", 2) != 0) cut_power();
   enter(Phase::closing);
 }
 
@@ -199,12 +215,12 @@ void TankWorld::set_faults(Disk& disk) {
   switch (disk.spec.role) {
     case scenarios::DiskRole::metadata:
       add(faults.metadata_read_errors, sim::kReads, engine::Errc::io_error);
-      add(faults.metadata_write_errors, sim::kWrites | sim::kFlushes, engine::Errc::io_error);
+      add(faults.metadata_write_errors, struck_writes_, engine::Errc::io_error);
       usual_ms = faults.metadata_latency_ms;
       break;
     case scenarios::DiskRole::data:
       add(faults.data_read_errors, sim::kReads, engine::Errc::io_error);
-      add(faults.data_write_errors, sim::kWrites | sim::kFlushes, engine::Errc::io_error);
+      add(faults.data_write_errors, struck_writes_, engine::Errc::io_error);
       add(faults.data_no_space, sim::kWrites | sim::kDiscards, engine::Errc::no_data_space);
       usual_ms = faults.data_latency_ms;
       break;
@@ -216,8 +232,22 @@ void TankWorld::set_faults(Disk& disk) {
                             .stalls_max = faults.stalls};
 }
 
+// What is chosen here is how this run goes about its faults, not whether there are any.
+void TankWorld::choose_temper() {
+  const scenarios::FaultSpec& faults = workload_.faults;
+  if (faults == scenarios::FaultSpec{}) return;
+  rate_ = execution_.choose(kRateOfFaults, 3);
+  if (faults.metadata_write_errors != 0 || faults.data_write_errors != 0)
+    struck_writes_ = kStruckWrites[execution_.choose(kRateOfFaults, kStruckWrites.size())];
+  if (faults.power_cuts == 0) return;
+  cut_is_sudden_ = execution_.choose(kRateOfFaults, 2) != 0;
+  const std::uint32_t when =
+      execution_.choose(kRateOfFaults, kCutAtTransfers + std::uint32_t{kCutAfter.size()});
+  if (when >= kCutAtTransfers) cut_after_ = kCutAfter[when - kCutAtTransfers];
+}
+
 void TankWorld::faults_begin() {
-  if (!(workload_.faults == scenarios::FaultSpec{})) rate_ = execution_.choose(kRateOfFaults, 3);
+  choose_temper();
   for (Disk& disk : disks_)
     set_faults(disk);
   faults_on_ = true;
@@ -258,14 +288,21 @@ void TankWorld::completed(const sim::SimDevice& device, const sim::IoRecord& io)
   maybe_cut(io);
 }
 
-// Puts the cut on offer; the strategy then says when, within the next few steps. Discards and
-// flushes are few, and much depends on what is left at one.
+// Discards and flushes are few, and much depends on what is left at one.
 void TankWorld::maybe_cut(const sim::IoRecord& io) {
-  if (io.op == engine::BioOp::read) return;
-  if (!faults_on_ || cuts_left_ == 0 || power_cut_ != nullptr) return;
+  if (io.op == engine::BioOp::read || cut_after_) return;
   const bool plain = io.op == engine::BioOp::write || io.op == engine::BioOp::write_zeroes;
-  const std::uint32_t one_in = plain ? kCutOneIn[rate_] : kCutOneIn[rate_] / kCutFavour;
+  maybe_cut(plain ? kCutOneIn[rate_] : kCutOneIn[rate_] / kCutFavour);
+}
+
+// Cuts the power, or puts the cut on offer: the strategy then says when, within the next few steps.
+void TankWorld::maybe_cut(std::uint32_t one_in) {
+  if (!faults_on_ || cuts_left_ == 0 || power_cut_ != nullptr) return;
   if (execution_.choose("power cut", 2, one_in) == 0) return;
+  if (cut_is_sudden_) {
+    cut_power();
+    return;
+  }
   power_cut_ = std::make_unique<PowerCut>(*this);
   execution_.offer(*power_cut_);
 }
@@ -276,6 +313,7 @@ void TankWorld::expect_quiet(std::string_view disk, const char* why) {
 
 void TankWorld::event(const engine::Event& event) noexcept {
   if (listener_ != nullptr) listener_->event(event);
+  if (cut_after_ == event.op) maybe_cut(kCutAfterOneIn[rate_]);
   // A power cut fails metadata I/O like any other fault.
   if (event.op != engine::OpKind::mode_change || power_is_cut()) return;
   // Caches have modes, too.

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,7 +24,7 @@
 
 namespace program {
 
-// The choice of how often faults strike, where they are a matter of chance.
+// The choices of how often faults strike and where, as long as they are a matter of chance.
 inline constexpr const char* kRateOfFaults = "rate of faults";
 
 class TankWorld final : public scenarios::World,
@@ -39,6 +40,7 @@ class TankWorld final : public scenarios::World,
   [[nodiscard]] engine::Env& env() override { return env_; }
   void resize(std::string_view disk, std::uint64_t sectors) override;
   void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) override;
+  void begin_operation() override { execution_.renew(); }
   void faults_begin() override;
   void faults_end() override;
   [[nodiscard]] bool power_is_cut() const override { return !disks_.front().device->powered(); }
@@ -77,6 +79,7 @@ class TankWorld final : public scenarios::World,
   void build(Disk& disk, sim::DiskImageRef left);
   [[nodiscard]] Disk* disk_named(std::string_view name) noexcept;
   [[nodiscard]] Disk& disk_of(const sim::SimDevice& device) noexcept;
+  void choose_temper();
   void set_faults(Disk& disk);
   void cut_power();
   void enter(Phase phase);
@@ -88,6 +91,7 @@ class TankWorld final : public scenarios::World,
   void took_effect(const sim::SimDevice& device, const sim::IoRecord& io) override;
   void completed(const sim::SimDevice& device, const sim::IoRecord& io) override;
   void maybe_cut(const sim::IoRecord& io);
+  void maybe_cut(std::uint32_t one_in);
   // engine::TraceSink: what the engine says of itself.
   void event(const engine::Event& event) noexcept override;
   void tell(const checkers::Findings& findings);
@@ -102,6 +106,9 @@ class TankWorld final : public scenarios::World,
   bool faults_on_ = false;
   Phase phase_ = Phase::setup;
   std::uint32_t rate_ = 0;   // which of the rates at which faults strike
+  std::uint32_t struck_writes_ = sim::kWrites | sim::kFlushes;   // what errors of writes are for
+  std::optional<engine::OpKind> cut_after_;   // what the cut comes after; none: transfers
+  bool cut_is_sudden_ = false;                // not some time later
   std::uint32_t cuts_left_ = 0;
   engine::TraceSink* listener_ = nullptr;
   checkers::PoolModeJudge mode_judge_;
