@@ -8,7 +8,11 @@
 namespace checkers {
 namespace {
 
-enum Mode : std::uint64_t { kWrite, kNoData, kNoMetadata, kReadOnly, kFail, kModes };
+// As the engine numbers its modes, which begin with `write`.
+constexpr std::uint64_t kNoData = 1;
+constexpr std::uint64_t kReadOnly = 3;
+constexpr std::uint64_t kFail = 4;
+constexpr std::uint64_t kModes = 5;
 
 constexpr std::array<std::string_view, kModes> kNames{"write", "out_of_data_space",
                                                       "out_of_metadata_space", "read_only", "fail"};

@@ -3,8 +3,8 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
+#include <system_error>
 #include <thread>
 
 #include <fcntl.h>
@@ -22,7 +22,7 @@ namespace real_io {
 namespace {
 
 std::string failure(const std::string& path, std::string_view what, int error) {
-  return fmt::format("{}: {}: {}", path, what, std::strerror(error));
+  return fmt::format("{}: {}: {}", path, what, std::generic_category().message(error));
 }
 
 // Opens with O_DIRECT, or without where the file system refuses.

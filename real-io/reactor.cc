@@ -17,6 +17,7 @@
 namespace real_io {
 namespace {
 
+// Whose thread this is. NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 constinit thread_local Reactor* t_reactor = nullptr;
 
 // Fiber switches tell ThreadSanitizer of no order (the tank wants it so). Here the fibers of one

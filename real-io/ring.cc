@@ -2,7 +2,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 
 #include "engine/base/check.h"
 
@@ -33,7 +33,7 @@ int set_up(io_uring& ring, unsigned entries) noexcept {
 
 Ring::Ring() {
   const int error = set_up(ring_, kEntries);
-  ENGINE_CHECK(error == 0, "cannot set up io_uring: {}", std::strerror(-error));
+  ENGINE_CHECK(error == 0, "cannot set up io_uring: {}", std::generic_category().message(-error));
   io_uring_register_ring_fd(&ring_);   // only spares a look-up per system call
   files_registered_ = io_uring_register_files_sparse(&ring_, kFiles) == 0;
 }
@@ -115,7 +115,7 @@ bool Ring::reap() {
   // Once round what is there now: completions may start operations whose completions come at once.
   unsigned left = io_uring_cq_ready(&ring_);
   const bool some = left != 0;
-  std::array<io_uring_cqe*, kReapBatch> entries;
+  std::array<io_uring_cqe*, kReapBatch> entries{};
   while (left != 0) {
     const unsigned count =
         io_uring_peek_batch_cqe(&ring_, entries.data(), left < kReapBatch ? left : kReapBatch);

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@ namespace {
 
 bool somebody_listens(const sockaddr_un& address) {
   const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return true;   // for all that is known
   const bool answered =
       connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
       errno != ECONNREFUSED;
@@ -45,13 +47,15 @@ tl::expected<int, std::string> bind_unix_socket(const std::string& path) {
   umask(mask);
   if (bound) return fd;
   if (fd >= 0) close(fd);
-  return tl::unexpected{fmt::format("{}: cannot listen: {}", path, std::strerror(error))};
+  return tl::unexpected{
+      fmt::format("{}: cannot listen: {}", path, std::generic_category().message(error))};
 }
 
 tl::expected<void, std::string> start_listening(int fd, const std::string& path) {
   constexpr int kBacklog = 64;
   if (listen(fd, kBacklog) == 0) return {};
-  return tl::unexpected{fmt::format("{}: cannot listen: {}", path, std::strerror(errno))};
+  return tl::unexpected{
+      fmt::format("{}: cannot listen: {}", path, std::generic_category().message(errno))};
 }
 
 }   // namespace real_io

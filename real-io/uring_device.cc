@@ -48,8 +48,8 @@ Errc to_errc(std::int32_t result) noexcept {
 }
 
 const std::byte* zeroes() noexcept {
-  static const engine::AlignedBuffer buffer{kZeroBufferBytes};
-  return buffer.data();
+  static const engine::AlignedBuffer kBuffer{kZeroBufferBytes};
+  return kBuffer.data();
 }
 
 }   // namespace

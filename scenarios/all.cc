@@ -7,7 +7,7 @@
 namespace scenarios {
 
 const std::vector<Scenario>& all_scenarios() {
-  static const std::vector<Scenario> all{
+  static const std::vector<Scenario> kAll{
       {"thin-general",
        "all that thin pools do: requests, snapshots, discards, control actions, faults, cuts",
        &thin::general},
@@ -35,7 +35,7 @@ const std::vector<Scenario>& all_scenarios() {
        "between",
        &stack::general},
   };
-  return all;
+  return kAll;
 }
 
 const Scenario* find_scenario(std::string_view name) {

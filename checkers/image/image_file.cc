@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -40,17 +41,18 @@ ImageFile::~ImageFile() {
 
 ImageFile::Opened ImageFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return {nullptr, fmt::format("{}: {}", path, std::strerror(errno))};
+  if (fd < 0) return {nullptr, fmt::format("{}: {}", path, std::generic_category().message(errno))};
   struct stat status{};
   std::uint64_t bytes = 0;
   std::string error;
   if (::fstat(fd, &status) != 0) {
-    error = fmt::format("{}: {}", path, std::strerror(errno));
+    error = fmt::format("{}: {}", path, std::generic_category().message(errno));
   } else if (S_ISREG(status.st_mode)) {
     bytes = static_cast<std::uint64_t>(status.st_size);
   } else if (S_ISBLK(status.st_mode)) {
     if (::ioctl(fd, BLKGETSIZE64, &bytes) != 0) {
-      error = fmt::format("{}: cannot tell its size: {}", path, std::strerror(errno));
+      error =
+          fmt::format("{}: cannot tell its size: {}", path, std::generic_category().message(errno));
     }
   } else {
     error = fmt::format("{}: neither a file nor a block device", path);
@@ -62,7 +64,8 @@ ImageFile::Opened ImageFile::open(const std::string& path) {
     ::close(fd);
     return {nullptr, error};
   }
-  return {std::unique_ptr<ImageFile>{new ImageFile{fd, bytes / kImageBlockSize}}, {}};
+  std::unique_ptr<ImageFile> file{new ImageFile{fd, bytes / kImageBlockSize}};
+  return {std::move(file), {}};
 }
 
 bool ImageFile::fill_window(std::uint64_t first, std::uint64_t count) {

@@ -77,15 +77,15 @@ class Dumper {
   }
 
   static ThinDevice details(const NodeView& node, std::uint32_t i) {
-    constexpr auto& fields = thin_format::kDetailsFields;
+    constexpr auto& kFields = thin_format::kDetailsFields;
     using thin_format::at;
     const std::byte* value = node.value(i);
     ThinDevice device;
     device.id = node.key(i);
-    device.mapped_blocks = thin_format::load64(value, at(fields, "mapped_blocks"));
-    device.transaction_id = thin_format::load64(value, at(fields, "transaction_id"));
-    device.creation_time = thin_format::load32(value, at(fields, "creation_time"));
-    device.snapshotted_time = thin_format::load32(value, at(fields, "snapshotted_time"));
+    device.mapped_blocks = thin_format::load64(value, at(kFields, "mapped_blocks"));
+    device.transaction_id = thin_format::load64(value, at(kFields, "transaction_id"));
+    device.creation_time = thin_format::load32(value, at(kFields, "creation_time"));
+    device.snapshotted_time = thin_format::load32(value, at(kFields, "snapshotted_time"));
     return device;
   }
 

@@ -54,11 +54,11 @@ bool is_superblock(BlockType type) {
 }   // namespace
 
 SpaceMapRoot parse_map_root(const std::byte* bytes) {
-  constexpr auto& fields = thin_format::kSpaceMapRootFields;
-  return {.nr_blocks = thin_format::load64(bytes, thin_format::at(fields, "nr_blocks")),
-          .nr_allocated = thin_format::load64(bytes, thin_format::at(fields, "nr_allocated")),
-          .bitmap_root = thin_format::load64(bytes, thin_format::at(fields, "bitmap_root")),
-          .ref_count_root = thin_format::load64(bytes, thin_format::at(fields, "ref_count_root"))};
+  constexpr auto& kFields = thin_format::kSpaceMapRootFields;
+  return {.nr_blocks = thin_format::load64(bytes, thin_format::at(kFields, "nr_blocks")),
+          .nr_allocated = thin_format::load64(bytes, thin_format::at(kFields, "nr_allocated")),
+          .bitmap_root = thin_format::load64(bytes, thin_format::at(kFields, "bitmap_root")),
+          .ref_count_root = thin_format::load64(bytes, thin_format::at(kFields, "ref_count_root"))};
 }
 
 const char* block_type_name(BlockType type) {
@@ -110,28 +110,28 @@ const char* block_type_name(BlockType type) {
 }
 
 Superblock parse_superblock(const std::byte* bytes, std::uint64_t block) {
-  constexpr auto& fields = thin_format::kSuperblockFields;
+  constexpr auto& kFields = thin_format::kSuperblockFields;
   using thin_format::at;
   using thin_format::load32;
   using thin_format::load64;
   Superblock super;
   super.block = block;
-  super.flags = load32(bytes, at(fields, "flags"));
-  super.magic = load64(bytes, at(fields, "magic"));
-  super.version = load32(bytes, at(fields, "version"));
-  super.time = load32(bytes, at(fields, "time"));
-  super.trans_id = load64(bytes, at(fields, "trans_id"));
-  super.held_root = load64(bytes, at(fields, "held_root"));
-  super.data_map = parse_map_root(bytes + at(fields, "data_space_map_root"));
-  super.metadata_map = parse_map_root(bytes + at(fields, "metadata_space_map_root"));
-  super.data_mapping_root = load64(bytes, at(fields, "data_mapping_root"));
-  super.device_details_root = load64(bytes, at(fields, "device_details_root"));
-  super.data_block_size = load32(bytes, at(fields, "data_block_size"));
-  super.metadata_block_size = load32(bytes, at(fields, "metadata_block_size"));
-  super.metadata_nr_blocks = load64(bytes, at(fields, "metadata_nr_blocks"));
-  super.compat_flags = load32(bytes, at(fields, "compat_flags"));
-  super.compat_ro_flags = load32(bytes, at(fields, "compat_ro_flags"));
-  super.incompat_flags = load32(bytes, at(fields, "incompat_flags"));
+  super.flags = load32(bytes, at(kFields, "flags"));
+  super.magic = load64(bytes, at(kFields, "magic"));
+  super.version = load32(bytes, at(kFields, "version"));
+  super.time = load32(bytes, at(kFields, "time"));
+  super.trans_id = load64(bytes, at(kFields, "trans_id"));
+  super.held_root = load64(bytes, at(kFields, "held_root"));
+  super.data_map = parse_map_root(bytes + at(kFields, "data_space_map_root"));
+  super.metadata_map = parse_map_root(bytes + at(kFields, "metadata_space_map_root"));
+  super.data_mapping_root = load64(bytes, at(kFields, "data_mapping_root"));
+  super.device_details_root = load64(bytes, at(kFields, "device_details_root"));
+  super.data_block_size = load32(bytes, at(kFields, "data_block_size"));
+  super.metadata_block_size = load32(bytes, at(kFields, "metadata_block_size"));
+  super.metadata_nr_blocks = load64(bytes, at(kFields, "metadata_nr_blocks"));
+  super.compat_flags = load32(bytes, at(kFields, "compat_flags"));
+  super.compat_ro_flags = load32(bytes, at(kFields, "compat_ro_flags"));
+  super.incompat_flags = load32(bytes, at(kFields, "incompat_flags"));
   return super;
 }
 

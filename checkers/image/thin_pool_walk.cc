@@ -20,16 +20,16 @@ struct ThinPoolWalk::DetailsVisitor {
   std::vector<Record>& records;
 
   void leaf(const NodeView& node, std::uint64_t block, const NodeInfo&, ThinImage::Counted) {
-    constexpr auto& fields = thin_format::kDetailsFields;
+    constexpr auto& kFields = thin_format::kDetailsFields;
     using thin_format::at;
     for (std::uint32_t i = 0; i < node.nr; ++i) {
       const std::byte* value = node.value(i);
       Record record;
       record.device.id = node.key(i);
-      record.device.mapped_blocks = thin_format::load64(value, at(fields, "mapped_blocks"));
-      record.device.transaction_id = thin_format::load64(value, at(fields, "transaction_id"));
-      record.device.creation_time = thin_format::load32(value, at(fields, "creation_time"));
-      record.device.snapshotted_time = thin_format::load32(value, at(fields, "snapshotted_time"));
+      record.device.mapped_blocks = thin_format::load64(value, at(kFields, "mapped_blocks"));
+      record.device.transaction_id = thin_format::load64(value, at(kFields, "transaction_id"));
+      record.device.creation_time = thin_format::load32(value, at(kFields, "creation_time"));
+      record.device.snapshotted_time = thin_format::load32(value, at(kFields, "snapshotted_time"));
       record.from = {block, "values", i};
       records.push_back(record);
     }
@@ -308,11 +308,11 @@ void ThinPoolWalk::find_uses(const std::vector<std::uint64_t>& unsound, std::siz
   const std::byte* bytes =
       image_.load(block, BlockType::device_mapping, TreeWalk::kFirstSlot + depth);
   if (bytes == nullptr) return;
-  constexpr auto& fields = thin_format::kNodeFields;
+  constexpr auto& kFields = thin_format::kNodeFields;
   const NodeView node{
-      bytes, thin_format::load32(bytes, thin_format::at(fields, "nr_entries")),
-      thin_format::load32(bytes, thin_format::at(fields, "max_entries")), 8,
-      thin_format::load32(bytes, thin_format::at(fields, "flags")) == thin_format::kLeaf};
+      bytes, thin_format::load32(bytes, thin_format::at(kFields, "nr_entries")),
+      thin_format::load32(bytes, thin_format::at(kFields, "max_entries")), 8,
+      thin_format::load32(bytes, thin_format::at(kFields, "flags")) == thin_format::kLeaf};
   for (std::uint32_t i = 0; i < node.nr; ++i) {
     const std::uint64_t value = node.value64(i);
     if (!node.leaf) {

@@ -34,10 +34,10 @@ class ThinPoolWalk {
 
  private:
   struct Root {
-    std::uint64_t id;
-    std::uint64_t block;
+    std::uint64_t id = 0;
+    std::uint64_t block = 0;
     Pointer from;
-    ThinImage::Counted counted;
+    ThinImage::Counted counted{};
   };
   struct Record {   // a device record and where it lies
     ThinDevice device;

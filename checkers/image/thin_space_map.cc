@@ -10,12 +10,12 @@ namespace {
 using thin_format::kEntriesPerBitmap;
 
 IndexEntry parse_entry(const std::byte* bytes, Pointer from) {
-  constexpr auto& fields = thin_format::kIndexEntryFields;
+  constexpr auto& kFields = thin_format::kIndexEntryFields;
   IndexEntry entry;
   entry.from = from;
-  entry.bitmap = thin_format::load64(bytes, thin_format::at(fields, "bitmap"));
-  entry.nr_free = thin_format::load32(bytes, thin_format::at(fields, "nr_free"));
-  entry.none_free_before = thin_format::load32(bytes, thin_format::at(fields, "none_free_before"));
+  entry.bitmap = thin_format::load64(bytes, thin_format::at(kFields, "bitmap"));
+  entry.nr_free = thin_format::load32(bytes, thin_format::at(kFields, "nr_free"));
+  entry.none_free_before = thin_format::load32(bytes, thin_format::at(kFields, "none_free_before"));
   return entry;
 }
 
@@ -41,7 +41,7 @@ struct IndexVisitor {
 struct OverflowVisitor {
   std::vector<std::pair<std::uint64_t, std::uint32_t>>& overflow;
   Findings& findings;
-  std::uint64_t nr_blocks;
+  std::uint64_t nr_blocks = 0;
   bool ordered{true};
 
   void leaf(const NodeView& node, std::uint64_t block, const NodeInfo&, ThinImage::Counted) {

@@ -77,10 +77,10 @@ bool check_held(const Superblock& held, const std::byte* bytes, const Superblock
                  std::move(expected));
   };
   if (held.held_root != 0) wrong("held_root", held.held_root, "0 in the held copy");
-  constexpr auto& fields = thin_format::kSuperblockFields;
+  constexpr auto& kFields = thin_format::kSuperblockFields;
   for (const char* name : {"data_space_map_root", "metadata_space_map_root"}) {
     const auto field =
-        std::find_if(fields.begin(), fields.end(), [&](const auto& f) { return f.name == name; });
+        std::find_if(kFields.begin(), kFields.end(), [&](const auto& f) { return f.name == name; });
     for (std::size_t i = 0; i < 32; i += 8) {
       const std::uint64_t word = thin_format::load64(bytes, field->offset + i);
       if (word == 0) continue;

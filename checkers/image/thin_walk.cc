@@ -6,14 +6,14 @@ namespace checkers::image {
 
 std::optional<NodeView> parse_node(Findings& findings, const TreeSpec& tree, std::uint64_t block,
                                    const std::byte* bytes) {
-  constexpr auto& fields = thin_format::kNodeFields;
+  constexpr auto& kFields = thin_format::kNodeFields;
   using thin_format::at;
   using thin_format::load32;
-  const std::uint32_t flags = load32(bytes, at(fields, "flags"));
-  const std::uint32_t nr = load32(bytes, at(fields, "nr_entries"));
-  const std::uint32_t max = load32(bytes, at(fields, "max_entries"));
-  const std::uint32_t value_size = load32(bytes, at(fields, "value_size"));
-  const std::uint32_t padding = load32(bytes, at(fields, "padding"));
+  const std::uint32_t flags = load32(bytes, at(kFields, "flags"));
+  const std::uint32_t nr = load32(bytes, at(kFields, "nr_entries"));
+  const std::uint32_t max = load32(bytes, at(kFields, "max_entries"));
+  const std::uint32_t value_size = load32(bytes, at(kFields, "value_size"));
+  const std::uint32_t padding = load32(bytes, at(kFields, "padding"));
   const auto wrong = [&](const char* field, std::uint32_t found, std::string expected) {
     findings.add(Rule::node_shape, Severity::fatal, block, field, fmt::format("{}", found),
                  std::move(expected));

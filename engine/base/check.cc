@@ -7,6 +7,7 @@ namespace engine {
 namespace {
 // One of the two pieces of per-thread state in the engine (the other: engine/fiber/context.cc). A
 // check must find its sink from anywhere, also where no executor is at hand.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 constinit thread_local CheckSink* t_sink = nullptr;
 }   // namespace
 

@@ -97,7 +97,8 @@ class Cache {
 
   // Where a block is, for those who waited in its cell.
   struct Place {
-    enum class Kind : std::uint8_t { origin, cached, bypassed } kind;   // bypassed: in passthrough
+    enum class Kind : std::uint8_t { origin, cached, bypassed };   // bypassed: in passthrough
+    Kind kind{};
     CacheBlock at{};
   };
 

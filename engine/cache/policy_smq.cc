@@ -90,6 +90,7 @@ Result<void> MqPolicy::set_config(std::string_view key, std::uint64_t value) {
 
 std::vector<PolicySetting> MqPolicy::config() const {
   std::vector<PolicySetting> settings;
+  settings.reserve(kMqSettings.size());
   for (const std::string_view key : kMqSettings)
     settings.push_back({key, 0});
   return settings;

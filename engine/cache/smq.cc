@@ -60,7 +60,7 @@ Smq::Smq(const PolicyParams& params)
     : cache_blocks_{params.cache_blocks},
       hotspot_count_{hotspots_for(params.cache_blocks)},
       hotspot_blocks_{hotspot_blocks_for(params.origin_blocks, hotspot_count_)},
-      space_{std::uint64_t{cache_blocks_} + hotspot_count_ + 2 * kMarks},
+      space_{std::uint64_t{cache_blocks_} + hotspot_count_ + std::uint64_t{2} * kMarks},
       cache_pool_{space_, 0, cache_blocks_},
       hotspot_pool_{space_, cache_blocks_, cache_blocks_ + hotspot_count_},
       cache_table_{space_, cache_blocks_},

@@ -15,7 +15,7 @@ void MappedDevice::do_submit(Bio& bio) {
 // The gate opens and closes under the lock, so a bio either enters or is on the list before the
 // list is taken.
 void MappedDevice::submit_closed(Bio& bio) {
-  enum class Way { in, wait, refused } way = Way::in;
+  enum class Way : std::uint8_t { in, wait, refused } way = Way::in;
   {
     const SpinGuard guard{deferred_lock_};
     if (!gate_.enter()) {

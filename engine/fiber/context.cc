@@ -4,6 +4,7 @@
 
 namespace engine {
 
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): see the header
 constinit thread_local ThreadState t_thread{};
 
 void blocking_forbidden(const char* operation, std::source_location where) {

@@ -65,6 +65,7 @@ struct ThreadState {
 
 // The only other thread_local of the engine is the check sink. Fibers never change thread, so an
 // address computed before a switch stays right after it.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 extern constinit thread_local ThreadState t_thread;
 
 inline Context& current_context() noexcept {

@@ -104,15 +104,15 @@ enum class Access : std::uint8_t { none, read, write };
 
 // One operation about to happen. Built on the stack per operation: keep it small.
 struct Point {
-  OpKind op;
-  Access access;
-  const SyncObject* object;   // may be null
+  OpKind op{};
+  Access access{};
+  const SyncObject* object = nullptr;
   std::source_location where;
 };
 
 struct Event {
-  OpKind op;
-  const SyncObject* object;   // may be null
+  OpKind op{};
+  const SyncObject* object = nullptr;
   std::source_location where;
   std::uint64_t a = 0;
   std::uint64_t b = 0;

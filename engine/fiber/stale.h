@@ -11,6 +11,8 @@ namespace engine {
 using StaleHook = void (*)(MutableBytes contents) noexcept;
 
 namespace detail {
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): set through the function
+// below
 inline thread_local StaleHook t_stale_hook = nullptr;
 }   // namespace detail
 

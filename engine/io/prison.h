@@ -155,7 +155,8 @@ class Prison {
                                      GiveBackMemory give_back, void* argument,
                                      std::source_location where);
   void visit_release_with(Cell& cell, VisitBios visit, void* argument, std::source_location where);
-  void unlink(Shard& shard, Cell& cell, std::source_location where);
+  void unlink(Shard& shard, Cell& cell, std::source_location where)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shard.lock);
 
   SyncObject object_;
   std::uint64_t range_blocks_max_;

@@ -47,6 +47,7 @@ class MappedBioCore {
 // issue()), whence it comes back to Target::end_io, or is ended with end(). A target may change
 // `sector`, `sectors`, `data`, `op`, `fua` and `device`, and may link it through `hook` while it
 // owns it; `end_io` and `owner` belong to the core.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): the storage is emplace()'s to fill
 class MappedBio final : public Bio {
  public:
   static constexpr std::size_t kStorage = 128;

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <absl/base/thread_annotations.h>
 #include <boost/intrusive/list.hpp>
 
 #include "engine/base/result.h"
@@ -38,6 +39,8 @@ class BlockManager;
 struct CachedBlock;
 
 // A shared hold on a valid block: its bytes do not change while it lives. Empty after a move.
+// The lock of the block goes from function to function in it, where the analysis of locks does not
+// follow.
 class ReadRef {
  public:
   ReadRef() = default;
@@ -57,7 +60,7 @@ class ReadRef {
   [[nodiscard]] MetaBlock block() const noexcept;
   [[nodiscard]] ConstBytes bytes() const noexcept;
   // Any context; the destructor does the same.
-  void release();
+  void release() ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
  private:
   friend class BlockManager;
@@ -88,7 +91,7 @@ class WriteRef {
   [[nodiscard]] MetaBlock block() const noexcept;
   [[nodiscard]] MutableBytes bytes() noexcept;
   [[nodiscard]] ConstBytes bytes() const noexcept;
-  void release();
+  void release() ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
  private:
   friend class BlockManager;
@@ -121,14 +124,18 @@ class BlockManager {
   // Suspends. Errors: io_error, power_lost; corrupt: bad bytes, a number beyond the device (block
   // numbers come from the device), another type than it is cached as, or a block that the calling
   // fiber already holds for writing (a cycle). A failure leaves nothing cached.
-  [[nodiscard]] Result<ReadRef> read(MetaBlock block, const Validator& validator);
+  [[nodiscard]] Result<ReadRef> read(MetaBlock block,
+                                     const Validator& validator) ABSL_NO_THREAD_SAFETY_ANALYSIS;
   // Any context, never suspends. Errors: would_block when the block is not cached, still being read
   // or locked for writing; corrupt.
-  [[nodiscard]] Result<ReadRef> try_read(MetaBlock block, const Validator& validator);
+  [[nodiscard]] Result<ReadRef> try_read(MetaBlock block,
+                                         const Validator& validator) ABSL_NO_THREAD_SAFETY_ANALYSIS;
   // Suspends. As read(), then exclusive and dirty. Errors: also read_only. Block 0 is refused.
-  [[nodiscard]] Result<WriteRef> write(MetaBlock block, const Validator& validator);
+  [[nodiscard]] Result<WriteRef> write(MetaBlock block,
+                                       const Validator& validator) ABSL_NO_THREAD_SAFETY_ANALYSIS;
   // Suspends. As write(), but the old content is neither read nor kept: the block is all zeroes.
-  [[nodiscard]] Result<WriteRef> write_zero(MetaBlock block, const Validator& validator);
+  [[nodiscard]] Result<WriteRef> write_zero(MetaBlock block, const Validator& validator)
+      ABSL_NO_THREAD_SAFETY_ANALYSIS;
 
   // Any context. Starts reading a block that is not cached; errors show up in a later read().
   void prefetch(MetaBlock block, const Validator& validator);
@@ -164,7 +171,7 @@ class BlockManager {
   [[nodiscard]] Result<void> check_exists(MetaBlock block) const;
   [[nodiscard]] Result<void> check_writable(MetaBlock block) const;
   // Suspends. Takes over the caller's hold.
-  Result<WriteRef> lock_for_writing(CachedBlock& cached);
+  Result<WriteRef> lock_for_writing(CachedBlock& cached) ABSL_NO_THREAD_SAFETY_ANALYSIS;
   void forget(MetaBlock block);
 
   BlockDevice& device_;

@@ -142,8 +142,8 @@ void BlockManager::Impl::finish_load(CachedBlock& cached, Errc status) {
     cached.state.store(result ? BlockState::valid : BlockState::failed, std::memory_order_release);
     std::swap(readers, cached.load_waiters);
   }
-  if (unlinked) drop(cached);
-  drop(cached);
+  if (unlinked) drop(cached);   // the map's hold; ours is another
+  drop(cached);                 // NOLINT(clang-analyzer-cplusplus.NewDelete)
   WaitQueue quiescing;
   {
     const RawGuard guard{loads_raw};

@@ -201,7 +201,7 @@ Result<void> SpaceMapDisk::write_back() {
       ENGINE_TRY_ASSIGN(WriteRef ref, tm_.blocks().write_zero(place, kBitmapValidator));
       counts_.store(i, ref.bytes().subspan(kBlockHeaderSize));
     }
-    IndexEntryDisk entry;
+    IndexEntryDisk entry{};
     entry.bitmap_block = place.value();
     entry.nr_free = counts_.nr_free(i);
     entry.none_free_before = counts_.none_free_before(i);

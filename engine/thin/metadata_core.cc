@@ -222,7 +222,7 @@ Result<std::optional<DeviceRecord>> MetadataCore::find_device(ThinId id) const {
 }
 
 Result<void> MetadataCore::put_device(ThinId id, const DeviceRecord& record) {
-  DetailsDisk disk;
+  DetailsDisk disk{};
   disk.mapped_blocks = record.mapped_blocks;
   disk.transaction_id = record.transaction_id;
   disk.creation_time = record.creation_time;

@@ -81,10 +81,10 @@ struct MetadataCore {
   Result<void> release_snapshot();
 
   // --- Devices.
-  Result<std::optional<DeviceRecord>> find_device(ThinId id) const;
+  [[nodiscard]] Result<std::optional<DeviceRecord>> find_device(ThinId id) const;
   Result<void> put_device(ThinId id, const DeviceRecord& record);
   // Errors: corrupt when a device has a record and no tree.
-  Result<MetaBlock> find_root(ThinId id) const;
+  [[nodiscard]] Result<MetaBlock> find_root(ThinId id) const;
 
   // --- One device's tree. `root` is where it is now; these keep the upper level in step.
   struct Changed {
@@ -94,7 +94,7 @@ struct MetadataCore {
   Result<Changed> insert_mapping(ThinId id, MetaBlock root, VirtBlock block, DataBlock data);
   Result<Changed> remove_mappings(ThinId id, MetaBlock root, VirtBlock begin, VirtBlock end);
   // A mapping as the device sees it. Errors: corrupt for a block beyond the data device.
-  Result<Mapping> interpret(const Le64& value, std::uint32_t snapshotted_time) const;
+  [[nodiscard]] Result<Mapping> interpret(const Le64& value, std::uint32_t snapshotted_time) const;
 
   std::unique_ptr<pdata::TransactionManager> tm;
   std::unique_ptr<pdata::SpaceMapDisk> data_map;   // after tm: must go first

@@ -22,6 +22,7 @@ inline constexpr std::uint64_t kOptionReplyMagic = 0x0003e889045565a9;
 inline constexpr std::uint16_t kFixedNewstyle = 1U << 0;
 inline constexpr std::uint16_t kNoZeroes = 1U << 1;
 
+// As wide as on the wire. NOLINTNEXTLINE(performance-enum-size)
 enum class Option : std::uint32_t {
   export_name = 1,
   abort = 2,
@@ -42,6 +43,7 @@ enum class OptionReply : std::uint32_t {
   too_big = kErrorBit + 9,
 };
 
+// As wide as on the wire. NOLINTNEXTLINE(performance-enum-size)
 enum class InfoType : std::uint16_t { export_facts = 0, name = 1, description = 2, block_size = 3 };
 
 struct Greeting {
@@ -52,17 +54,17 @@ struct Greeting {
 static_assert(sizeof(Greeting) == 18);
 
 struct OptionHeader {
-  Be64 magic;
-  Be32 option;
-  Be32 length;
+  Be64 magic{};
+  Be32 option{};
+  Be32 length{};
 };
 static_assert(sizeof(OptionHeader) == 16);
 
 struct OptionReplyHeader {
   Be64 magic{kOptionReplyMagic};
-  Be32 option;
-  Be32 type;
-  Be32 length;
+  Be32 option{};
+  Be32 type{};
+  Be32 length{};
 };
 static_assert(sizeof(OptionReplyHeader) == 20);
 
@@ -81,6 +83,7 @@ inline constexpr std::uint32_t kRequestMagic = 0x25609513;
 inline constexpr std::uint32_t kSimpleReplyMagic = 0x67446698;
 inline constexpr std::uint32_t kStructuredReplyMagic = 0x668e33ef;
 
+// As wide as on the wire. NOLINTNEXTLINE(performance-enum-size)
 enum class Command : std::uint16_t {
   read = 0,
   write = 1,
@@ -94,6 +97,7 @@ inline constexpr std::uint16_t kFua = 1U << 0;
 inline constexpr std::uint16_t kNoHole = 1U << 1;
 inline constexpr std::uint16_t kDontFragment = 1U << 2;
 
+// As wide as on the wire. NOLINTNEXTLINE(performance-enum-size)
 enum class NbdError : std::uint32_t {
   none = 0,
   not_permitted = 1,
@@ -107,19 +111,19 @@ enum class NbdError : std::uint32_t {
 };
 
 struct RequestHeader {
-  Be32 magic;
-  Be16 flags;
-  Be16 command;
-  Be64 cookie;
-  Be64 offset;
-  Be32 length;
+  Be32 magic{};
+  Be16 flags{};
+  Be16 command{};
+  Be64 cookie{};
+  Be64 offset{};
+  Be32 length{};
 };
 static_assert(sizeof(RequestHeader) == 28);
 
 struct SimpleReply {
   Be32 magic{kSimpleReplyMagic};
-  Be32 error;
-  Be64 cookie;
+  Be32 error{};
+  Be64 cookie{};
 };
 static_assert(sizeof(SimpleReply) == 16);
 
@@ -130,22 +134,22 @@ inline constexpr std::uint16_t kChunkError = (1U << 15) + 1;
 struct StructuredReply {
   Be32 magic{kStructuredReplyMagic};
   Be16 flags{kChunkDone};
-  Be16 type;
-  Be64 cookie;
-  Be32 length;
+  Be16 type{};
+  Be64 cookie{};
+  Be32 length{};
 };
 static_assert(sizeof(StructuredReply) == 20);
 
 struct OffsetDataReply {
   StructuredReply header;
-  Be64 offset;
+  Be64 offset{};
 };
 static_assert(sizeof(OffsetDataReply) == 28);
 
 struct ErrorReply {
   StructuredReply header;
-  Be32 error;
-  Be16 message_length;
+  Be32 error{};
+  Be16 message_length{};
 };
 static_assert(sizeof(ErrorReply) == 26);
 

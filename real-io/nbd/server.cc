@@ -1,7 +1,7 @@
 #include "real-io/nbd/server.h"
 
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 #include <sys/socket.h>
@@ -80,7 +80,7 @@ void Server::accepted(Operation& self, std::int32_t result, std::uint32_t) {
   if (result >= 0) {
     server.welcome(result);
   } else if (result != -EINTR && result != -ECONNABORTED && result != -EAGAIN) {
-    server.log(fmt::format("accept: {}", std::strerror(-result)));
+    server.log(fmt::format("accept: {}", std::generic_category().message(-result)));
     if (result != -EMFILE && result != -ENFILE && result != -ENOMEM)
       return server.connection_over();
   }

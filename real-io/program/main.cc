@@ -8,6 +8,7 @@
 #include "real-io/program/serve.h"
 #include "real-io/program/serve_options.h"
 
+// Out of memory, an exception may leave it. NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
   CLI::App program{"Thin-provisioned volumes on real disks", "wavetankd"};
   program.require_subcommand(1);

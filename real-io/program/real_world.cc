@@ -1,7 +1,7 @@
 #include "real-io/program/real_world.h"
 
 #include <cerrno>
-#include <cstring>
+#include <system_error>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -24,8 +24,8 @@ tl::expected<void, std::string> make_blank(const std::string& path, std::uint64_
   const int error = fd >= 0 && !S_ISREG(status.st_mode) ? EINVAL : errno;
   if (fd >= 0) close(fd);
   if (made) return {};
-  return tl::unexpected{
-      fmt::format("{}: cannot make a blank file: {}", path, std::strerror(error))};
+  return tl::unexpected{fmt::format("{}: cannot make a blank file: {}", path,
+                                    std::generic_category().message(error))};
 }
 
 }   // namespace

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 #include <sys/stat.h>
@@ -56,7 +56,8 @@ void fit_to_reality(scenarios::Workload& workload) {
   workload.system.commit_interval_ms = std::min(workload.system.commit_interval_ms, kIntervalMs);
   const auto shorten = [](scenarios::Operation& operation) {
     if (operation.verb == scenarios::Verb::sleep)
-      operation.sectors = std::min<decltype(operation.sectors)>(operation.sectors, 2 * kNoSpaceMs);
+      operation.sectors =
+          std::min<decltype(operation.sectors)>(operation.sectors, std::uint64_t{2} * kNoSpaceMs);
   };
   for (scenarios::Operation& operation : workload.setup)
     shorten(operation);
@@ -91,7 +92,8 @@ int run_scenario(const RunOptions& options) {
     if (!options.overwrite && holds_something(path))
       return complain(fmt::format("{}: holds something; --overwrite makes it blank", path));
   if (const int error = real_io::Ring::available(); error != 0)
-    return complain(fmt::format("io_uring is not to be had: {}", std::strerror(error)));
+    return complain(
+        fmt::format("io_uring is not to be had: {}", std::generic_category().message(error)));
 
   RealWorld::Paths paths{
       {"metadata", options.metadata}, {"data", options.data}, {"origin", options.data}};

@@ -1,9 +1,9 @@
 #include "real-io/program/serve.h"
 
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -119,7 +119,7 @@ int serve(const ServeOptions& options) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   if (const int error = real_io::Ring::available(); error != 0) {
-    spdlog::error("io_uring is not to be had: {}", std::strerror(error));
+    spdlog::error("io_uring is not to be had: {}", std::generic_category().message(error));
     return 1;
   }
   const auto service = std::make_unique<Service>(options);

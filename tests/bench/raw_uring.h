@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <fcntl.h>
@@ -95,7 +96,8 @@ inline Measured run_raw(const std::string& path, const Load& load, std::uint64_t
     io_uring_for_each_cqe(&ring, head, entry) {
       ++count;
       if (entry->res < 0) {
-        std::fprintf(stderr, "%s: %s\n", path.c_str(), std::strerror(-entry->res));
+        std::fprintf(stderr, "%s: %s\n", path.c_str(),
+                     std::generic_category().message(-entry->res));
         std::exit(1);
       }
       Slot& slot = *static_cast<Slot*>(io_uring_cqe_get_data(entry));
