@@ -16,6 +16,7 @@
 
 #include "sim/process.h"
 #include "tests/unit/library/programs.h"
+#include "tests/unit/library/programs_further.h"
 
 namespace {
 
@@ -54,7 +55,25 @@ std::vector<Row> rows() {
       row(
           "twostage", [] { programs::twostage(1, 1); }, "12", "15", "8.0", "6.5", "8.2"),
       row(
-          "twostage_20", [] { programs::twostage(10, 10); }, "158", "156", "23", "4.7", "22"),
+          "twostage_20", [] { programs::twostage(19, 1); }, "158", "156", "23", "4.7", "22"),
+      row(
+          "din_phil_3", [] { programs::din_phil(3); }, "", "", "", "", ""),
+      row(
+          "din_phil_7", [] { programs::din_phil(7); }, "", "", "", "", ""),
+      row(
+          "wronglock", [] { programs::wronglock(1, 7); }, "", "", "", "", ""),
+      row(
+          "wronglock_3", [] { programs::wronglock(1, 3); }, "", "", "", "", ""),
+      row("bluetooth", programs::bluetooth_driver, "", "", "", "", ""),
+      row("carter01", programs::carter01, "", "", "", "", ""),
+      row("circular_buffer", programs::circular_buffer, "", "", "", "", ""),
+      row("queue", programs::queue, "", "", "", "", ""),
+      row("sync01", programs::sync01, "", "", "", "", ""),
+      row("sync02", programs::sync02, "", "", "", "", ""),
+      row(
+          "reorder_50", [] { programs::reorder(50); }, "", "", "", "", ""),
+      row(
+          "twostage_50", [] { programs::twostage(49, 1); }, "", "", "", "", ""),
   };
 }
 
