@@ -17,6 +17,10 @@ namespace {
 constexpr std::size_t kWaysMax = 4;
 constexpr std::size_t kLocksMax = 4;   // in a cycle
 
+std::size_t place(std::uint32_t first, std::uint32_t then, std::size_t places) {
+  return (first * 0x9E3779B1U ^ then * 0x85EBCA77U) % places;
+}
+
 std::string at(const std::source_location& where) {
   return fmt::format("{}:{}", where.file_name(), where.line());
 }
@@ -65,37 +69,84 @@ void LockOrder::released(const engine::Event& event) noexcept {
   if (held != held_.rend()) held_.erase(std::next(held).base());
 }
 
-void LockOrder::add(const Held& first, const Held& then) {
-  std::vector<Order>& known = orders_[first.lock][then.lock];
-  if (known.size() >= kWaysMax) return;
-  Order order{first, then, {}};
-  for (const Held& other : held_) {
-    if (other.fiber == then.fiber && other.lock != first.lock) order.under.insert(other.lock);
+// Where the ways of that order are; valid until the next call.
+std::vector<LockOrder::Order>& LockOrder::ways_of(std::uint32_t first, std::uint32_t then) {
+  if (places_.size() < 2 * (orders_.size() + 1)) make_room();
+  std::size_t at = place(first, then, places_.size());
+  for (; places_[at] != 0; at = (at + 1) % places_.size()) {
+    Orders& orders = orders_[places_[at] - 1];
+    if (orders.first == first && orders.then == then) return orders.ways;
   }
+  Lock& held = lock(first);
+  orders_.push_back({.first = first, .then = then, .next = held.orders, .ways = {}});
+  places_[at] = static_cast<std::uint32_t>(orders_.size());
+  held.orders = places_[at] - 1;
+  lock(then).was_then = true;
+  return orders_.back().ways;
+}
+
+void LockOrder::make_room() {
+  places_.assign(std::max<std::size_t>(256, 4 * orders_.size()), 0);
+  for (std::size_t i = 0; i < orders_.size(); ++i) {
+    std::size_t at = place(orders_[i].first, orders_[i].then, places_.size());
+    while (places_[at] != 0)
+      at = (at + 1) % places_.size();
+    places_[at] = static_cast<std::uint32_t>(i + 1);
+  }
+}
+
+LockOrder::Lock& LockOrder::lock(std::uint32_t id) {
+  if (locks_.size() <= id) locks_.resize(id + 64);
+  return locks_[id];
+}
+
+std::vector<const LockOrder::Orders*> LockOrder::orders_of(std::uint32_t lock) const {
+  std::vector<const Orders*> all;
+  if (lock >= locks_.size()) return all;
+  for (std::uint32_t i = locks_[lock].orders; i != kEnd; i = orders_[i].next)
+    all.push_back(&orders_[i]);
+  std::sort(all.begin(), all.end(),
+            [](const Orders* a, const Orders* b) { return a->then < b->then; });
+  return all;
+}
+
+void LockOrder::add(const Held& first, const Held& then) {
+  std::vector<Order>& known = ways_of(first.lock, then.lock);
+  if (known.size() >= kWaysMax) return;
+  under_.clear();
+  for (const Held& other : held_) {
+    if (other.fiber == then.fiber && other.lock != first.lock) under_.push_back(other.lock);
+  }
+  std::sort(under_.begin(), under_.end());
+  under_.erase(std::unique(under_.begin(), under_.end()), under_.end());
   const bool is_new = std::none_of(known.begin(), known.end(), [&](const Order& each) {
     return each.then.fiber == then.fiber && each.first.shared == first.shared &&
-           each.then.shared == then.shared && each.under == order.under;
+           each.then.shared == then.shared && each.under == under_;
   });
   if (!is_new) return;
-  order.fiber_name = execution_.current().name();
-  order.first_name = first.name;
-  order.then_name = then.name;
-  known.push_back(std::move(order));
+  known.push_back({.first = first,
+                   .then = then,
+                   .under = under_,
+                   .fiber_name = execution_.current().name(),
+                   .first_name = first.name,
+                   .then_name = then.name});
   std::vector<const Order*> cycle{&known.back()};
   if (leads_to(then.lock, first.lock) && find_way(then.lock, first.lock, cycle))
     execution_.report(describe(cycle));
 }
 
-bool LockOrder::leads_to(std::uint32_t from, std::uint32_t to) const {
-  std::set<std::uint32_t> seen{from};
-  std::vector<std::uint32_t> left{from};
-  while (!left.empty()) {
-    const auto orders = orders_.find(left.back());
-    left.pop_back();
-    if (orders == orders_.end()) continue;
-    for (const auto& [next, ways] : orders->second) {
-      if (next == to) return true;
-      if (seen.insert(next).second) left.push_back(next);
+bool LockOrder::leads_to(std::uint32_t from, std::uint32_t to) {
+  if (!lock(to).was_then) return false;
+  ++looks_;
+  left_.assign(1, from);
+  while (!left_.empty()) {
+    Lock& at = lock(left_.back());
+    left_.pop_back();
+    if (at.seen == looks_) continue;
+    at.seen = looks_;
+    for (std::uint32_t i = at.orders; i != kEnd; i = orders_[i].next) {
+      if (orders_[i].then == to) return true;
+      left_.push_back(orders_[i].then);
     }
   }
   return false;
@@ -103,16 +154,15 @@ bool LockOrder::leads_to(std::uint32_t from, std::uint32_t to) const {
 
 bool LockOrder::find_way(std::uint32_t from, std::uint32_t to,
                          std::vector<const Order*>& way) const {
-  const auto orders = orders_.find(from);
-  if (orders == orders_.end() || way.size() >= kLocksMax) return false;
-  for (const auto& [next, ways] : orders->second) {
+  if (way.size() >= kLocksMax) return false;
+  for (const Orders* const orders : orders_of(from)) {
     const bool been_there = std::any_of(way.begin(), way.end(), [&](const Order* order) {
-      return order->then.lock == next && next != to;
+      return order->then.lock == orders->then && orders->then != to;
     });
     if (been_there) continue;
-    for (const Order& order : ways) {
+    for (const Order& order : orders->ways) {
       way.push_back(&order);
-      if (next == to ? could_meet(way) : find_way(next, to, way)) return true;
+      if (orders->then == to ? could_meet(way) : find_way(orders->then, to, way)) return true;
       way.pop_back();
     }
   }
@@ -129,8 +179,9 @@ bool LockOrder::could_meet(const std::vector<const Order*>& cycle) {
     for (std::size_t j = i + 1; j < cycle.size(); ++j) {
       const Order& other = *cycle[j];
       if (one.then.fiber == other.then.fiber) return false;
-      const bool gate = std::any_of(one.under.begin(), one.under.end(),
-                                    [&](std::uint32_t lock) { return other.under.contains(lock); });
+      const bool gate = std::any_of(one.under.begin(), one.under.end(), [&](std::uint32_t lock) {
+        return std::binary_search(other.under.begin(), other.under.end(), lock);
+      });
       if (gate) return false;
     }
   }

@@ -9,8 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <set>
 #include <source_location>
 #include <string>
 #include <vector>
@@ -37,9 +35,12 @@ class LockOrder final : public engine::TraceSink {
   void reset() {
     held_.clear();
     orders_.clear();
+    places_.clear();
+    locks_.clear();
   }
 
  private:
+  static constexpr std::uint32_t kEnd = ~0U;
   struct Held {
     ActorId fiber;
     std::uint32_t lock = 0;
@@ -52,16 +53,35 @@ class LockOrder final : public engine::TraceSink {
   struct Order {
     Held first;
     Held then;
-    std::set<std::uint32_t> under;   // what else was held
-    std::string fiber_name{};        // these three outlive the execution's objects
+    std::vector<std::uint32_t> under;   // what else was held, sorted
+    std::string fiber_name{};           // these three outlive the execution's objects
     std::string first_name{};
     std::string then_name{};
+  };
+
+  // All ways of one order that are kept: a few, which differ in fiber or in what else was held.
+  struct Orders {
+    std::uint32_t first = 0;     // held
+    std::uint32_t then = 0;      // taken
+    std::uint32_t next = kEnd;   // with the same lock held
+    std::vector<Order> ways;
+  };
+  // What is known of a lock.
+  struct Lock {
+    std::uint32_t orders = kEnd;   // the latest in which it was held
+    std::uint32_t seen = 0;        // by the look with that number
+    bool was_then = false;         // it was taken while another was held
   };
 
   void taken(const engine::Event& event, bool shared);
   void released(const engine::Event& event) noexcept;
   void add(const Held& first, const Held& then);
-  [[nodiscard]] bool leads_to(std::uint32_t from, std::uint32_t to) const;
+  [[nodiscard]] std::vector<Order>& ways_of(std::uint32_t first, std::uint32_t then);
+  void make_room();
+  // The orders in which that lock was held, by the one taken.
+  [[nodiscard]] std::vector<const Orders*> orders_of(std::uint32_t lock) const;
+  [[nodiscard]] Lock& lock(std::uint32_t id);
+  [[nodiscard]] bool leads_to(std::uint32_t from, std::uint32_t to);
   // A way from `from` to `to` that could go with what is on `way` already; extends it. Cycles of
   // more than a few locks are not looked for.
   bool find_way(std::uint32_t from, std::uint32_t to, std::vector<const Order*>& way) const;
@@ -70,9 +90,12 @@ class LockOrder final : public engine::TraceSink {
 
   Execution& execution_;
   std::vector<Held> held_;   // by all fibers, which hold few: in the order they were taken
-  // By the lock held, then the one taken: a few ways of each order, which differ in fiber or in
-  // what else was held.
-  std::map<std::uint32_t, std::map<std::uint32_t, std::vector<Order>>> orders_;
+  std::vector<Orders> orders_;
+  std::vector<std::uint32_t> places_;   // of orders_, from 1: open addressing; 0: free
+  std::vector<Lock> locks_;             // by id
+  std::uint32_t looks_ = 0;
+  std::vector<std::uint32_t> under_;   // these two are kept for their memory
+  std::vector<std::uint32_t> left_;
 };
 
 }   // namespace sim
