@@ -57,7 +57,8 @@ void Execution::reset(ExecutionOptions options) {
   points_ = switches_ = preemptions_ = turn_began_ = logged_point_ = 0;
   digest_ = 0x5754414E4BULL;
   spawned_ = 1;
-  used_ = live_ = must_happen_ = spinning_ = timers_ahead_ = fired_ = devices_ = steps_offered_ = 0;
+  used_ = live_ = must_happen_ = spinning_ = unnoticed_ = timers_ahead_ = fired_ = devices_ =
+      steps_offered_ = 0;
   offers_ = timer_sequence_ = 0;
   now_ = engine::Nanos{0};
   runnable_.clear();
@@ -67,6 +68,7 @@ void Execution::reset(ExecutionOptions options) {
   forget_waiting();
   timer_step_.index = EnvStep::kNotOffered;
   free_.clear();
+  kinds_.begin();
   timers_.clear();
   sinks_.clear();
   log_.clear();
@@ -77,9 +79,9 @@ void Execution::reset(ExecutionOptions options) {
   outcome_.schedule.decisions.clear();
   if (!outcome_.schedule.names.empty()) outcome_.schedule.names.clear();
   used_up_ = false;
-  every_point_ = strategy_->wants_every_point();
   engine::t_thread.next_object_id = 1;
   strategy_->begin(options.seed);
+  every_point_ = strategy_->wants_every_point();
   strategy_->started(root_);
 }
 

@@ -22,6 +22,7 @@
 #include "engine/fiber/timer.h"
 #include "sim/env_step.h"
 #include "sim/event_log.h"
+#include "sim/fiber_kinds.h"
 #include "sim/finding.h"
 #include "sim/schedule.h"
 #include "sim/sim_fiber.h"
@@ -206,6 +207,11 @@ class Execution final : public engine::Executor,
     fiber.index = static_cast<std::uint32_t>(runnable_.size());
     runnable_.push_back(&fiber);
   }
+  void look_again(SimFiber& fiber) noexcept;
+  void take_notice(SimFiber& fiber) noexcept {   // it goes on
+    unnoticed_ -= fiber.unnoticed ? 1 : 0;
+    fiber.unnoticed = false;
+  }
   void stop_running(SimFiber& fiber) noexcept {
     SimFiber* const last = runnable_.back();
     runnable_[fiber.index] = last;
@@ -243,10 +249,12 @@ class Execution final : public engine::Executor,
   std::uint64_t switches_ = 0;
   std::uint64_t preemptions_ = 0;
   std::vector<SimFiber*> free_;
+  FiberKinds kinds_;
   std::uint32_t used_ = 0;          // of slots_ in this run; free_ holds some of them
   std::uint32_t live_ = 0;          // fibers that have not ended
   std::uint32_t must_happen_ = 0;   // of steps_
   std::uint32_t spinning_ = 0;
+  std::uint32_t unnoticed_ = 0;   // of runnable_
   std::uint32_t spawned_ = 1;
   // A timer that arms itself again is a new one each time, so a fiber or an I/O that is never
   // preferred to one would be kept waiting for ever.

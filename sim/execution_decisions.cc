@@ -7,6 +7,15 @@ namespace sim {
 
 using engine::Point;
 
+namespace {
+
+bool goes_unnoticed(const Point& point, const Operation& operation) noexcept {
+  if (operation.object == 0) return point.op != engine::OpKind::yield;
+  return operation.kind == Operation::Kind::signal || operation.kind == Operation::Kind::wait;
+}
+
+}   // namespace
+
 void Execution::point(const Point& point) {
   SimFiber* from = nullptr;
   SimFiber* next = nullptr;
@@ -29,6 +38,11 @@ void Execution::point(const Point& point) {
       return;
     }
     self.pending = &point;
+    self.next = operation_at(point);
+    if (goes_unnoticed(point, self.next)) {
+      self.unnoticed = true;
+      ++unnoticed_;
+    }
     if (point.op == engine::OpKind::work_run) renew();
     next = &decide(self, point);
     if (next == &self) return;
@@ -49,7 +63,8 @@ SimFiber& Execution::decide(SimFiber& self, const Point& point) {
     std::uint32_t pick = rule;
     if (fibers + steps_.size() > 1 || every_point_) {
       const bool self_runnable = self.state == SimFiber::State::runnable;
-      pick = strategy_->pick(Choices{runnable_, steps_, self, self_runnable, rule, point});
+      pick = strategy_->pick(
+          Choices{runnable_, steps_, kinds_, unnoticed_, self, self_runnable, rule, point});
     }
     if (pick != rule || options_.trace) note_decision(self, point, pick, rule);
     if (pick < fibers) {
@@ -57,6 +72,7 @@ SimFiber& Execution::decide(SimFiber& self, const Point& point) {
       if (&next != &self && self.state == SimFiber::State::runnable && !self.yielded)
         ++preemptions_;
       next.yielded = false;
+      take_notice(next);
       return next;
     }
     EnvStep& step = *steps_[pick - fibers];
@@ -69,6 +85,7 @@ SimFiber& Execution::decide(SimFiber& self, const Point& point) {
     if (SimFiber* const started = step.happen()) {
       started->interrupted = &self;
       started->interrupted_id = self.id;
+      take_notice(*started);
       return *started;
     }
     ++self.steps;   // after what the step itself had to decide

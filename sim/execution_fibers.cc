@@ -54,9 +54,14 @@ bool Execution::enlist(Fiber& fiber, std::source_location where) {
   const bool for_step = step_actor_ != ActorId{};
   started.id = for_step ? std::exchange(step_actor_, ActorId{}) : ActorId::fiber(spawned_++);
   started.steps = 0;
+  kinds_.started(started, where.line());
   started.yielded = false;
   started.pending = nullptr;
   started.interrupted = nullptr;
+  started.event_step = ~0U;
+  started.next = {};
+  started.unnoticed = true;
+  ++unnoticed_;
   ++live_;
   make_runnable(started);
   strategy_->started(started);
@@ -94,6 +99,7 @@ SimFiber* Execution::after_end(SimFiber& self) {
   self.state = SimFiber::State::ended;
   --live_;
   ++self.steps;
+  kinds_.ended(self);
   SimFiber& next = decide(self, point);
   free_.push_back(&self);
   hand_over(next);
@@ -138,6 +144,14 @@ void Execution::set_aside(SimFiber& self, SimFiber::State state, const Point& wh
   self.switch_to(*next);
 }
 
+// It was woken, and goes on with a look at what it waited for.
+void Execution::look_again(SimFiber& fiber) noexcept {
+  fiber.next = operation_at(fiber, nullptr);
+  fiber.unnoticed = fiber.next.object == 0;
+  unnoticed_ += fiber.unnoticed ? 1 : 0;
+  make_runnable(fiber);
+}
+
 void Execution::unpark(Fiber& fiber, std::source_location where) noexcept {
   const Hush hush;
   auto& woken = static_cast<SimFiber&>(fiber);
@@ -145,7 +159,7 @@ void Execution::unpark(Fiber& fiber, std::source_location where) noexcept {
     woken.notified = true;
     return;
   }
-  make_runnable(woken);
+  look_again(woken);
   if (engine::t_thread.sink != nullptr) [[unlikely]]
     tell(OpKind::fiber_unpark, fiber, where);
 }
@@ -174,7 +188,7 @@ void Execution::spin_released(const engine::SyncObject& object) noexcept {
     }
     if (oldest == nullptr) return;
     --spinning_;
-    make_runnable(*oldest);
+    look_again(*oldest);
   }
 }
 

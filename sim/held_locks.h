@@ -69,6 +69,14 @@ class CommonLocks {
     });
   }
   [[nodiscard]] bool any() const noexcept { return !locks_.empty(); }
+  // There were accesses, and nothing is common to them.
+  [[nodiscard]] bool none() const noexcept { return accessed_ && locks_.empty(); }
+  // Some lock is common to both.
+  [[nodiscard]] bool meet(const CommonLocks& other) const noexcept {
+    return std::any_of(locks_.begin(), locks_.end(), [&](std::uint32_t lock) {
+      return std::find(other.locks_.begin(), other.locks_.end(), lock) != other.locks_.end();
+    });
+  }
 
  private:
   std::vector<std::uint32_t> locks_;

@@ -2,6 +2,7 @@
 
 #include "engine/fiber/completion.h"
 #include "engine/fiber/mutex.h"
+#include "sim/sim_fiber.h"
 
 namespace sim {
 
@@ -31,13 +32,7 @@ Operation operation_at(const SimFiber& fiber, const Point* point) noexcept {
     const bool locks = fiber.waiting.op == OpKind::mutex_lock;
     return {.object = object->id, .writes = true, .kind = locks ? Kind::acquire : Kind::plain};
   }
-  Operation operation{.object = object->id, .writes = point->access == Access::write};
-  if (point->op == OpKind::mutex_lock) operation.kind = Kind::acquire;
-  if (point->op == OpKind::mutex_try_lock) operation.kind = Kind::try_acquire;
-  if (point->op == OpKind::mutex_unlock) operation.kind = Kind::release;
-  if (point->op == OpKind::completion_signal) operation.kind = Kind::signal;
-  if (point->op == OpKind::completion_wait) operation.kind = Kind::wait;
-  return operation;
+  return operation_at(*point);
 }
 
 bool could_go_on(const SimFiber& fiber, const Point* point) noexcept {

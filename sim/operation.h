@@ -5,9 +5,10 @@
 #include <cstdint>
 
 #include "engine/fiber/event.h"
-#include "sim/sim_fiber.h"
 
 namespace sim {
+
+class SimFiber;
 
 struct Operation {
   enum class Kind : std::uint8_t { plain, acquire, try_acquire, release, signal, wait };
@@ -15,6 +16,35 @@ struct Operation {
   bool writes = false;
   Kind kind = Kind::plain;
 };
+
+// Of one that stands at `point`.
+[[nodiscard]] inline Operation operation_at(const engine::Point& point) noexcept {
+  using Kind = Operation::Kind;
+  if (point.object == nullptr || point.access == engine::Access::none ||
+      point.object->kind == engine::ObjectKind::fiber)
+    return {};
+  Operation operation{.object = point.object->id, .writes = point.access == engine::Access::write};
+  switch (point.op) {
+    case engine::OpKind::mutex_lock:
+      operation.kind = Kind::acquire;
+      break;
+    case engine::OpKind::mutex_try_lock:
+      operation.kind = Kind::try_acquire;
+      break;
+    case engine::OpKind::mutex_unlock:
+      operation.kind = Kind::release;
+      break;
+    case engine::OpKind::completion_signal:
+      operation.kind = Kind::signal;
+      break;
+    case engine::OpKind::completion_wait:
+      operation.kind = Kind::wait;
+      break;
+    default:
+      break;
+  }
+  return operation;
+}
 
 // `point` null: it has just been started or woken, or goes on where it looked at `fiber.waiting`.
 [[nodiscard]] Operation operation_at(const SimFiber& fiber, const engine::Point* point) noexcept;

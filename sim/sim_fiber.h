@@ -6,6 +6,7 @@
 #include "engine/fiber/fiber.h"
 #include "sim/actor.h"
 #include "sim/call_stack.h"
+#include "sim/operation.h"
 
 namespace sim {
 
@@ -20,10 +21,16 @@ class SimFiber final : public engine::Fiber {
   bool yielded = false;      // gave way: the rule prefers everybody else
   std::uint32_t steps = 0;   // decisions made while it ran
   std::uint32_t index = 0;   // among the runnable
+  std::uint32_t kind = 0;    // fiber_kinds.h
   // What it is about to do, if it stands at a point; on its own stack.
   const engine::Point* pending = nullptr;
   engine::Point waiting{};   // parked or spinning: for what
   CallStack stands;          // and where; in traced executions
+  // What it does when it goes on, while it is runnable.
+  Operation next{};
+  // Nobody can notice when it does: it is on its way to its next operation, starts another fiber,
+  // opens a gate or waits at one, where who waits says the same.
+  bool unnoticed = false;
   // Of a completion: whom it interrupted. Valid if that one still has this id.
   SimFiber* interrupted = nullptr;
   ActorId interrupted_id;
@@ -31,6 +38,8 @@ class SimFiber final : public engine::Fiber {
   std::uint64_t priority = 0;
   std::uint32_t replay_cursor = 0;
   std::uint32_t replay_step = 0;
+  std::uint32_t event_step = ~0U;   // contention.h: at which step it was about to do that
+  std::uint16_t event = 0;
 };
 
 }   // namespace sim

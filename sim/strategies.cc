@@ -49,12 +49,12 @@ bool StrategyBox::add(std::string_view name) {
   if (name == "random") dealt_.push_back(std::make_unique<RandomWalk>());
   if (name == "pct") {
     // Learns the length.
-    dealt_.push_back(std::make_unique<Pct>(Pct::Options{.depth_max = 4, .choices_expected = 0}));
+    dealt_.push_back(std::make_unique<Pct>(Pct::Options{.depth_max = 4, .steps_expected = 0}));
   }
   if (name == "pos") dealt_.push_back(std::make_unique<Pos>());
   if (name == "stall") dealt_.push_back(std::make_unique<Stall>());
   if (name == "urw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::everything));
-  if (name == "surw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::one_object));
+  if (name == "surw") dealt_.push_back(std::make_unique<Surw>(Surw::Selection::few_objects));
   if (name == "guided") dealt_.push_back(std::make_unique<Guided>());
   return dealt_.size() != before;
 }

@@ -7,7 +7,7 @@
 
 #include "engine/fiber/event.h"
 #include "sim/env_step.h"
-#include "sim/sim_fiber.h"
+#include "sim/fiber_kinds.h"
 
 namespace sim {
 
@@ -15,6 +15,8 @@ namespace sim {
 struct Choices {
   std::span<SimFiber* const> fibers;   // runnable, in an order that only depends on the execution
   std::span<EnvStep* const> steps;
+  const FiberKinds& kinds;
+  std::uint32_t unnoticed;      // how many of `fibers` go on unnoticed (sim_fiber.h)
   SimFiber& self;               // who runs, or has just stopped running; perhaps not runnable
   bool self_runnable;           // it could go on
   std::uint32_t fallback;       // index of what the rule of schedule.h says
@@ -29,31 +31,19 @@ struct Choices {
   }
 };
 
-// Index of a fiber that is about to start another; none: choices.size(). Starting is over at once
-// and takes nothing away: who was started may still be the last to run. A strategy that makes it
-// compete with the fibers that were started earlier hardly ever has all of them together, as the
-// first are done when the last is started.
-[[nodiscard]] inline std::uint32_t about_to_start(const Choices& choices) noexcept {
-  for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
-    const engine::Point* const point = choices.about_to(*choices.fibers[i]);
-    if (point != nullptr && point->op == engine::OpKind::fiber_spawn) return i;
-  }
-  return choices.size();
-}
-
 class Strategy {
  public:
   virtual ~Strategy() = default;
   // Another program from now on: what was learnt of the last one means nothing.
   virtual void forget() {}
-  // The next execution is a random walk from which it learns what the program does.
+  // The next execution is one from which it learns what the program does, whatever its seed.
   [[nodiscard]] virtual bool will_learn() const { return false; }
   // It learns from every execution, so what a seed means depends on the executions before. Only
   // end() learns.
   [[nodiscard]] virtual bool keeps_learning() const { return false; }
   // A new execution.
   virtual void begin(std::uint64_t seed) = 0;
-  // Some keep account of every operation. Asked once, at the beginning of an execution.
+  // Some keep account of every operation. Asked once an execution, when it has begun.
   [[nodiscard]] virtual bool wants_every_point() const { return false; }
   // An index into `choices`; at least two things may happen, unless it wants every point.
   virtual std::uint32_t pick(const Choices& choices) = 0;

@@ -18,8 +18,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/leads.h"
 #include "sim/reads_from.h"
 #include "sim/rng.h"
+#include "sim/sampling.h"
 #include "sim/strategy.h"
 
 namespace sim {
@@ -32,7 +34,7 @@ class Guided final : public Strategy {
   std::uint32_t pick(const Choices& choices) override;
   std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
                       std::uint32_t one_in) override;
-  void started(SimFiber& fiber) override;
+  void started(SimFiber& fiber) override { priorities_.started(fiber); }
   void end(std::uint64_t points) override;
 
   // Another strategy decides: watch() in place of begin(), saw() of pick(), learn() of end(). What
@@ -41,14 +43,15 @@ class Guided final : public Strategy {
   void saw(const Choices& choices, std::uint32_t pick);
   const ReadsFrom::Novelty& learn();
 
+  [[nodiscard]] Contention& contention() noexcept { return contention_; }
   [[nodiscard]] const ReadsFrom& reads_from() const noexcept { return reads_from_; }
   [[nodiscard]] std::size_t kept() const noexcept { return kept_.size(); }
 
  private:
-  static constexpr std::uint32_t kRareOneIn = 64;
   static constexpr std::size_t kWishesMax = 6;
   static constexpr std::size_t kKeptMax = 128;
 
+  using EventId = Contention::EventId;
   struct Wish {
     ReadsFrom::Pair pair;
     bool sees = true;   // else it is to see any other write
@@ -56,9 +59,10 @@ class Guided final : public Strategy {
   };
   struct Pressed {
     Wish wish;
-    ReadsFrom::LabelId label = ObjectLabels::kNone;
-    std::uint32_t patience = 0;   // times that it may still hold somebody back
+    Contention::LabelId label = ObjectLabels::kNone;
+    std::uint32_t patience = 0;   // picks for which it may still hold somebody back
     bool open = true;
+    bool pressing = false;   // holds somebody back at this pick
   };
   // An execution worth changing.
   struct Kept {
@@ -66,25 +70,35 @@ class Guided final : public Strategy {
     std::uint32_t tries = 0;
   };
 
+  [[nodiscard]] std::uint32_t pick_by_wishes(const Choices& choices);
   void choose_wishes();
-  void add_wish();
   void put(Wish wish);
-  [[nodiscard]] Wish draw_wish();
-  [[nodiscard]] bool holds_back(Pressed& pressed, const engine::Point& point);
+  void seek(ReadsFrom::Pair pair);
+  [[nodiscard]] ReadsFrom::Pair draw_pair();
+  [[nodiscard]] bool holds_back(const Pressed& pressed, EventId event, const engine::Point& point);
   // The first wish that holds back who is about to do that; null: none does.
-  [[nodiscard]] Pressed* in_the_way(const engine::Point* point);
-  void note_happening(const SimFiber& fiber, const engine::Point& point);
+  [[nodiscard]] Pressed* in_the_way(SimFiber& fiber, const engine::Point* point);
+  void begin_watching();
+  void happened(SimFiber& fiber, const engine::Point& point);
+  void note_happening(SimFiber& fiber, const engine::Point& point);
   void keep(const ReadsFrom::Novelty& novelty);
-  [[nodiscard]] std::uint64_t draw() noexcept { return (std::uint64_t{rng_.next()} << 1U) + 2; }
 
   Rng rng_;
-  ReadsFrom reads_from_;
+  Priorities priorities_{rng_};
+  Contention contention_;
+  ReadsFrom reads_from_{contention_};
+  Leads leads_;
+  bool nothing_known_ = true;
+  std::uint32_t picks_ = 0;     // of this execution
+  std::uint32_t length_ = 64;   // picks of an execution, about
+  Rounds rounds_;
   std::vector<Kept> kept_;
   std::uint32_t oldest_ = 0;   // of kept_, the next to be replaced
   // Of this execution.
   static constexpr std::uint32_t kNone = ~0U;
   std::uint32_t base_ = kNone;   // of kept_
   std::vector<Wish> wishes_;
+  std::vector<ReadsFrom::Pair> sought_;
   std::vector<Pressed> pressed_;
   std::uint32_t open_ = 0;
 };

@@ -7,12 +7,14 @@ void RandomWalk::begin(std::uint64_t seed) {
   switch_odds_ = kAlways;
   step_odds_ = kAlways;
   rare_one_in_ = kRareOneIn;
+  by_kind_ = false;
   if (temper_ == Temper::plain) return;
   const std::uint32_t draw = rng_.next();
   // 1, 1/2, 1/4 .. 1/128, and the same for the environment.
   switch_odds_ = kAlways >> (draw & 7U);
   step_odds_ = kAlways >> (draw >> 3U & 7U);
   rare_one_in_ = kRareOneIn << (draw >> 6U & 3U);
+  by_kind_ = (draw >> 8U & 1U) != 0;
 }
 
 std::uint32_t RandomWalk::pick(const Choices& choices) {
@@ -27,7 +29,19 @@ std::uint32_t RandomWalk::pick(const Choices& choices) {
   }
   if (choices.self_runnable && !choices.self.yielded && (rng_.next() >> 16U) >= switch_odds_)
     return choices.self.index;
-  return rng_.below(fibers);
+  return pick_fiber(choices);
+}
+
+std::uint32_t RandomWalk::pick_fiber(const Choices& choices) {
+  const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
+  std::uint32_t pick = rng_.below(fibers);
+  // One of a crowd is turned down as often as it has others beside it.
+  for (int tries = 0; by_kind_ && tries < 16; ++tries) {
+    const std::uint32_t crowd = choices.kinds.live(*choices.fibers[pick]);
+    if (crowd <= 1 || rng_.one_in(crowd)) break;
+    pick = rng_.below(fibers);
+  }
+  return pick;
 }
 
 std::uint32_t RandomWalk::pick_step(const Choices& choices) {

@@ -22,6 +22,7 @@ class RandomWalk final : public Strategy {
 
  private:
   std::uint32_t pick_step(const Choices& choices);
+  std::uint32_t pick_fiber(const Choices& choices);
 
   Rng rng_;
   Temper temper_;
@@ -34,6 +35,7 @@ class RandomWalk final : public Strategy {
   // environment.
   static constexpr std::uint32_t kRareOneIn = 16;
   std::uint32_t rare_one_in_ = kRareOneIn;
+  bool by_kind_ = false;   // of each kind of fibers (fiber_kinds.h) as often
 };
 
 }   // namespace sim

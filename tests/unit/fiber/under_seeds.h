@@ -26,7 +26,7 @@ inline constexpr std::uint64_t kSeeds = 300;
 inline std::optional<sim::Finding> find_any(const Program& program, std::uint64_t seeds = kSeeds) {
   sim::RandomWalk walk{sim::RandomWalk::Temper::plain};
   sim::RandomWalk varied{sim::RandomWalk::Temper::varied};
-  sim::Pct pct{{.depth_max = 3, .choices_expected = 100}};
+  sim::Pct pct{{.depth_max = 3, .steps_expected = 100}};
   sim::Pos pos;
   sim::Execution execution;
   for (sim::Strategy* const strategy :

@@ -70,8 +70,8 @@ double mean_ordinal(const Program& program, const std::string& strategy, std::ui
 // The published bar for guided search; a random walk takes a thousand schedules for the last one.
 TEST(Search, GuidedStaysFlatOverAllSizesOfReorder) {
   if (unit::sparse() > 1) GTEST_SKIP() << "a mean over few means nothing";
-  for (const int threads : {3, 4, 5, 10, 20}) {
-    EXPECT_LT(mean_ordinal([&] { programs::reorder(threads); }, "guided", 20), 6.0) << threads;
+  for (const int threads : {3, 4, 5, 10, 20, 50}) {
+    EXPECT_LT(mean_ordinal([&] { programs::reorder(threads); }, "guided", 80), 6.0) << threads;
   }
 }
 
@@ -86,7 +86,9 @@ TEST(Search, ThePortfolioIsNearItsBest) {
 // --- the order of locks, without a deadlock having to happen ---
 
 FindingKind kind_found(const Program& program, bool lock_order = true) {
-  const SearchResult result = search(program, {.schedules = 300, .lock_order = lock_order});
+  // Not one that begins with a schedule in which all who can deadlock do.
+  const SearchResult result =
+      search(program, {.schedules = 300, .strategy = "pos", .lock_order = lock_order});
   return result.found ? result.found->finding.kind : FindingKind::crash;
 }
 

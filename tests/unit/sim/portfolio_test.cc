@@ -74,14 +74,14 @@ TEST(Portfolio, NobodyIsEverOut) {
 std::vector<std::uint64_t> dealt(std::span<const Portfolio::Arm> arms) {
   std::vector<std::uint64_t> times(arms.size(), 0);
   for (std::uint64_t seed = 0; seed < 6000; ++seed)
-    ++times[Portfolio::deal(arms, false, seed)];
+    ++times[Portfolio::deal(arms, Portfolio::Situation::is_long, seed)];
   return times;
 }
 
 TEST(Portfolio, WhoFindsNewThingsGetsMore) {
   std::vector<Portfolio::Arm> arms(3);
   for (Portfolio::Arm& arm : arms)
-    arm = {.name = "arm", .strategy = nullptr, .share_short = 9, .share_long = 1};
+    arm = {.name = "arm", .strategy = nullptr, .shares = {9, 1, 1}};
   for (const std::uint64_t times : dealt(arms))
     EXPECT_NEAR(static_cast<double>(times), 2000, 150);
   for (Portfolio::Arm& arm : arms)
@@ -91,6 +91,19 @@ TEST(Portfolio, WhoFindsNewThingsGetsMore) {
   EXPECT_GT(times[1], 3200U);
   EXPECT_GT(times[0], 1000U);   // half of its share, whatever it gained
   EXPECT_GT(times[2], 1000U);
+}
+
+// When reads see nothing new any more, who draws orders evenly gets most, and gains count no more.
+TEST(Portfolio, WhenThereIsNothingNewOrdersAreWhatIsLeft) {
+  std::vector<Portfolio::Arm> arms(3);
+  for (Portfolio::Arm& arm : arms)
+    arm = {.name = "arm", .strategy = nullptr, .shares = {8, 8, 1}, .tries = 9, .gain = 9};
+  arms[2].shares[2] = 8;
+  arms[2].gain = 0;
+  std::vector<std::uint64_t> times(3, 0);
+  for (std::uint64_t seed = 0; seed < 6000; ++seed)
+    ++times[Portfolio::deal(arms, Portfolio::Situation::nothing_new, seed)];
+  EXPECT_NEAR(static_cast<double>(times[2]), 4800, 150);
 }
 
 TEST(Portfolio, GainsAreOfThisSearchAndFade) {
