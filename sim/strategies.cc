@@ -21,7 +21,7 @@ constexpr std::array kNames{
     StrategyName{"pos", "partial-order sampling: a random priority for each operation"},
     StrategyName{"stall", "a few fibers and I/Os stop early and stay behind"},
     StrategyName{"urw", "uniform random walk: who has more left to do goes on more often"},
-    StrategyName{"surw", "the same for the operations on one object, another in each execution"},
+    StrategyName{"surw", "the same for the operations on a few objects, others in each execution"},
     StrategyName{"guided",
                  "seeks reads of writes that were never seen, from what earlier ones saw"},
 };
