@@ -5,7 +5,7 @@
 // writes that were not seen together (reads_from.h); old gains fade. Half of the executions are
 // dealt out by fixed shares whatever was gained, so nobody is ever out, and a portfolio that learns
 // the wrong thing is at most twice as slow as one that learns nothing. The guided strategy watches
-// all executions, and so starts from what the others came upon.
+// the executions of the others, and so starts from what they came upon.
 //
 // An execution is told by its seed and by those before it since the portfolio was made, or told to
 // forget everything. Learning is done in end() alone.

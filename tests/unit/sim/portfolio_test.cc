@@ -97,8 +97,10 @@ TEST(Portfolio, WhoFindsNewThingsGetsMore) {
 TEST(Portfolio, WhenThereIsNothingNewOrdersAreWhatIsLeft) {
   std::vector<Portfolio::Arm> arms(3);
   for (Portfolio::Arm& arm : arms)
-    arm = {.name = "arm", .strategy = nullptr, .shares = {8, 8, 1}, .tries = 9, .gain = 9};
+    arm = {.name = "arm", .strategy = nullptr, .shares = {8, 8, 1}};
   arms[2].shares[2] = 8;
+  for (Portfolio::Arm& arm : arms)
+    arm.tries = arm.gain = 100 * Portfolio::kOne;
   arms[2].gain = 0;
   std::vector<std::uint64_t> times(3, 0);
   for (std::uint64_t seed = 0; seed < 6000; ++seed)
