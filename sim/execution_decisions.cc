@@ -33,6 +33,7 @@ void Execution::point(const Point& point) {
       too_many_points(point);
     if (point.object != nullptr && point.object->id == kGone) [[unlikely]]
       object_is_gone(point);
+    if (point.op == engine::OpKind::work_run) renew();
     if (runnable_.size() + steps_.size() == 1 && !every_point_) {   // nothing but to go on
       self.yielded = false;
       return;
@@ -43,7 +44,6 @@ void Execution::point(const Point& point) {
       self.unnoticed = true;
       ++unnoticed_;
     }
-    if (point.op == engine::OpKind::work_run) renew();
     next = &decide(self, point);
     if (next == &self) return;
     hand_over(*next);
