@@ -4,9 +4,11 @@
 // thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -29,6 +31,24 @@ struct Page {
   }
 };
 using PageRef = boost::intrusive_ptr<Page>;   // null: zeroes
+
+// Copies what lies from `sector` on. `page_of(number)` is a page, or null for one of zeroes.
+template <typename PageOf>
+void read_pages(engine::Sector sector, engine::MutableBytes bytes, PageOf page_of) noexcept {
+  std::uint64_t at = sector.value() * engine::kSectorSize;
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const std::size_t offset = at % kPageSize;
+    const std::size_t part = std::min<std::size_t>(bytes.size() - done, kPageSize - offset);
+    if (const Page* const from = page_of(at / kPageSize)) {
+      std::memcpy(bytes.data() + done, from->bytes.data() + offset, part);
+    } else {
+      std::memset(bytes.data() + done, 0, part);
+    }
+    done += part;
+    at += part;
+  }
+}
 
 // A map from page number to page that is quick to make, to look into and to clear.
 class PageTable {

@@ -219,19 +219,7 @@ PageRef SimDevice::page_ref(std::uint64_t number) const noexcept {
 
 void SimDevice::peek(Sector sector, engine::MutableBytes bytes) const noexcept {
   const Hush hush;
-  std::uint64_t at = sector.value() * kSectorSize;
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const std::size_t offset = at % kPageSize;
-    const std::size_t part = std::min<std::size_t>(bytes.size() - done, kPageSize - offset);
-    if (const Page* const from = page(at / kPageSize)) {
-      std::memcpy(bytes.data() + done, from->bytes.data() + offset, part);
-    } else {
-      std::memset(bytes.data() + done, 0, part);
-    }
-    done += part;
-    at += part;
-  }
+  read_pages(sector, bytes, [this](std::uint64_t number) { return page(number); });
 }
 
 void SimDevice::change(std::uint64_t sector, std::uint64_t count, const std::byte* data) {
