@@ -18,9 +18,17 @@ struct Bench {
   World& world;
   const Workload& workload;
   checkers::DataOracle oracle;
-  bool calm = false;                              // nothing is made to fail
-  bool power_cut = false;                         // there was one
+  bool calm = false;                                                 // nothing is made to fail
+  bool power_cut = false;                                            // there was one
+  engine::SyncObject known{engine::SyncObject::Quiet::yes, "lab"};   // what actors tell and ask
   std::unique_ptr<engine::dm::System> system{};   // null until booted and after shutting down
+
+  // Before the oracle is told or asked, or what else the lab knows of the volumes: who did so first
+  // matters for the verdict. Requests begin in any order, and end in any; what ended before another
+  // began did not run beside it.
+  void begins() const noexcept { engine::also_touches(known, engine::Access::read); }
+  void ends() const noexcept { engine::also_touches(known, engine::Access::add); }
+  void changes() const noexcept { engine::also_touches(known); }
 
   void tell(const checkers::Findings& findings) const {
     for (const checkers::Finding& finding : findings.list())

@@ -28,9 +28,11 @@ bool is_write(const Operation& operation) noexcept {
 void Requests::issue(const Target& target, const Operation& operation) {
   const auto unready = [&] { return target.unready != nullptr && *target.unready; };
   // Before and after: a device that is found may be one that has no table yet.
+  bench_.begins();
   bool excused = unready();
   engine::Result<engine::io::DeviceRef> opened = bench_.system->open(target.device);
   excused |= unready();
+  bench_.begins();
   if (!opened || !bench_.oracle.knows(target.volume)) return;
   const std::uint64_t size = bench_.oracle.size(target.volume);
   if (operation.verb != Verb::flush && (operation.sectors == 0 || operation.sector >= size ||
@@ -39,6 +41,7 @@ void Requests::issue(const Target& target, const Operation& operation) {
   }
   const engine::Nanos begun = engine::current_executor().now();
   const engine::Result<void> ended = perform(opened->device(), target.volume, operation);
+  bench_.begins();
   if (!ended) judge_refusal(operation, ended.error().code, begun);
   judge_end(target, operation, ended, excused || may_fail(operation));
 }
@@ -77,6 +80,7 @@ engine::Result<void> Requests::perform(engine::BlockDevice& device, std::uint32_
       bio.op = engine::BioOp::write;
       bio.data = buffer.data();
       const auto ended = engine::submit_and_wait(device, bio);
+      bench_.ends();
       oracle.end_write(told, ended.has_value(), operation.fua);
       return ended;
     }
@@ -84,6 +88,7 @@ engine::Result<void> Requests::perform(engine::BlockDevice& device, std::uint32_
       const auto told = oracle.begin_zero(volume, sector, sectors);
       bio.op = engine::BioOp::write_zeroes;
       const auto ended = engine::submit_and_wait(device, bio);
+      bench_.ends();
       oracle.end_zero(told, ended.has_value(), operation.fua);
       return ended;
     }
@@ -93,6 +98,7 @@ engine::Result<void> Requests::perform(engine::BlockDevice& device, std::uint32_
       bio.op = engine::BioOp::read;
       bio.data = buffer.data();
       const auto ended = engine::submit_and_wait(device, bio);
+      bench_.ends();
       checkers::Findings findings;
       oracle.end_read(told, ended.has_value(), buffer.bytes(), findings);
       bench_.tell(findings);
@@ -102,6 +108,7 @@ engine::Result<void> Requests::perform(engine::BlockDevice& device, std::uint32_
       const auto told = oracle.begin_discard(volume, sector, sectors);
       bio.op = engine::BioOp::discard;
       const auto ended = engine::submit_and_wait(device, bio);
+      bench_.ends();
       oracle.end_discard(told);
       return ended;
     }
@@ -110,6 +117,7 @@ engine::Result<void> Requests::perform(engine::BlockDevice& device, std::uint32_
       bio = engine::Bio{};
       bio.op = engine::BioOp::flush;
       const auto ended = engine::submit_and_wait(device, bio);
+      bench_.ends();
       oracle.end_flush(told, ended.has_value());
       return ended;
     }

@@ -45,7 +45,7 @@ Contention::Role Contention::role_of(const Point& point) noexcept {
     case OpKind::fiber_spawn:
       return {};
     default:
-      return {.reads = true, .writes = point.access == Access::write};
+      return {.reads = true, .writes = changes(point.access)};
   }
 }
 

@@ -80,6 +80,7 @@ void Execution::reset(ExecutionOptions options) {
   if (!outcome_.schedule.names.empty()) outcome_.schedule.names.clear();
   used_up_ = false;
   engine::t_thread.next_object_id = 1;
+  engine::t_thread.next_quiet_id = engine::SyncObject::kQuietId;
   strategy_->begin(options.seed);
   every_point_ = strategy_->wants_every_point();
   strategy_->started(root_);

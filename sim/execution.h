@@ -175,6 +175,8 @@ class Execution final : public engine::Executor,
   void point(const engine::Point& point) override;
   void spin_wait(const engine::Point& point) override;
   void spin_released(const engine::SyncObject& object) noexcept override;
+  void touched(const engine::SyncObject& object, engine::Access access) noexcept override;
+  void unchanged(const engine::SyncObject& object) noexcept override;
   // --- engine::CheckSink, engine::TraceSink ---
   [[noreturn]] void check_failed(const engine::CheckFailure& failure) noexcept override;
   void event(const engine::Event& event) noexcept override;

@@ -52,6 +52,18 @@ void Execution::point(const Point& point) {
   from->switch_to(*next);
 }
 
+void Execution::touched(const engine::SyncObject& object, engine::Access access) noexcept {
+  if (!every_point_ || current_ == &root_) return;
+  const Hush hush;
+  strategy_->touched(*current_, object, access);
+}
+
+void Execution::unchanged(const engine::SyncObject& object) noexcept {
+  if (!every_point_ || current_ == &root_) return;
+  const Hush hush;
+  strategy_->unchanged(*current_, object);
+}
+
 SimFiber& Execution::decide(SimFiber& self, const Point& point) {
   for (;;) {
     const auto fibers = static_cast<std::uint32_t>(runnable_.size());

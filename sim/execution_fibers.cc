@@ -155,6 +155,7 @@ void Execution::look_again(SimFiber& fiber) noexcept {
 void Execution::unpark(Fiber& fiber, std::source_location where) noexcept {
   const Hush hush;
   auto& woken = static_cast<SimFiber&>(fiber);
+  if (every_point_) strategy_->woken(woken);
   if (woken.state != SimFiber::State::parked) {
     woken.notified = true;
     return;

@@ -56,6 +56,13 @@ class Strategy {
   // A fiber that does one thing after another begins with the next: another operation of a workload,
   // another piece of a work queue.
   virtual void renewed(SimFiber& /*fiber*/) {}
+  // For those that want every point. Who runs has to do with that, too, since it went on last; the
+  // operation it went on with has changed nothing; it has woken `fiber`, which may be about to
+  // wait.
+  virtual void touched(const SimFiber& /*self*/, const engine::SyncObject& /*object*/,
+                       engine::Access /*access*/) {}
+  virtual void unchanged(const SimFiber& /*self*/, const engine::SyncObject& /*object*/) {}
+  virtual void woken(const SimFiber& /*fiber*/) {}
   // The execution is over, after that many points.
   virtual void end(std::uint64_t /*points*/) {}
 };

@@ -30,6 +30,7 @@ class BlockBits {
   // True: it was clear. A block whose bit is set already is only looked at.
   bool set(Block block, std::source_location where = std::source_location::current()) {
     if (test(block, where)) return false;
+    also_touches(object_);
     if ((word(block).fetch_or(mask(block)) & mask(block)) != 0) return false;
     count_.fetch_add(1, std::memory_order_relaxed);
     return true;
@@ -37,6 +38,7 @@ class BlockBits {
   // True: it was set.
   bool clear(Block block, std::source_location where = std::source_location::current()) {
     if (!test(block, where)) return false;
+    also_touches(object_);
     if ((word(block).fetch_and(~mask(block)) & mask(block)) == 0) return false;
     count_.fetch_sub(1, std::memory_order_relaxed);
     return true;

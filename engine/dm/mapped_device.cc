@@ -76,6 +76,7 @@ Result<void> MappedDevice::resume(std::unique_ptr<Table>& next, io::SuspendKind 
   ENGINE_TRY(active_->preresume());
   {
     const RawGuard guard{limits_raw_};
+    also_touches(limits_object_);
     limits_ = active_->device_limits();
   }
   user_suspended_ = false;
@@ -161,6 +162,7 @@ std::string MappedDevice::table_text() {
 
 DeviceLimits MappedDevice::limits() const noexcept {
   const RawGuard guard{limits_raw_};
+  also_touches(limits_object_, Access::read);
   return limits_;
 }
 

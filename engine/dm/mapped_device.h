@@ -134,6 +134,7 @@ class MappedDevice final : private DeviceName,
   bool noflush_ ABSL_GUARDED_BY(deferred_lock_) = false;   // bios may be handed back
   bool dead_ ABSL_GUARDED_BY(deferred_lock_) = false;
 
+  SyncObject limits_object_{SyncObject::Quiet::yes, "mapped.limits"};
   mutable RawLock limits_raw_;
   DeviceLimits limits_;   // guarded by limits_raw_
   std::atomic<bool> suspended_{true};

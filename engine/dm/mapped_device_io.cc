@@ -151,6 +151,7 @@ void MappedDevice::piece_ended(SplitBio& split, Errc status) {
          (known == Errc::ok || status == Errc::requeue)) {
     if (split.status.compare_exchange_weak(known, status, std::memory_order_relaxed)) break;
   }
+  also_touches(split.pieces);
   if (split.missing.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   Bio& parent = *split.parent;
   const Errc whole = split.status.load(std::memory_order_relaxed);

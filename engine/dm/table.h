@@ -23,6 +23,7 @@ namespace engine::dm {
 // A submitted bio that was cut into several pieces, or into a flush and data.
 struct SplitBio {
   Bio* parent = nullptr;
+  SyncObject pieces{SyncObject::Quiet::yes, "dm.pieces"};
   bool flushing = false;                   // the flush pieces are under way; data comes after
   std::atomic<std::uint32_t> missing{0};   // pieces, plus one while pieces are being made
   std::atomic<Errc> status{Errc::ok};      // requeue before any error before ok

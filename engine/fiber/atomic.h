@@ -27,12 +27,16 @@ class Atomic {
   }
   T exchange(T value, std::source_location where = std::source_location::current()) {
     schedule_point(OpKind::atomic_rmw, Access::write, &object_, where);
-    return value_.exchange(value);
+    const T before = value_.exchange(value);
+    if (before == value) left_unchanged(object_);
+    return before;
   }
   bool compare_exchange(T& expected, T desired,
                         std::source_location where = std::source_location::current()) {
     schedule_point(OpKind::atomic_rmw, Access::write, &object_, where);
-    return value_.compare_exchange_strong(expected, desired);
+    const bool exchanged = value_.compare_exchange_strong(expected, desired);
+    if (!exchanged) left_unchanged(object_);
+    return exchanged;
   }
   T fetch_add(T amount, std::source_location where = std::source_location::current()) {
     schedule_point(OpKind::atomic_rmw, Access::write, &object_, where);

@@ -39,6 +39,10 @@ class PointHook {
   virtual void spin_wait(const Point& point) = 0;
   // `object` is a spin lock that was just released.
   virtual void spin_released(const SyncObject& object) noexcept = 0;
+  // What runs now has to do with `object` as well, beside the point that it stood at last.
+  virtual void touched(const SyncObject& object, Access access) noexcept = 0;
+  // What it stood at has left `object` as it was.
+  virtual void unchanged(const SyncObject& object) noexcept = 0;
 
  protected:
   ~PointHook() = default;
@@ -59,6 +63,7 @@ struct ThreadState {
   Executor* executor = nullptr;
   Fiber* fiber = nullptr;   // null on a thread's own stack
   std::uint32_t next_object_id = 1;
+  std::uint32_t next_quiet_id = SyncObject::kQuietId;
   std::uint32_t thread_index = 0;   // dense, for sharded counters
   Context outside;
 };
@@ -80,10 +85,30 @@ inline SyncObject::SyncObject(ObjectKind object_kind, const char* object_name) n
     : name{object_name}, id{t_thread.next_object_id++}, kind{object_kind} {
 }
 
+#if defined(__SANITIZE_THREAD__)
+[[gnu::no_sanitize_thread]]
+#endif
+inline SyncObject::SyncObject(Quiet /*quiet*/, const char* object_name) noexcept
+    : name{object_name}, id{t_thread.next_quiet_id++}, kind{ObjectKind::none} {
+}
+
 inline void schedule_point(OpKind op, Access access, const SyncObject* object,
                            std::source_location where) {
   if (t_thread.points != nullptr) [[unlikely]]
     t_thread.points->point(Point{op, access, object, where});
+}
+
+// Where state that fibers share is used without a point: under a raw lock, or in a plain atomic
+// that somebody decides by. Not where only reports look. Whoever reasons about which steps commute
+// has to know (sim/strategy_dpor.h); nobody goes on meanwhile. In the same step as the use.
+inline void also_touches(const SyncObject& object, Access access = Access::write) noexcept {
+  if (t_thread.points != nullptr) [[unlikely]]
+    t_thread.points->touched(object, access);
+}
+// An operation that might have changed `object`, as its point said, has not.
+inline void left_unchanged(const SyncObject& object) noexcept {
+  if (t_thread.points != nullptr) [[unlikely]]
+    t_thread.points->unchanged(object);
 }
 
 inline void trace_event(const Event& event) noexcept {

@@ -36,6 +36,10 @@ enum class ObjectKind : std::uint8_t {
 // the same in every run of one seed; the address never leaves the process.
 struct SyncObject {
   SyncObject(ObjectKind object_kind, const char* object_name) noexcept;
+  // State without points or events of its own: its id is out of the others' row.
+  enum class Quiet : bool { yes };
+  static constexpr std::uint32_t kQuietId = 1U << 31U;
+  SyncObject(Quiet quiet, const char* object_name) noexcept;
   const char* name;   // a string literal, "pool.metadata", or its owner's, as long as that lives
   std::uint32_t id;
   ObjectKind kind;
@@ -100,7 +104,11 @@ enum class OpKind : std::uint8_t {
   note,               // free for scenarios: name and three numbers
 };
 
-enum class Access : std::uint8_t { none, read, write };
+// Reads commute with each other, and so do additions; nothing else does.
+enum class Access : std::uint8_t { none, read, write, add };
+[[nodiscard]] constexpr bool changes(Access access) noexcept {
+  return access == Access::write || access == Access::add;
+}
 
 // One operation about to happen. Built on the stack per operation: keep it small.
 struct Point {

@@ -24,7 +24,10 @@ void Mutex::lock(std::source_location where) {
 bool Mutex::try_lock(std::source_location where) {
   schedule_point(OpKind::mutex_try_lock, Access::write, &object_, where);
   std::uint32_t expected = kFree;
-  if (!state_.compare_exchange_strong(expected, kLocked, std::memory_order_acquire)) return false;
+  if (!state_.compare_exchange_strong(expected, kLocked, std::memory_order_acquire)) {
+    left_unchanged(object_);
+    return false;
+  }
   owner_.store(t_thread.fiber, std::memory_order_relaxed);
   trace_event(OpKind::mutex_lock, &object_, where);
   return true;

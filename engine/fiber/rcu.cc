@@ -78,6 +78,7 @@ void Rcu::synchronize(std::source_location where) {
   assert_may_block("Rcu::synchronize", where);
   schedule_point(OpKind::rcu_synchronize, Access::write, &object_, where);
   const MutexLock lock{writers_, where};
+  also_touches(object_);
   const std::uint32_t phase = phase_.load(std::memory_order_relaxed) & 1U;
   // Stragglers that read the phase before an earlier turn may still count into the other one.
   wait_drained(phase ^ 1U, where);

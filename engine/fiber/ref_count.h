@@ -28,7 +28,10 @@ class RefCount {
     schedule_point(OpKind::ref_get, Access::write, &object_, where);
     std::uint32_t count = count_.load(std::memory_order_relaxed);
     do {
-      if (count == 0) return false;
+      if (count == 0) {
+        left_unchanged(object_);
+        return false;
+      }
     } while (!count_.compare_exchange_weak(count, count + 1, std::memory_order_relaxed));
     trace_event(OpKind::ref_get, &object_, where, count + 1);
     return true;

@@ -45,6 +45,12 @@ class ABSL_LOCKABLE SpinLock {
   }
 
   [[nodiscard]] const SyncObject& object() const noexcept { return object_; }
+  // For schedulers: may be stale on real threads.
+  [[nodiscard]] bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
+  // The lock whose object() this is.
+  [[nodiscard]] static const SpinLock& of(const SyncObject& object) noexcept {
+    return reinterpret_cast<const SpinLock&>(object);   // its first member
+  }
 
  private:
   void wait(std::source_location where) noexcept {

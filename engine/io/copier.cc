@@ -34,7 +34,8 @@ struct Copier::Chunk : ChunkBase {
   }
 };
 
-Copier::Copier(const char* name, const Options& options) : name_{name}, options_{options} {
+Copier::Copier(const char* name, const Options& options)
+    : name_{name}, options_{options}, jobs_object_{SyncObject::Quiet::yes, name} {
   ENGINE_CHECK(options_.chunk_sectors != 0, "{}: chunks of no sectors", name);
   ENGINE_CHECK(options_.chunks_max != 0, "{}: no chunks", name);
 }
@@ -68,6 +69,7 @@ void Copier::start(CopyJob& job, std::source_location where) {
         std::min<std::uint64_t>(job.chunk_sectors, job.from->limits().transfer_sectors_max);
   {
     const RawGuard guard{raw_};
+    also_touches(jobs_object_);
     ++jobs_;
     waiting_.push_back(job);
   }
@@ -79,6 +81,7 @@ void Copier::chunk_ended(Bio& bio) {
   Copier& copier = *chunk.copier;
   {
     const RawGuard guard{copier.raw_};
+    also_touches(copier.jobs_object_);
     copier.ended_.push_back(chunk);
   }
   copier.run(std::source_location::current());
@@ -91,6 +94,7 @@ void Copier::run(std::source_location where) {
   JobList finished;
   {
     const RawGuard guard{raw_};
+    also_touches(jobs_object_);
     if (running_) return;
     running_ = true;
   }
@@ -98,6 +102,7 @@ void Copier::run(std::source_location where) {
     Chunk* chunk = nullptr;
     {
       const RawGuard guard{raw_};
+      also_touches(jobs_object_);
       chunk = next_step(finished);
       if (chunk == nullptr) {
         running_ = false;

@@ -94,8 +94,9 @@ class Copier {
 
   const char* name_;
   Options options_;
-  mutable RawLock raw_;   // guards all below but the last
-  JobList waiting_;       // have chunks that have not begun
+  SyncObject jobs_object_;   // what raw_ guards
+  mutable RawLock raw_;      // guards all below but the last
+  JobList waiting_;          // have chunks that have not begun
   std::uint64_t jobs_ = 0;
   std::vector<std::unique_ptr<Chunk>> chunks_;
   ChunkList free_;

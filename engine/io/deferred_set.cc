@@ -42,6 +42,7 @@ void DeferredSet::uncount(std::uint32_t slot, std::source_location where) {
   WorkList ready;
   {
     const SpinGuard guard{lock_, where};
+    also_touches(object_);
     collect(ready);
   }
   run(ready);
@@ -54,6 +55,7 @@ bool DeferredSet::defer(DeferredWork& work, std::source_location where) {
   bool deferred = true;
   {
     const SpinGuard guard{lock_, where};
+    also_touches(object_);
     pending_.fetch_add(1, std::memory_order_seq_cst);
     unplaced_.push_back(work);
     collect(ready);

@@ -58,6 +58,7 @@ bool DeviceClaims::compatible(const ClaimRequest& held, const ClaimRequest& want
 
 Result<DeviceClaim> DeviceClaims::claim(const ClaimRequest& request) {
   const RawGuard guard{lock_};
+  also_touches(object_);
   const auto in_the_way = std::find_if(held_.begin(), held_.end(), [&](const Held& held) {
     return !compatible(held.what, request);
   });
@@ -68,6 +69,7 @@ Result<DeviceClaim> DeviceClaims::claim(const ClaimRequest& request) {
 
 void DeviceClaims::release(std::uint64_t number) noexcept {
   const RawGuard guard{lock_};
+  also_touches(object_);
   const auto found = std::find_if(held_.begin(), held_.end(),
                                   [&](const Held& held) { return held.number == number; });
   ENGINE_CHECK_ALIVE(found != held_.end(), "a claim is let go that nobody holds");

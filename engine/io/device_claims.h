@@ -90,6 +90,7 @@ class DeviceClaims {
   [[nodiscard]] static bool compatible(const ClaimRequest& held, const ClaimRequest& wanted);
   void release(std::uint64_t number) noexcept;
 
+  SyncObject object_{SyncObject::Quiet::yes, "device_claims"};
   RawLock lock_;
   std::vector<Held> held_;          // guarded by lock_
   std::uint64_t last_number_ = 0;   // guarded by lock_

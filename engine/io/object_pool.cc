@@ -98,7 +98,8 @@ void SlotPool::grow() {
 
 void SlotPool::give(void* slot, std::source_location where) {
   // Whoever gives back too late, to a pool that is gone by then, must be seen to do so.
-  schedule_point(OpKind::atomic_rmw, Access::write, &object_, where);
+  const Access access = capacity_ == kUnbounded ? Access::add : Access::write;
+  schedule_point(OpKind::atomic_rmw, access, &object_, where);
   Shard& shard = shards_[my_shard()];
   std::memset(slot, std::to_integer<int>(kPoisonByte), slot_bytes_);
   {

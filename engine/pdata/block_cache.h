@@ -58,6 +58,7 @@ struct CachedBlock {
 class alignas(64) CacheStripe {
  public:
   RawLock raw;
+  SyncObject object{SyncObject::Quiet::yes, "block_manager.stripe"};   // which blocks there are
 
   [[nodiscard]] CachedBlock* find(MetaBlock block) const noexcept {
     if (chains_.empty()) return nullptr;

@@ -163,6 +163,7 @@ void BlockManager::forget(MetaBlock block) {
   CachedBlock* cached = nullptr;
   {
     const RawGuard guard{stripe.raw};
+    also_touches(stripe.object);
     cached = stripe.find(block);
     if (cached != nullptr) stripe.unlink(*cached);
   }
@@ -175,6 +176,7 @@ void BlockManager::abandon() {
       CachedBlock* cached = nullptr;
       {
         const RawGuard guard{stripe.raw};
+        also_touches(stripe.object);
         cached = stripe.any();
         if (cached != nullptr) {
           ENGINE_CHECK(cached->lock.owner() == nullptr, "block {} held for writing",

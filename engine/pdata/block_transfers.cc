@@ -23,12 +23,14 @@ std::uint32_t stripes_for(std::uint32_t cache_blocks_max) noexcept {
 // Writes in flight together; lives on the stack of whoever waits for them.
 struct WriteBatch {
   explicit WriteBatch(std::size_t count) noexcept : missing{count} {}
+  SyncObject object{SyncObject::Quiet::yes, "block_manager.batch"};
   std::atomic<std::size_t> missing;
   Completion done{"block_manager.written"};
 
   static void end_io(Bio& bio) {
     auto& cached = *static_cast<CachedBlock*>(bio.owner);
     WriteBatch& batch = *cached.batch;
+    also_touches(batch.object);
     if (batch.missing.fetch_sub(1, std::memory_order_acq_rel) == 1) batch.done.signal();
   }
 };
@@ -44,6 +46,7 @@ BlockManager::Impl::Impl(BlockDevice& dev, std::uint32_t cache_blocks_max)
 CachedBlock* BlockManager::Impl::find(MetaBlock block) noexcept {
   CacheStripe& stripe = stripe_of(block);
   const RawGuard guard{stripe.raw};
+  also_touches(stripe.object, Access::read);
   CachedBlock* const cached = stripe.find(block);
   if (cached != nullptr) {
     cached->holds.fetch_add(1, std::memory_order_relaxed);
@@ -76,6 +79,7 @@ CachedBlock* BlockManager::Impl::link_or_find(std::unique_ptr<CachedBlock>& fres
   CachedBlock* evicted = nullptr;
   {
     const RawGuard guard{stripe.raw};
+    also_touches(stripe.object);
     if (CachedBlock* const other = stripe.find(fresh->number); other != nullptr) {
       other->holds.fetch_add(1, std::memory_order_relaxed);
       return other;
@@ -101,6 +105,7 @@ CachedBlock& BlockManager::Impl::find_or_load(MetaBlock block, const Validator& 
 void BlockManager::Impl::start_load(CachedBlock& cached) {
   {
     const RawGuard guard{loads_raw};
+    also_touches(loads_object, Access::add);
     ++loads;
   }
   Bio& bio = cached.bio;
@@ -132,6 +137,7 @@ void BlockManager::Impl::finish_load(CachedBlock& cached, Errc status) {
   bool unlinked = false;
   {
     const RawGuard guard{stripe.raw};
+    also_touches(stripe.object);
     if (!result) {
       cached.load_error = result.error();
       if (cached.linked) {
@@ -147,6 +153,7 @@ void BlockManager::Impl::finish_load(CachedBlock& cached, Errc status) {
   WaitQueue quiescing;
   {
     const RawGuard guard{loads_raw};
+    also_touches(loads_object);
     if (--loads == 0) std::swap(quiescing, loads_waiters);
   }
   // Last of all: whoever goes on now may destroy the block manager.
@@ -158,6 +165,7 @@ void BlockManager::Impl::finish_load(CachedBlock& cached, Errc status) {
 
 Result<void> BlockManager::Impl::wait_loaded(CachedBlock& cached) {
   constexpr auto kWhere = std::source_location::current();
+  also_touches(stripe_of(cached.number).object, Access::read);
   if (cached.state.load(std::memory_order_acquire) == BlockState::loading) {
     Waiter waiter;
     bool waiting = false;
@@ -182,6 +190,7 @@ void BlockManager::Impl::wait_for_loads() {
     Waiter waiter;
     {
       const RawGuard guard{loads_raw};
+      also_touches(loads_object);
       if (loads == 0) return;
       loads_waiters.push(waiter);
     }
@@ -230,6 +239,8 @@ Result<void> BlockManager::Impl::write_dirty() {
   std::vector<CachedBlock*> blocks;
   for (CacheStripe& stripe : stripes) {
     const RawGuard guard{stripe.raw};
+    also_touches(stripe.object, Access::read);
+    also_touches(dirty_object, Access::read);
     if (stripe.dirty() == 0) continue;
     stripe.for_each([&](CachedBlock& cached) {
       if (!cached.dirty || cached.lock.owner() != nullptr) return;

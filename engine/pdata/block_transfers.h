@@ -24,6 +24,8 @@ struct BlockManager::Impl {
   bool unflushed = false;
   AlignedBuffer superblock;
 
+  SyncObject dirty_object{SyncObject::Quiet::yes, "block_manager.dirty"};
+  SyncObject loads_object{SyncObject::Quiet::yes, "block_manager.loads"};
   RawLock loads_raw;
   std::uint32_t loads = 0;   // reads under way; guarded by loads_raw
   WaitQueue loads_waiters;   // for none; guarded by loads_raw
@@ -33,6 +35,7 @@ struct BlockManager::Impl {
   }
 
   void drop(CachedBlock& cached) {
+    also_touches(stripe_of(cached.number).object, Access::read);   // it may be evicted from now on
     if (cached.holds.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     CacheStripe& stripe = stripe_of(cached.number);
     {
@@ -61,6 +64,7 @@ struct BlockManager::Impl {
   void set_dirty(CachedBlock& cached, bool is_dirty) {
     CacheStripe& stripe = stripe_of(cached.number);
     const RawGuard guard{stripe.raw};
+    also_touches(dirty_object, Access::add);
     if (cached.dirty == is_dirty || !cached.linked) return;
     stripe.set_dirty(cached, is_dirty);
     dirty.fetch_add(is_dirty ? 1U : ~0U, std::memory_order_relaxed);
@@ -71,6 +75,7 @@ struct BlockManager::Impl {
                            std::size_t end);
   // Suspends. Makes room when dirty blocks fill the cache.
   Result<void> bound_dirty() {
+    also_touches(dirty_object, Access::read);
     if (dirty.load(std::memory_order_relaxed) < stripe_blocks_max * stripes.size()) return {};
     return write_dirty();
   }

@@ -13,6 +13,7 @@ using engine::Errc;
 void Volume::tell_unless_excused(std::string_view kind, std::string text) {
   if (bench_.world.power_is_cut()) return;
   if (workload_.may_need_check()) {
+    bench_.changes();
     unusable_ = true;
     return;
   }
@@ -24,8 +25,10 @@ std::string Volume::table_of(const Table& table) const {
 }
 
 void Volume::make() {
+  bench_.changes();
   unready_ = true;
   const auto made = bench_.system->create_with_table(kName, table_of(active_));
+  bench_.changes();
   unready_ = false;
   if (made || made.error().code == Errc::exists) return;
   // Refused, the device is gone again, unless somebody has it open.
@@ -96,6 +99,7 @@ void Volume::resumed(bool worked) {
 
 // Whoever waits for the device gets an error.
 void Volume::give_up() {
+  bench_.changes();
   unready_ = true;
   static_cast<void>(
       bench_.system->load(kName, fmt::format("0 {} error", origin_sectors(workload_.system))));

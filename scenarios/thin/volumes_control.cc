@@ -41,6 +41,7 @@ void Volumes::create_thin(std::uint32_t id) {
     bench_.tell("thin exists that was deleted", fmt::format("create_thin {} says it exists", id));
   if (thin.exists == Exists::no) {
     if (thin.blocks == 0) thin.blocks = 4;
+    bench_.changes();
     thin.exists = known_after(told, Exists::yes);
     // Even if it failed: the thin may be there after all, and is then empty.
     if (thin.exists != Exists::no && !thin.undead)
@@ -48,6 +49,7 @@ void Volumes::create_thin(std::uint32_t id) {
   } else if (told) {
     if (thin.exists == Exists::yes && reliable)
       bench_.tell("thin vanished", fmt::format("create_thin {} worked, but it existed", id));
+    bench_.changes();
     thin.exists = Exists::yes;
     bench_.oracle.create(id, sectors_of(thin), base_of(thin));
   } else if (thin.exists == Exists::maybe && told.error().code == Errc::io_error) {
@@ -69,9 +71,11 @@ void Volumes::create_snap(const Operation& operation) {
   const bool active = is_active(operation.origin);
   const bool quiet = active && !operation.noflush;
   if (quiet) static_cast<void>(control_.suspend(name));
+  bench_.changes();
   const bool lags = is_covered(operation.origin);
   const checkers::Moment begun = lags ? covered_since_ : bench_.oracle.begin_snapshot();
   const auto told = tell_pool(fmt::format("create_snap {} {}", operation.thin, operation.origin));
+  bench_.changes();
   if (told) snapshot.undead = false;
   snapshot.exists = known_after(told, Exists::yes);
   if (snapshot.exists != Exists::no) {
@@ -94,6 +98,7 @@ void Volumes::delete_thin(std::uint32_t id) {
       !workload_.faults.may_roll_back()) {
     bench_.tell("thin vanished", fmt::format("delete {} does not find it", id));
   }
+  bench_.changes();
   if (told) thin.undead = false;
   if (told || thin.exists != Exists::no) thin.exists = known_after(told, Exists::no);
   if (thin.exists == Exists::maybe) thin.undead = true;
@@ -119,18 +124,22 @@ void Volumes::activate(std::uint32_t id) {
   Thin& thin = thins_[id];
   if (thin.exists == Exists::no) return;
   if (!is_active(id)) deactivate(id);   // what an earlier activation left behind
+  bench_.changes();
   thin.activating = true;
   static_cast<void>(bench_.system->create_with_table(name_of(id), table_of(id)));
   if (workload_.system.linear_above) {
     static_cast<void>(bench_.system->create_with_table(
         user_name_of(id), fmt::format("0 {} linear {} 0", sectors_of(thin), name_of(id))));
   }
+  bench_.changes();
   thin.activating = false;
 }
 
 void Volumes::deactivate(std::uint32_t id) {
   if (workload_.system.linear_above) static_cast<void>(control_.remove(user_name_of(id)));
-  if (control_.remove(name_of(id))) bench_.oracle.closed(id);
+  const bool removed = control_.remove(name_of(id));
+  bench_.changes();
+  if (removed) bench_.oracle.closed(id);
 }
 
 // What is known of a thin does not depend on it, so somebody may do this who knows nothing of the
@@ -157,6 +166,7 @@ void Volumes::look_around() {
 
 // Whatever the other layer has been told since may have come down, or may not have.
 void Volumes::cover() {
+  bench_.changes();
   covered_ = true;
   covered_since_ = bench_.oracle.begin_snapshot();
 }
