@@ -11,9 +11,11 @@ namespace sim {
 class SimFiber;
 
 struct Operation {
-  enum class Kind : std::uint8_t { plain, acquire, try_acquire, release, signal, wait };
+  enum class Kind : std::uint8_t { plain, acquire, release, signal, wait };
   std::uint32_t object = 0;   // its id; 0: nothing that others can touch
-  bool writes = false;
+  bool writes = false;        // else it commutes with others that do not
+  bool adds = false;          // it writes, but commutes with its like
+  bool looks = false;         // it does not write, and does nothing to the object
   Kind kind = Kind::plain;
 };
 
@@ -23,21 +25,29 @@ struct Operation {
   if (point.object == nullptr || point.access == engine::Access::none ||
       point.object->kind == engine::ObjectKind::fiber)
     return {};
-  Operation operation{.object = point.object->id, .writes = point.access == engine::Access::write};
+  using engine::OpKind;
+  Operation operation{.object = point.object->id, .writes = changes(point.access)};
+  operation.adds = point.access == engine::Access::add;
+  operation.looks = point.op == OpKind::atomic_load || point.op == OpKind::variable_read;
   switch (point.op) {
-    case engine::OpKind::mutex_lock:
+    case OpKind::mutex_lock:
+    case OpKind::spin_lock:
       operation.kind = Kind::acquire;
       break;
-    case engine::OpKind::mutex_try_lock:
-      operation.kind = Kind::try_acquire;
-      break;
-    case engine::OpKind::mutex_unlock:
+    case OpKind::mutex_unlock:
+    case OpKind::spin_unlock:
       operation.kind = Kind::release;
       break;
-    case engine::OpKind::completion_signal:
+    case OpKind::bio_submit:
+      operation.writes = false;   // sim_device_io.h
+      break;
+    case OpKind::rcu_read_unlock:
+      operation.writes = true;   // the first to leave wakes whoever waits
+      break;
+    case OpKind::completion_signal:
       operation.kind = Kind::signal;
       break;
-    case engine::OpKind::completion_wait:
+    case OpKind::completion_wait:
       operation.kind = Kind::wait;
       break;
     default:

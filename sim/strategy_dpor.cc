@@ -1,10 +1,12 @@
+// The optimal search: one execution, and what it means for an event to come before another.
 #include "sim/strategy_dpor.h"
 
 #include <algorithm>
-#include <utility>
+#include <string_view>
+
+#include <fmt/format.h>
 
 #include "engine/base/check.h"
-#include "engine/fiber/mutex.h"
 
 namespace sim {
 
@@ -13,20 +15,11 @@ using engine::Point;
 
 namespace {
 
-template <typename Range, typename Value>
-bool contains(const Range& range, const Value& value) {
-  return std::find(range.begin(), range.end(), value) != range.end();
-}
+constexpr std::uint32_t kValuesMax = 256;   // of one choice
+// So begins the name of a choice that does not offer all there is.
+constexpr std::string_view kSomeOf = "some of";
 
 }   // namespace
-
-// --- operations ---
-
-bool Dpor::dependent(const Operation& a, const Operation& b) noexcept {
-  if (a.object != b.object || a.object == 0) return false;
-  if (a.kind == Kind::signal && b.kind == Kind::signal) return false;
-  return a.writes || b.writes;
-}
 
 void Dpor::join(Clock& into, const Clock& from) {
   if (into.size() < from.size()) into.resize(from.size(), 0);
@@ -34,125 +27,119 @@ void Dpor::join(Clock& into, const Clock& from) {
     into[i] = std::max(into[i], from[i]);
 }
 
-bool Dpor::came_before(std::uint32_t number, const Clock& clock) const noexcept {
-  const Node& node = nodes_[number];
-  return node.fiber < clock.size() && clock[node.fiber] >= node.ordinal;
+void Dpor::Past::join(const Past& other) {
+  Dpor::join(all, other.all);
+  Dpor::join(rests_on, other.rests_on);
 }
-
-// --- one execution ---
 
 void Dpor::begin(std::uint64_t /*seed*/) {
   paths_.begin();
+  run_.length = 0;
+  run_.ways.clear();
+  by_rank_.clear();
   at_ = 0;
-  length_ = fixed_;
-  picks_ = 0;
   running_ = ThreadPaths::kRoot;
-  running_fiber_ = nullptr;
-  tried_ = nullptr;
-  free_running_ = cut_short_ = false;
-  for (FiberState& fiber : fibers_) {
-    fiber.clock.clear();
+  step_ = unsettled_ = kNone;
+  free_running_ = changed_nothing_ = false;
+  for (Fiber& fiber : fibers_) {
+    fiber.past.clear();
+    fiber.wake.clear();
     fiber.read.clear();
-    fiber.seen_at = 0;
     fiber.ordinal = 0;
-    fiber.waits_for_change = false;
+    fiber.waits_for_change = fiber.woken_early = false;
   }
-  for (ObjectState& object : objects_) {
-    object.last_write = object.last_acquire = kNone;
+  for (Object& object : objects_) {
+    object.writes.clear();
     object.reads.clear();
+    object.changes.clear();
+    object.rank = 0;
+    object.last_write.clear();
+    object.reads_all.clear();
     object.signals.clear();
-    object.writes = 0;
   }
 }
 
 void Dpor::started(SimFiber& fiber) {
   const Id id = paths_.started(fiber, running_);
   if (fibers_.size() <= id) fibers_.resize(id + 1);
+  fibers_[id].past = fibers_[running_].past;
+}
+
+void Dpor::woken(const SimFiber& fiber) {
+  Fiber& state = fibers_[ThreadPaths::of(fiber)];
+  const Past& by = fibers_[running_].past;
+  if (fiber.state == SimFiber::State::parked) {
+    state.past.join(by);
+  } else {
+    // What it is about to do does not rest on that; what comes after does.
+    state.wake.join(by);
+    state.woken_early = true;
+  }
 }
 
 std::uint32_t Dpor::pick(const Choices& choices) {
-  ++picks_;
-  note_woken(choices);
-  settle_try();
-  note_yield(choices);
-  if (!choices.steps.empty()) saw_environment_ = true;
+  settle();
+  if (!choices.steps.empty()) saw_environment_ = free_running_ = true;
   if (choices.fibers.empty() || free_running_) return choices.fallback;
+  note_yield(choices);
   if (const std::uint32_t index = find_local(choices); index != kNone)
-    return go_on(*choices.fibers[index], index);
+    return go_local(choices, index);
   collect_enabled(choices);
-  if (enabled_.empty()) collect_attempts(choices);
-  if (enabled_.empty()) return look_again(choices);
-  if (at_ >= fixed_ && !grow()) return choices.fallback;
-  Node& node = nodes_[at_];
-  const auto chosen = std::find_if(enabled_.begin(), enabled_.end(),
-                                   [&](const Enabled& each) { return each.fiber == node.fiber; });
-  ENGINE_CHECK(chosen != enabled_.end() && node.values == 0,
-               "the program differs from one run to the next");
-  const SimFiber& fiber = *choices.fibers[chosen->index];
-  const Point* const point = choices.about_to(fiber);
-  node.operation = chosen->operation;
-  happens(node, at_);
-  if (node.operation.kind == Kind::try_acquire) tried_ = point->object;
-  ++at_;
-  return go_on(fiber, chosen->index);
-}
-
-std::uint32_t Dpor::go_on(const SimFiber& fiber, std::uint32_t index) {
-  running_ = ThreadPaths::of(fiber);
-  running_fiber_ = &fiber;
-  FiberState& state = fibers_[running_];
-  if (state.waits_for_change) {
-    state.waits_for_change = false;
-    // What it has seen change comes before whatever it does now.
-    for (const auto& [object, writes] : state.read) {
-      if (objects_[object].writes != writes && objects_[object].last_write != kNone)
-        join(state.clock, nodes_[objects_[object].last_write].clock);
-    }
-    state.read.clear();
+  if (enabled_.empty()) {
+    if (let_waiting_look()) return go_local(choices, find_local(choices));
+    free_running_ = true;   // a deadlock, unless time makes somebody go on
+    return choices.fallback;
   }
-  return index;
+  if (at_ == given_.size()) return go_on(choices, least());
+  const auto given = std::find_if(enabled_.begin(), enabled_.end(), [&](const Enabled& each) {
+    return each.fiber == given_[at_].fiber;
+  });
+  ENGINE_CHECK(given != enabled_.end(), "the program differs from one run to the next");
+  return go_on(choices, *given);
 }
 
-// Whoever can run now and could not a moment ago has been started or woken by who ran last.
-void Dpor::note_woken(const Choices& choices) {
-  for (const SimFiber* const fiber : choices.fibers) {
-    FiberState& state = fibers_[ThreadPaths::of(*fiber)];
-    if (state.seen_at + 1 != picks_ && fiber != &choices.self)
-      join(state.clock, fibers_[running_].clock);
-    state.seen_at = picks_;
-  }
-}
-
-void Dpor::note_yield(const Choices& choices) {
-  if (choices.point.op != OpKind::yield || !choices.self_runnable) return;
-  FiberState& state = fibers_[ThreadPaths::of(choices.self)];
-  state.waits_for_change = !state.read.empty();
-}
-
-bool Dpor::sees_no_change(const FiberState& state) const {
-  if (!state.waits_for_change) return false;
-  return std::all_of(state.read.begin(), state.read.end(),
-                     [&](const auto& read) { return objects_[read.first].writes == read.second; });
-}
-
-// Did the try_lock that has just happened get the lock?
-void Dpor::settle_try() {
-  if (tried_ == nullptr) return;
-  const engine::SyncObject& object = *std::exchange(tried_, nullptr);
-  if (engine::Mutex::of(object).owner() == running_fiber_)
-    object_state(object.id).last_acquire = at_ - 1;
-}
-
+// Of what is no operation on an object, or on one at which nothing races, the order does not
+// matter: it happens at once.
 std::uint32_t Dpor::find_local(const Choices& choices) const {
   std::uint32_t best = kNone;
   for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
     const SimFiber& fiber = *choices.fibers[i];
-    if (operation_at(fiber, choices.about_to(fiber)).object != 0) continue;
-    if (sees_no_change(fibers_[ThreadPaths::of(fiber)])) continue;
+    const Id id = ThreadPaths::of(fiber);
+    if (fibers_[id].waits_for_change) continue;
+    const Point* const point = choices.about_to(fiber);
+    const Operation operation = operation_at(fiber, point);
+    const bool gate = operation.kind == Kind::signal ||
+                      (operation.kind == Kind::wait && could_go_on(fiber, point));
+    if (operation.object != 0 && !gate) continue;
     if (&fiber == &choices.self) return i;
-    if (best == kNone || ThreadPaths::of(fiber) < ThreadPaths::of(*choices.fibers[best])) best = i;
+    if (best == kNone || id < ThreadPaths::of(*choices.fibers[best])) best = i;
   }
   return best;
+}
+
+std::uint32_t Dpor::go_local(const Choices& choices, std::uint32_t index) {
+  const SimFiber& fiber = *choices.fibers[index];
+  const Operation operation = operation_at(fiber, choices.about_to(fiber));
+  running_ = ThreadPaths::of(fiber);
+  step_ = kNone;
+  Fiber& state = fibers_[running_];
+  if (operation.object != 0) {
+    Past& signals = objects_[slot_of(operation.object)].signals;
+    if (operation.kind == Kind::signal) {
+      signals.join(state.past);
+    } else {
+      state.past.join(signals);
+    }
+  }
+  ran(state);
+  return index;
+}
+
+void Dpor::ran(Fiber& fiber) {
+  if (!fiber.woken_early) return;
+  fiber.past.join(fiber.wake);
+  fiber.wake.clear();
+  fiber.woken_early = false;
 }
 
 void Dpor::collect_enabled(const Choices& choices) {
@@ -161,249 +148,240 @@ void Dpor::collect_enabled(const Choices& choices) {
     const SimFiber& fiber = *choices.fibers[i];
     const Id id = ThreadPaths::of(fiber);
     const Point* const point = choices.about_to(fiber);
-    if (sees_no_change(fibers_[id]) || !could_go_on(fiber, point)) continue;
-    enabled_.push_back({id, i, operation_at(fiber, point)});
+    if (fibers_[id].waits_for_change || !could_go_on(fiber, point)) continue;
+    const Operation operation = operation_at(fiber, point);
+    enabled_.push_back({id, i, operation, slot_of(operation.object)});
   }
-  sort_enabled();
 }
 
-void Dpor::sort_enabled() {
-  std::sort(enabled_.begin(), enabled_.end(),
-            [](const Enabled& a, const Enabled& b) { return a.fiber < b.fiber; });
-}
-
-// Nobody can go on as things are. Then queueing for a lock is an operation too, so that time can
-// pass or a deadlock be told, and the order in the queue is explored.
-void Dpor::collect_attempts(const Choices& choices) {
-  for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
-    const SimFiber& fiber = *choices.fibers[i];
-    Operation operation = operation_at(fiber, choices.about_to(fiber));
-    if (operation.kind != Kind::acquire) continue;
-    operation.kind = Kind::plain;
-    enabled_.push_back({ThreadPaths::of(fiber), i, operation});
-  }
-  sort_enabled();
-}
-
-// Everybody waits for a change: they look again, for ever.
-std::uint32_t Dpor::look_again(const Choices& choices) {
-  for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
-    if (sees_no_change(fibers_[ThreadPaths::of(*choices.fibers[i])]))
-      return go_on(*choices.fibers[i], i);
-  }
-  return choices.fallback;
-}
-
-// Adds a node for the present state. False: all that can be done here has been done elsewhere.
-bool Dpor::grow() {
-  Node& node = new_node();
-  node.enabled.clear();
-  for (const Enabled& each : enabled_)
-    node.enabled.push_back(each.fiber);
-  const auto asleep = [&](Id id) {
-    return std::any_of(node.asleep.begin(), node.asleep.end(),
-                       [id](const Sleeper& sleeper) { return sleeper.fiber == id; });
-  };
-  // Whoever runs goes on if it may: failures come with few switches.
-  const Enabled* chosen = nullptr;
+const Dpor::Enabled& Dpor::least() const {
+  const Enabled* best = &enabled_.front();
   for (const Enabled& each : enabled_) {
-    if (asleep(each.fiber)) continue;
-    if (chosen == nullptr || each.fiber == running_) chosen = &each;
+    if (&each != best && rests_on_less(each, *best)) best = &each;
   }
-  if (chosen == nullptr) {
-    --length_;
-    cut_short_ = free_running_ = true;
-    return false;
+  return *best;
+}
+
+bool Dpor::rests_on_less(const Enabled& a, const Enabled& b) const {
+  const auto component = [&](const Enabled& each, Id id) {
+    const Fiber& fiber = fibers_[each.fiber];
+    std::uint32_t count = id == each.fiber ? fiber.ordinal + 1 : at(fiber.past.rests_on, id);
+    if (each.operation.kind == Kind::acquire)
+      count = std::max(count, at(objects_[whole(each.object)].last_write.rests_on, id));
+    return count;
+  };
+  for (auto id = static_cast<Id>(fibers_.size()); id-- != 0;) {
+    const std::uint32_t of_a = component(a, id);
+    const std::uint32_t of_b = component(b, id);
+    if (of_a != of_b) return of_a < of_b;
   }
-  node.fiber = chosen->fiber;
-  node.backtrack.assign(1, chosen->fiber);
+  return false;
+}
+
+std::uint32_t Dpor::add(Id fiber, std::uint32_t rank) {
+  if (run_.events.size() == run_.length) run_.events.emplace_back();
+  const std::uint32_t number = run_.length++;
+  Event& event = run_.events[number];
+  event.fiber = fiber;
+  event.ordinal = ++fibers_[fiber].ordinal;
+  event.object = kNone;
+  event.rank = rank;
+  event.value = event.values = 0;
+  event.kind = Kind::plain;
+  event.writes = event.undid_write = event.moved = false;
+  event.before = fibers_[fiber].past;
+  return number;
+}
+
+void Dpor::put_by_rank(std::uint32_t number) {
+  const auto rank = [&](std::uint32_t each) { return run_.events[each].rank; };
+  by_rank_.push_back(number);
+  for (std::size_t i = by_rank_.size() - 1; i != 0 && rank(by_rank_[i - 1]) > rank(number); --i)
+    std::swap(by_rank_[i - 1], by_rank_[i]);
+}
+
+std::uint32_t Dpor::go_on(const Choices& /*choices*/, const Enabled& chosen) {
+  const Given* const given = at_ < given_.size() ? &given_[at_++] : nullptr;
+  running_ = chosen.fiber;
+  step_ = add(chosen.fiber, given != nullptr ? given->rank : next_rank_++);
+  Event& event = run_.events[step_];
+  event.object = whole(chosen.object);
+  event.kind = chosen.operation.kind;
+  event.writes = chosen.operation.writes || !chosen.operation.looks;
+  objects_[chosen.object].is_operated_on = true;
+  unite_touched(chosen.object);
+  if (given != nullptr) {
+    ENGINE_CHECK(given->ordinal == event.ordinal, "the program differs from one run to the next");
+    event.undid_write = event.moved = given->undid_write;
+  } else {
+    find_ways(step_);
+  }
+  happens(step_);
+  if (event.writes) {
+    unsettled_ = step_;
+    unsettled_slot_ = chosen.object;
+    changed_nothing_ = false;
+  } else {
+    const Object& object = objects_[chosen.object];
+    fibers_[running_].read.push_back(
+        {chosen.object, static_cast<std::uint32_t>(object.changes.size())});
+  }
+  ran(fibers_[running_]);
+  return chosen.index;
+}
+
+void Dpor::happens(std::uint32_t number) {
+  Event& event = run_.events[number];
+  Past& past = event.past;
+  past = event.before;
+  if (event.object != kNone) {
+    Object& object = objects_[event.object];
+    past.join(object.last_write);
+    if (event.writes) join(past.all, object.reads_all);
+    note_order(object, event);
+  }
+  for (Clock* const clock : {&past.all, &past.rests_on}) {
+    if (clock->size() <= event.fiber) clock->resize(event.fiber + 1, 0);
+    (*clock)[event.fiber] = event.ordinal;
+  }
+  fibers_[event.fiber].past = past;
+  put_by_rank(number);
+  if (event.object == kNone) return;
+  Object& object = objects_[event.object];
+  if (event.writes) {
+    object.writes.push_back(number);
+    object.last_write = past;
+    object.reads_all.clear();
+  } else {
+    object.reads.push_back(number);
+    join(object.reads_all, past.all);
+  }
+}
+
+// What was added later than this event and yet comes before it is where it would not have been put
+// if it were added now.
+void Dpor::note_order(Object& object, const Event& event) {
+  if (event.rank > object.rank) {
+    object.rank = event.rank;
+    return;
+  }
+  const auto note = [&](const std::vector<std::uint32_t>& numbers) {
+    for (const std::uint32_t number : numbers)
+      run_.events[number].moved |= run_.events[number].rank > event.rank;
+  };
+  note(object.writes);
+  if (event.writes) note(object.reads);
+}
+
+std::uint32_t Dpor::value(const SimFiber& /*self*/, const char* what, std::uint32_t count,
+                          std::uint32_t /*one_in*/) {
+  if (free_running_) return 0;
+  if (count > kValuesMax) {
+    ++partial_[what];
+    return 0;
+  }
+  const std::uint32_t ordinal = fibers_[running_].ordinal + 1;
+  const auto given = std::find_if(
+      given_values_.begin(), given_values_.end(),
+      [&](const Given& each) { return each.fiber == running_ && each.ordinal == ordinal; });
+  const bool is_given = given != given_values_.end();
+  const std::uint32_t number = add(running_, is_given ? given->rank : next_rank_++);
+  Event& event = run_.events[number];
+  event.values = count;
+  if (is_given) {
+    event.value = given->value;
+  } else {
+    if (std::string_view{what}.starts_with(kSomeOf)) ++partial_[what];
+    find_ways(number);
+  }
+  happens(number);
+  return event.value;
+}
+
+// --- waiting for a change ---
+
+// What the last operation has changed, now that it has happened.
+void Dpor::settle() {
+  if (unsettled_ == kNone) return;
+  const std::uint32_t number = std::exchange(unsettled_, kNone);
+  Fiber& fiber = fibers_[run_.events[number].fiber];
+  Object& object = objects_[unsettled_slot_];
+  if (changed_nothing_) {
+    fiber.read.push_back({unsettled_slot_, static_cast<std::uint32_t>(object.changes.size())});
+    return;
+  }
+  object.changes.push_back(number);
+  note_changed_by(unsettled_slot_, run_.events[number].fiber);
+  // Nobody waits for what he does himself.
+  for (Look& look : fiber.read) {
+    if (look.object == unsettled_slot_)
+      look.changes = static_cast<std::uint32_t>(object.changes.size());
+  }
+  note_change(unsettled_slot_, number);
+}
+
+void Dpor::note_change(std::uint32_t slot, std::uint32_t number) {
+  for (Fiber& fiber : fibers_) {
+    if (!fiber.waits_for_change) continue;
+    const bool looked_at = std::any_of(fiber.read.begin(), fiber.read.end(),
+                                       [&](const Look& look) { return look.object == slot; });
+    if (!looked_at) continue;
+    fiber.past.join(run_.events[number].past);
+    fiber.waits_for_change = false;
+    fiber.read.clear();
+  }
+}
+
+void Dpor::unchanged(const SimFiber& /*self*/, const engine::SyncObject& object) {
+  if (unsettled_ != kNone && slot_of(object.id) == unsettled_slot_) changed_nothing_ = true;
+}
+
+// The first change since it looked comes before whatever it does now.
+void Dpor::note_yield(const Choices& choices) {
+  if (choices.point.op != OpKind::yield || !choices.self_runnable) return;
+  const Id id = ThreadPaths::of(choices.self);
+  Fiber& fiber = fibers_[id];
+  if (fiber.waits_for_change || fiber.read.empty()) return;
+  std::uint32_t first = kNone;
+  for (const Look& look : fiber.read) {
+    const std::vector<std::uint32_t>& changes = objects_[look.object].changes;
+    if (look.changes < changes.size()) first = std::min(first, changes[look.changes]);
+  }
+  note_waits_for(id);
+  if (first == kNone) {
+    fiber.waits_for_change = true;
+    return;
+  }
+  fiber.past.join(run_.events[first].past);
+  fiber.read.clear();
+}
+
+// Everybody who is left waits for a change: they look again, when all else has been done.
+bool Dpor::let_waiting_look() {
+  bool any = false;
+  for (Fiber& fiber : fibers_)
+    any |= fiber.waits_for_change;
+  if (!any) return false;
+  Past everything;
+  for (const Fiber& fiber : fibers_)
+    everything.join(fiber.past);
+  for (Fiber& fiber : fibers_) {
+    if (!fiber.waits_for_change) continue;
+    fiber.past.join(everything);
+    fiber.waits_for_change = false;
+    fiber.read.clear();
+  }
   return true;
 }
 
-// Inherits who need not be tried: those asleep before whom the last operation did not concern.
-Dpor::Node& Dpor::new_node() {
-  if (nodes_.size() == length_) nodes_.emplace_back();
-  Node& node = nodes_[length_];
-  node.values = node.value = 0;
-  node.asleep.clear();
-  node.backtrack.clear();
-  if (length_ != 0) {
-    const Node& last = nodes_[length_ - 1];
-    for (const Sleeper& sleeper : last.asleep) {
-      const bool woken = last.values == 0 && (sleeper.fiber == last.fiber ||
-                                              dependent(sleeper.operation, last.operation));
-      if (!woken) node.asleep.push_back(sleeper);
-    }
-  }
-  ++length_;
-  return node;
-}
-
-std::uint32_t Dpor::value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
-                          std::uint32_t /*one_in*/) {
-  if (free_running_) return 0;
-  if (at_ >= length_) {
-    new_node().values = count;
-    nodes_[at_].fiber = running_;
-  }
-  const Node& node = nodes_[at_];
-  ENGINE_CHECK(node.values == count, "the program differs from one run to the next");
-  ++at_;
-  return node.value;
-}
-
-// --- what an operation means for the others ---
-
-Dpor::ObjectState& Dpor::object_state(std::uint32_t object) {
-  if (objects_.size() <= object) objects_.resize(object + 1);
-  return objects_[object];
-}
-
-void Dpor::happens(Node& node, std::uint32_t number) {
-  FiberState& fiber = fibers_[node.fiber];
-  const Operation& operation = node.operation;
-  ObjectState& object = object_state(operation.object);
-  node.ordinal = ++fiber.ordinal;
-  node.clock = fiber.clock;
-  const bool look = number + 1 >= fixed_;   // else it was looked at when it was new
-  switch (operation.kind) {
-    case Kind::wait:
-      join(node.clock, object.signals);
-      break;
-    case Kind::signal:
-      break;
-    case Kind::acquire:
-      if (object.last_write != kNone) join(node.clock, nodes_[object.last_write].clock);
-      if (look && object.last_acquire != kNone && !came_before(object.last_acquire, fiber.clock))
-        race(object.last_acquire, fiber.clock, node.fiber, number);
-      break;
-    case Kind::plain:
-    case Kind::try_acquire:
-    case Kind::release:
-      order_after(node, number, object, look);
-      break;
-  }
-  if (node.clock.size() <= node.fiber) node.clock.resize(node.fiber + 1, 0);
-  node.clock[node.fiber] = node.ordinal;
-  fiber.clock = node.clock;
-  if (operation.kind == Kind::wait) return;
-  if (operation.kind == Kind::signal) {
-    join(object.signals, node.clock);
-    ++object.writes;
-  } else if (operation.writes) {
-    object.last_write = number;
-    object.reads.clear();
-    ++object.writes;
-    if (operation.kind == Kind::acquire) object.last_acquire = number;
-  } else {
-    object.reads.push_back(number);
-    fiber.read.emplace_back(operation.object, object.writes);
-  }
-}
-
-// After a read comes what has read since the last write; before that, that write.
-void Dpor::order_after(Node& node, std::uint32_t number, const ObjectState& object, bool look) {
-  const Clock before = node.clock;
-  rivals_.clear();
-  if (node.operation.writes && !object.reads.empty()) {
-    rivals_ = object.reads;
-  } else if (object.last_write != kNone) {
-    rivals_.push_back(object.last_write);
-  }
-  for (const std::uint32_t rival : rivals_)
-    join(node.clock, nodes_[rival].clock);
-  if (!look) return;
-  for (const std::uint32_t rival : rivals_) {
-    if (came_before(rival, before)) continue;
-    const bool through_another = std::any_of(rivals_.begin(), rivals_.end(), [&](auto other) {
-      return other != rival && came_before(rival, nodes_[other].clock);
-    });
-    if (!through_another) race(rival, node.clock, node.fiber, number);
-  }
-}
-
-// The operation `earlier` and the one that `fiber` is at, which has the number `number`, might as
-// well have come the other way round. Of the operations that could then come first in place of the
-// earlier one, some must be tried there.
-void Dpor::race(std::uint32_t earlier, const Clock& before, Id fiber, std::uint32_t number) {
-  Node& there = nodes_[earlier];
-  first_.assign(fibers_.size(), 0);
-  initials_.clear();
-  const auto consider = [&](Id id, std::uint32_t ordinal, const Clock& clock) {
-    if (first_[id] != 0) return;
-    first_[id] = ordinal;
-    for (Id other = 0; other < first_.size() && other < clock.size(); ++other) {
-      if (other != id && first_[other] != 0 && clock[other] >= first_[other]) return;
-    }
-    initials_.push_back(id);
-  };
-  for (std::uint32_t i = earlier + 1; i < number; ++i) {
-    const Node& node = nodes_[i];
-    if (node.values == 0 && !came_before(earlier, node.clock))
-      consider(node.fiber, node.ordinal, node.clock);
-  }
-  consider(fiber, ~0U, before);
-  for (const Id initial : initials_) {
-    if (contains(there.backtrack, initial)) return;
-    for (const Sleeper& sleeper : there.asleep) {
-      if (sleeper.fiber == initial) return;
-    }
-  }
-  for (const Id initial : {initials_.back(), initials_.front()}) {
-    if (!contains(there.enabled, initial)) continue;
-    there.backtrack.push_back(initial);
-    return;
-  }
-  there.backtrack = there.enabled;
-}
-
-// --- from one execution to the next ---
-
-bool Dpor::next() {
-  while (length_ != 0) {
-    Node& node = nodes_[length_ - 1];
-    if (node.values != 0) {
-      if (++node.value < node.values) break;
-      --length_;
-      continue;
-    }
-    node.asleep.push_back({node.fiber, node.operation});
-    const auto left = std::find_if(node.backtrack.begin(), node.backtrack.end(), [&](Id id) {
-      return std::none_of(node.asleep.begin(), node.asleep.end(),
-                          [id](const Sleeper& sleeper) { return sleeper.fiber == id; });
-    });
-    if (left != node.backtrack.end()) {
-      node.fiber = *left;
-      break;
-    }
-    --length_;
-  }
-  fixed_ = length_;
-  return length_ != 0;
-}
-
-// Of what is known to be tried at each node, the share that has been, from the top down.
-double Dpor::done() const {
-  double share = 0;
-  double of_all = 1;
-  for (std::uint32_t i = 0; i < length_; ++i) {
-    const Node& node = nodes_[i];
-    double tried = node.value;
-    double ways = node.values;
-    if (node.values == 0) {
-      ways = static_cast<double>(node.backtrack.size());
-      tried = 0;
-      for (const Id id : node.backtrack) {
-        tried += id != node.fiber &&
-                 std::any_of(node.asleep.begin(), node.asleep.end(),
-                             [id](const Sleeper& sleeper) { return sleeper.fiber == id; });
-      }
-    }
-    if (ways == 0) continue;
-    share += of_all * tried / ways;
-    of_all /= ways;
-  }
-  return share;
+std::string Dpor::left_out() const {
+  std::string all;
+  const auto add_line = [&](const std::string& line) { all += (all.empty() ? "" : "; ") + line; };
+  for (const auto& [what, times] : partial_)
+    add_line(fmt::format("{} times not every answer to '{}'", times, what));
+  for (const auto& [what, times] : unordered_)
+    add_line(fmt::format("{} times the order of what is done to '{}'", times, what));
+  return all;
 }
 
 }   // namespace sim

@@ -1,18 +1,42 @@
-// Depth-first search over schedules that runs one of each class of equivalent ones: dynamic
-// partial-order reduction with source sets and sleep sets (P. Abdulla, S. Aronis, B. Jonsson,
-// K. Sagonas, "Optimal Dynamic Partial Order Reduction", POPL 2014, algorithm Source-DPOR).
+// Depth-first search over schedules that runs exactly one of each class of equivalent ones, in
+// memory for the square of one execution: optimal dynamic partial-order reduction without stored
+// sleep sets or wake-up trees.
 //
-// After each operation it looks for earlier ones of other fibers that touch the same object with
-// nothing ordering the two, and notes at the place of the earlier one that the later should be
-// tried first there. Sleep sets keep from trying twice what commutes. Memory: one node for each
-// operation of the execution under way.
+// The idea is that of M. Kokologiannakis, I. Marmanis, V. Gladstein, V. Vafeiadis, "Truly
+// Stateless, Optimal Dynamic Partial Order Reduction" (POPL 2022), here for sequences of operations
+// on objects and with operations that wait; P. Abdulla, M. Atig, S. Das, B. Jonsson, K. Sagonas,
+// "Parsimonious Optimal Dynamic Partial Order Reduction" (CAV 2024) come to much the same from the
+// other side.
 //
-// Locks: an operation that could not go on is not enabled, so waiting is not an operation. Two
-// takers of one lock race with each other; the release in between is no part of it.
+// An execution is built event by event. A new event e comes last; where it could have come earlier,
+// that is another execution to run:
+//   - a read is put before any write that does not come before it anyway; nothing else changes;
+//   - a write is put before an earlier event f of its object, which is thereby undone, and with it
+//     all that was added after f and that e does not rest on. What was undone is added again, after
+//     e, with whatever follows from that. A read f stays, right after e.
+// One execution could be reached so in many ways. Only the one is taken in which all that is undone
+// had been added as it is always added: each event last, and in the order of least() below. Then
+// where an execution comes from can be told from itself, so it comes up once; and since nothing is
+// ever tried that does not go through, none is run in vain.
+//
+// That order is the heart of it. Of the fibers that can go on, the one is next whose next operation
+// rests on least: the clock of what comes before it (and of whoever let go of the lock that it
+// takes) is the lowest, looked at from the youngest fiber down. So it does not matter for the order
+// of two events what else has been added meanwhile that neither rests on.
+//
+// What an event rests on: what its fiber did before, whoever started or woke it, the last write of
+// its object, all signals of a completion. A write does not rest on the reads before it. So reads
+// are pure looks at a variable; everything else that is done to an object counts as a write.
+//
+// Waiting: an operation that could not go on is no event, and is not tried (operation.h). A fiber
+// that has yielded goes on when something has changed that it had read since it last yielded; where
+// nobody can go on else, all of these look again.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/operation.h"
@@ -23,15 +47,20 @@ namespace sim {
 
 class Dpor final : public Strategy {
  public:
-  // To be called when an execution is over: false when there is no other.
+  // To be called when an execution is over and has found nothing: false when there is no other.
   [[nodiscard]] bool next();
-  // The execution just run led only to what had been seen: it counts for nothing.
-  [[nodiscard]] bool was_cut_short() const noexcept { return cut_short_; }
-  // There were steps of the environment, which it does not explore: they happened when every fiber
-  // waited.
+  // Objects have turned out to belong together. The search has begun anew, and what was run so far
+  // counts for nothing. Told once.
+  [[nodiscard]] bool began_anew() noexcept { return std::exchange(anew_, false); }
+  // There were steps of the environment, which it does not explore.
   [[nodiscard]] bool saw_environment() const noexcept { return saw_environment_; }
   // Estimated share of the search that is behind.
-  [[nodiscard]] double done() const;
+  [[nodiscard]] double done() const noexcept { return done_; }
+  // What was left out although the search has ended; empty: nothing.
+  [[nodiscard]] std::string left_out() const;
+  // Events kept for executions to come back to, at present. Never more than the square of the
+  // events of one execution.
+  [[nodiscard]] std::uint64_t stored_events() const noexcept { return stored_events_; }
 
   void begin(std::uint64_t seed) override;
   [[nodiscard]] bool wants_every_point() const override { return true; }
@@ -39,90 +68,186 @@ class Dpor final : public Strategy {
   std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
                       std::uint32_t one_in) override;
   void started(SimFiber& fiber) override;
+  void touched(const SimFiber& self, const engine::SyncObject& object,
+               engine::Access access) override;
+  void unchanged(const SimFiber& self, const engine::SyncObject& object) override;
+  void woken(const SimFiber& fiber) override;
 
  private:
   using Id = ThreadPaths::Id;
-  using Clock = std::vector<std::uint32_t>;   // by fiber: how many of its operations came before
-  static constexpr std::uint32_t kNone = ~0U;
-
   using Kind = Operation::Kind;
-  struct Sleeper {
-    Id fiber;
-    Operation operation;
+  static constexpr std::uint32_t kNone = ~0U;
+  static constexpr std::size_t kAgainMax = 32;   // events looked at for an estimate
+
+  // By fiber: how many of its events.
+  using Clock = std::vector<std::uint32_t>;
+  // Of what comes before: all of it, and what one rests on.
+  struct Past {
+    Clock all;
+    Clock rests_on;
+    void clear() noexcept {
+      all.clear();
+      rests_on.clear();
+    }
+    void join(const Past& other);
   };
-  // What can be done in one state, what was done, and what is left to try.
-  struct Node {
+  struct Event {
     Id fiber = 0;
-    Operation operation;
-    std::uint32_t ordinal = 0;   // among the fiber's operations, from 1
-    std::uint32_t value = 0;     // of a choice among `values`; not a scheduling node then
-    std::uint32_t values = 0;
-    Clock clock;   // of the operation, itself included
-    std::vector<Id> enabled;
-    std::vector<Id> backtrack;     // to be tried here, or tried
-    std::vector<Sleeper> asleep;   // need not be tried here, or no more
+    std::uint32_t ordinal = 0;   // among the fiber's events, from 1
+    std::uint32_t object = kNone;
+    std::uint32_t rank = 0;     // in the order in which events were added
+    std::uint32_t value = 0;    // of a choice among `values`
+    std::uint32_t values = 0;   // 0: an operation
+    Kind kind = Kind::plain;
+    bool writes = false;
+    bool undid_write = false;   // it has taken the place of one
+    bool moved = false;         // not where it would be added: before something of lower rank
+    Past before;
+    Past past;   // itself included
   };
-  // What happened to an object in this execution; numbers are those of nodes.
-  struct ObjectState {
-    std::uint32_t last_write = kNone;
-    std::uint32_t last_acquire = kNone;
-    std::vector<std::uint32_t> reads;   // since the last write
-    Clock signals;
-    std::uint64_t writes = 0;
+  // Another execution: of a run, up to the event `event`.
+  struct Way {
+    enum class What : std::uint8_t { before_write, undo, value } what = What::undo;
+    std::uint32_t event = 0;
+    std::uint32_t target = 0;   // the write; what is undone; the value
+    // Undo: the write that it comes right after, kNone for the beginning.
+    std::uint32_t after = kNone;
+    double share = 0;   // of the search, estimated
   };
-  struct FiberState {
-    Clock clock;
-    std::uint32_t ordinal = 0;   // of its last operation
-    std::uint64_t seen_at = 0;   // the last pick at which it could run
+  struct Run {
+    std::vector<Event> events;   // kept for their memory; `length` are of this run
+    std::uint32_t length = 0;
+    std::vector<Way> ways;   // still to be gone
+  };
+  // What is given of an execution.
+  struct Given {
+    Id fiber = 0;
+    std::uint32_t ordinal = 0;
+    std::uint32_t rank = 0;
+    std::uint32_t value = 0;
+    bool undid_write = false;
+  };
+  struct Object {
+    // Events of this execution, in their order.
+    std::vector<std::uint32_t> writes;
+    std::vector<std::uint32_t> reads;
+    // Those writes that have changed it.
+    std::vector<std::uint32_t> changes;
+    std::uint32_t rank = 0;   // the highest of both
+    Past last_write;          // of the last of them
+    Clock reads_all;          // of all that comes before the reads since, themselves included
+    Past signals;
+    // --- Of all executions. ---
+    std::uint32_t same_as = kNone;   // taken for one object with that; kNone: with none
+    std::vector<Id> changed_by;
+    // Touched in passing: by steps that began with operations on these, by these.
+    std::vector<std::uint32_t> touched_from;
+    std::vector<Id> touched_by;
+    bool touched_by_write = false;
+    bool is_operated_on = false;
+  };
+  struct Look {
+    std::uint32_t object;
+    std::uint32_t changes;   // there were so many
+  };
+  struct Fiber {
+    Past past;   // of what it does next
+    std::uint32_t ordinal = 0;
+    std::vector<Look> read;   // since it last yielded
     bool waits_for_change = false;
-    std::vector<std::pair<std::uint32_t, std::uint64_t>> read;   // object, writes; since a yield
+    bool woken_early = false;   // before it has begun to wait
+    Past wake;
   };
   struct Enabled {
     Id fiber;
     std::uint32_t index;   // among the choices
     Operation operation;
+    std::uint32_t object;
   };
 
-  [[nodiscard]] static bool dependent(const Operation& a, const Operation& b) noexcept;
   static void join(Clock& into, const Clock& from);
-  [[nodiscard]] bool came_before(std::uint32_t number, const Clock& clock) const noexcept;
-  [[nodiscard]] bool sees_no_change(const FiberState& state) const;
+  [[nodiscard]] static std::uint32_t at(const Clock& clock, Id fiber) noexcept {
+    return fiber < clock.size() ? clock[fiber] : 0;
+  }
+  [[nodiscard]] static bool covers(const Clock& clock, const Event& event) noexcept {
+    return at(clock, event.fiber) >= event.ordinal;
+  }
 
-  void note_woken(const Choices& choices);
+  // --- one execution: strategy_dpor.cc ---
+  void settle();
+  void note_change(std::uint32_t slot, std::uint32_t number);
   void note_yield(const Choices& choices);
-  void settle_try();
+  bool let_waiting_look();
   [[nodiscard]] std::uint32_t find_local(const Choices& choices) const;
   void collect_enabled(const Choices& choices);
-  void collect_attempts(const Choices& choices);
-  void sort_enabled();
-  std::uint32_t look_again(const Choices& choices);
-  bool grow();
-  Node& new_node();
-  std::uint32_t go_on(const SimFiber& fiber, std::uint32_t index);
-  ObjectState& object_state(std::uint32_t object);
-  void happens(Node& node, std::uint32_t number);
-  void order_after(Node& node, std::uint32_t number, const ObjectState& object, bool look);
-  void race(std::uint32_t earlier, const Clock& before, Id fiber, std::uint32_t number);
+  [[nodiscard]] const Enabled& least() const;
+  [[nodiscard]] bool rests_on_less(const Enabled& a, const Enabled& b) const;
+  std::uint32_t go_local(const Choices& choices, std::uint32_t index);
+  std::uint32_t go_on(const Choices& choices, const Enabled& chosen);
+  void ran(Fiber& fiber);
+  std::uint32_t add(Id fiber, std::uint32_t rank);
+  void put_by_rank(std::uint32_t number);
+  void happens(std::uint32_t number);
+  void note_order(Object& object, const Event& event);
+  [[nodiscard]] std::uint32_t slot_of(std::uint32_t id);
+  [[nodiscard]] std::uint32_t whole(std::uint32_t slot) const noexcept;
+
+  // --- other executions: strategy_dpor_ways.cc ---
+  void find_ways(std::uint32_t number);
+  void find_places_of_read(std::uint32_t number);
+  void find_undone_by(std::uint32_t number);
+  void find_undone_by(std::uint32_t number, std::uint32_t gap);
+  [[nodiscard]] std::uint32_t first_write_after(std::uint32_t number) const;
+  [[nodiscard]] static bool stays_for(const Run& run, const Event& write, std::uint32_t after,
+                                      const Event& event) noexcept;
+  void share_out();
+  [[nodiscard]] double executions_of(const Way& way);
+  [[nodiscard]] double places_of(const Event& added) const;
+  [[nodiscard]] static bool races(const Event& added, const Event& earlier) noexcept;
+  void give(const Run& run, const Way& way);
+  void give_reordered(const Run& run, const Way& way);
+  void give_what_stays(const Run& run, const Way& way);
+  void give_event(const Event& event, bool undid_write);
+
+  // --- objects that belong together: strategy_dpor_objects.cc ---
+  void unite(std::uint32_t a, std::uint32_t b);
+  [[nodiscard]] static bool is_shared(const Object& object) noexcept;
+  void unite_touched(std::uint32_t slot);
+  void note_changed_by(std::uint32_t slot, Id fiber);
+  void note_waits_for(Id fiber);
+  void unite_waited_for();
+  void begin_anew();
 
   ThreadPaths paths_;
-  std::vector<Node> nodes_;   // kept for their memory; `length_` are of this execution
-  std::uint32_t length_ = 0;
-  std::uint32_t fixed_ = 0;   // nodes whose choice is given
-  std::uint32_t at_ = 0;      // the next one
-  std::vector<FiberState> fibers_;
-  std::vector<ObjectState> objects_;
-  std::uint64_t picks_ = 0;
+  Run run_;
+  std::vector<Run> runs_;    // with ways still to be gone, the outermost first
+  std::vector<Run> spare_;   // kept for their memory
+  std::uint64_t stored_events_ = 0;
+  std::vector<Given> given_;          // operations
+  std::vector<Given> given_values_;   // choices
+  std::uint32_t at_ = 0;              // of given_
+  std::uint32_t next_rank_ = 0;
+  std::vector<std::uint32_t> by_rank_;   // events of this execution
+  double share_ = 1;                     // of this execution and all that come from it
+  double done_ = 0;
+  std::vector<Fiber> fibers_;
+  std::vector<Object> objects_;   // by slot
   Id running_ = ThreadPaths::kRoot;
-  const SimFiber* running_fiber_ = nullptr;
-  const engine::SyncObject* tried_ = nullptr;   // by the operation that has just happened
-  bool free_running_ = false;                   // nothing more is recorded in this execution
-  bool cut_short_ = false;
+  std::uint32_t step_ = kNone;        // the event that who runs went on with; kNone: none
+  std::uint32_t unsettled_ = kNone;   // an event whose effect is not known yet, and its object
+  std::uint32_t unsettled_slot_ = kNone;
+  bool changed_nothing_ = false;
+  bool free_running_ = false;   // nothing more is recorded in this execution
   bool saw_environment_ = false;
+  bool anew_ = false;
+  bool united_ = false;
+  std::vector<std::pair<Id, std::vector<std::uint32_t>>> waited_for_;   // of all executions
+  std::map<std::string, std::uint64_t> partial_;   // choices of which not every answer was tried
+  std::map<std::string, std::uint64_t> unordered_;
   // Kept for their memory.
   std::vector<Enabled> enabled_;
-  std::vector<std::uint32_t> rivals_;
-  std::vector<std::uint32_t> first_;
-  std::vector<Id> initials_;
+  std::vector<std::uint32_t> again_;   // events
+  Clock kept_;
 };
 
 }   // namespace sim

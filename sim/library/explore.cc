@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "sim/rng.h"
 #include "sim/shrink.h"
 #include "sim/strategy_bounded.h"
@@ -106,7 +108,9 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
   result.executions = search.classes();
   result.cut_short = executions - std::min(executions, search.classes());
   result.done = result.complete ? 1 : search.done();
-  result.limits = search.left_out();
+  for (const auto& [what, times] : search.left_out())
+    result.limits += fmt::format("{}{} times not every answer to '{}'",
+                                 result.limits.empty() ? "" : "; ", times, what);
   return result;
 }
 
@@ -122,19 +126,20 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
     execution.reset({.strategy = &search, .points_max = options.points_max});
     const Outcome& outcome = execution.run(program);
     if (outcome.finding) {
-      result.found =
-          found_by(program, outcome, options, result.executions + result.cut_short, false);
+      result.found = found_by(program, outcome, options, result.executions, false);
       break;
     }
     if (search.saw_environment()) return explore_bounded(program, options);
-    ++(search.was_cut_short() ? result.cut_short : result.executions);
+    ++result.executions;
     if (!search.next()) {
       result.complete = true;
       break;
     }
-    if (result.executions + result.cut_short >= options.executions_max) break;
+    if (search.began_anew()) result.executions = 0;
+    if (result.executions >= options.executions_max) break;
   }
   result.done = result.complete ? 1 : search.done();
+  result.limits = search.left_out();
   return result;
 }
 

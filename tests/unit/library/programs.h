@@ -242,6 +242,88 @@ inline void readers(int readers_in_all) {
   threads.join();
 }
 
+// Several write, others read once.
+inline void readers_writers(int readers_in_all, int writers_in_all) {
+  Atomic<int> x{"x"};
+  Threads threads;
+  for (int i = 0; i < writers_in_all; ++i)
+    threads.start("write", [&, i] { x.store(i); });
+  for (int i = 0; i < readers_in_all; ++i)
+    threads.start("read", [&] { static_cast<void>(x.load()); });
+  threads.join();
+}
+
+// Each but the first makes its element one more than the one before it; the first looks for the
+// last element that is still zero. Where it looks depends on what it sees.
+inline void lastzero(int threads_in_all) {
+  std::deque<Atomic<int>> array;
+  for (int i = 0; i <= threads_in_all; ++i)
+    array.emplace_back("element");
+  Threads threads;
+  threads.start("look", [&] {
+    auto i = static_cast<std::size_t>(threads_in_all);
+    while (array[i].load() != 0)
+      --i;
+  });
+  for (std::size_t i = 1; i <= static_cast<std::size_t>(threads_in_all); ++i)
+    threads.start("write", [&, i] { array[i].store(array[i - 1].load() + 1); });
+  threads.join();
+}
+
+// --- that wait by looking again ---
+
+// Each takes a lock that is a flag, by compare-exchange until it works. `gives_back_early`: before
+// it is done.
+inline void spin_lock(int threads_in_all, bool gives_back_early = false) {
+  Atomic<bool> taken{"taken", false};
+  Variable<int> inside{"inside"};
+  Threads threads;
+  for (int i = 0; i < threads_in_all; ++i) {
+    threads.start("spin", [&] {
+      for (bool free = false; !taken.compare_exchange(free, true); free = false)
+        engine::yield_now();
+      if (gives_back_early) taken.store(false);
+      inside.set(inside.get() + 1);
+      sim::expect(inside.get() == 1, "two are inside");
+      inside.set(inside.get() - 1);
+      if (!gives_back_early) taken.store(false);
+    });
+  }
+  threads.join();
+}
+
+// A writer makes the count odd while it writes; readers look again when it was, or has moved.
+// `forgets`: the writer leaves the count alone.
+inline void seqlock(int readers_in_all, bool forgets = false) {
+  Atomic<int> count{"count"};
+  Variable<int> a{"a"};
+  Variable<int> b{"b"};
+  Threads threads;
+  threads.start("write", [&] {
+    if (!forgets) count.fetch_add(1);
+    a.set(1);
+    b.set(1);
+    if (!forgets) count.fetch_add(1);
+  });
+  for (int i = 0; i < readers_in_all; ++i) {
+    threads.start("read", [&] {
+      for (;;) {
+        const int before = count.load();
+        if (before % 2 != 0) {
+          engine::yield_now();
+          continue;
+        }
+        const int seen_a = a.get();
+        const int seen_b = b.get();
+        if (count.load() != before) continue;
+        sim::expect(seen_a == seen_b, "half of a write was read");
+        return;
+      }
+    });
+  }
+  threads.join();
+}
+
 // Mutual exclusion by two flags and a turn. True when both have come in at their first look: the
 // executions in which somebody would have to look again are not counted by those who publish
 // counts.

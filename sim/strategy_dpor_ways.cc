@@ -1,0 +1,270 @@
+// The optimal search: which other executions there are, and how each is had.
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/check.h"
+#include "sim/strategy_dpor.h"
+
+namespace sim {
+
+// --- where else a new event could have come ---
+
+void Dpor::find_ways(std::uint32_t number) {
+  const Event& event = run_.events[number];
+  if (event.values != 0) {
+    for (std::uint32_t value = event.values; --value != 0;)
+      run_.ways.push_back({.what = Way::What::value, .event = number, .target = value});
+  } else if (event.writes) {
+    find_undone_by(number);
+  } else {
+    find_places_of_read(number);
+  }
+}
+
+void Dpor::find_places_of_read(std::uint32_t number) {
+  const Event& read = run_.events[number];
+  const std::vector<std::uint32_t>& writes = objects_[read.object].writes;
+  for (std::size_t i = writes.size(); i-- != 0;) {
+    if (covers(read.before.all, run_.events[writes[i]])) return;
+    run_.ways.push_back({.what = Way::What::before_write, .event = number, .target = writes[i]});
+  }
+}
+
+// A write may come right after any other write of its object, or first; a lock is taken where it is
+// free.
+void Dpor::find_undone_by(std::uint32_t number) {
+  const Event& write = run_.events[number];
+  const std::vector<std::uint32_t>& writes = objects_[write.object].writes;
+  for (auto gap = static_cast<std::uint32_t>(writes.size());; --gap) {
+    if (gap != writes.size() && covers(write.before.all, run_.events[writes[gap]])) return;
+    const bool is_free = gap == 0 || run_.events[writes[gap - 1]].kind == Kind::release;
+    if (write.kind != Kind::acquire || is_free) find_undone_by(number, gap);
+    if (gap == 0) return;
+  }
+}
+
+// Goes back through what has been added, the latest first, as long as all of it that would be
+// undone could be added again as it was.
+void Dpor::find_undone_by(std::uint32_t number, std::uint32_t gap) {
+  const Event& write = run_.events[number];
+  const std::vector<std::uint32_t>& writes = objects_[write.object].writes;
+  const std::uint32_t after = gap == 0 ? kNone : writes[gap - 1];
+  const std::uint32_t next = gap == writes.size() ? kNone : writes[gap];
+  const auto stays = [&](const Event& event) { return stays_for(run_, write, after, event); };
+  bool next_is_undone = next == kNone;
+  std::uint32_t rank_min = 0;
+  for (std::size_t i = by_rank_.size(); i-- != 0;) {
+    const std::uint32_t earlier = by_rank_[i];
+    const Event& event = run_.events[earlier];
+    if (event.rank < rank_min) return;
+    if (stays(event)) continue;
+    if (event.values != 0) {
+      // A choice is made as soon as all that it rests on is there. One that is made again is 0.
+      if (event.value == 0) continue;
+      for (std::size_t other = 0; other < i; ++other) {
+        const Event& under = run_.events[by_rank_[other]];
+        if (covers(event.before.rests_on, under) && !stays(under))
+          rank_min = std::max(rank_min, under.rank + 1);
+      }
+      continue;
+    }
+    if (event.moved) return;
+    if (!event.writes) {
+      const std::uint32_t overwritten = first_write_after(earlier);
+      if (overwritten != kNone && stays(run_.events[overwritten])) return;
+    }
+    if (earlier == next) next_is_undone = true;
+    const bool reads_before_gap =
+        event.object == write.object && !event.writes && (next == kNone || earlier < next);
+    if (!next_is_undone || (earlier != next && !reads_before_gap)) continue;
+    if (covers(write.before.all, event)) continue;
+    run_.ways.push_back(
+        {.what = Way::What::undo, .event = number, .target = earlier, .after = after});
+  }
+}
+
+// What a write rests on that is to come right after `after`.
+bool Dpor::stays_for(const Run& run, const Event& write, std::uint32_t after,
+                     const Event& event) noexcept {
+  return covers(write.before.rests_on, event) ||
+         (after != kNone && covers(run.events[after].past.rests_on, event));
+}
+
+std::uint32_t Dpor::first_write_after(std::uint32_t number) const {
+  const std::vector<std::uint32_t>& writes = objects_[run_.events[number].object].writes;
+  const auto found = std::upper_bound(writes.begin(), writes.end(), number);
+  return found == writes.end() ? kNone : *found;
+}
+
+// --- how much is left ---
+
+// The execution just run and the ways from it share what is its own of the search.
+void Dpor::share_out() {
+  double all = 1;
+  for (Way& way : run_.ways)
+    all += way.share = executions_of(way);
+  for (Way& way : run_.ways)
+    way.share *= share_ / all;
+  share_ /= all;
+}
+
+// Estimated: each event that is still to be added, or to be added again, comes before or after each
+// of those that it races with and that were added earlier.
+double Dpor::executions_of(const Way& way) {
+  const bool undoes = way.what == Way::What::undo;
+  const Event& event = run_.events[way.event];
+  const std::uint32_t from = undoes ? run_.events[way.target].rank : event.rank + 1;
+  double executions = 1;
+  again_.clear();
+  auto at = std::lower_bound(
+      by_rank_.begin(), by_rank_.end(), from,
+      [&](std::uint32_t number, std::uint32_t rank) { return run_.events[number].rank < rank; });
+  for (; at != by_rank_.end() && again_.size() < kAgainMax; ++at) {
+    const Event& added = run_.events[*at];
+    if (*at == way.event || (undoes && stays_for(run_, event, way.after, added))) continue;
+    executions *= added.values != 0 ? added.values : places_of(added);
+    again_.push_back(*at);
+  }
+  return executions;
+}
+
+// Of what is given a write can undo little, and a read can come before all of it.
+double Dpor::places_of(const Event& added) const {
+  if (!added.writes) {
+    const std::vector<std::uint32_t>& writes = objects_[added.object].writes;
+    return 1 + static_cast<double>(std::count_if(
+                   writes.begin(), writes.end(),
+                   [&](std::uint32_t number) { return races(added, run_.events[number]); }));
+  }
+  return 1 +
+         static_cast<double>(std::count_if(again_.begin(), again_.end(), [&](std::uint32_t number) {
+           return races(added, run_.events[number]);
+         }));
+}
+
+bool Dpor::races(const Event& added, const Event& earlier) noexcept {
+  return earlier.rank < added.rank && earlier.object == added.object &&
+         (added.writes || earlier.writes) &&
+         (added.kind != Kind::acquire || earlier.kind == Kind::acquire) &&
+         !covers(added.before.all, earlier);
+}
+
+// --- from one execution to the next ---
+
+bool Dpor::next() {
+  settle();
+  if (united_) {
+    begin_anew();
+    return true;
+  }
+  ENGINE_CHECK(at_ == given_.size(), "the program differs from one run to the next");
+  share_out();
+  done_ += share_;
+  if (!run_.ways.empty()) {
+    stored_events_ += run_.length;
+    runs_.push_back(std::move(run_));
+    run_ = {};
+    if (!spare_.empty()) {
+      run_ = std::move(spare_.back());
+      spare_.pop_back();
+    }
+  }
+  if (runs_.empty()) return false;
+  Run& last = runs_.back();
+  const Way way = last.ways.back();
+  last.ways.pop_back();
+  give(last, way);
+  if (last.ways.empty()) {
+    stored_events_ -= last.length;
+    spare_.push_back(std::move(last));
+    runs_.pop_back();
+  }
+  return true;
+}
+
+void Dpor::begin_anew() {
+  united_ = false;
+  anew_ = true;
+  runs_.clear();
+  stored_events_ = 0;
+  given_.clear();
+  given_values_.clear();
+  next_rank_ = 0;
+  share_ = 1;
+  done_ = 0;
+  partial_.clear();
+  unordered_.clear();
+}
+
+void Dpor::give(const Run& run, const Way& way) {
+  given_.clear();
+  given_values_.clear();
+  share_ = way.share;
+  next_rank_ = run.events[way.event].rank + 1;
+  switch (way.what) {
+    case Way::What::before_write:
+      give_reordered(run, way);
+      return;
+    case Way::What::undo:
+      give_what_stays(run, way);
+      return;
+    case Way::What::value:
+      for (std::uint32_t i = 0; i < run.length; ++i) {
+        const Event& event = run.events[i];
+        if (event.rank < run.events[way.event].rank) give_event(event, event.undid_write);
+        if (i != way.event) continue;
+        give_event(event, false);
+        given_values_.back().value = way.target;
+      }
+      return;
+  }
+}
+
+void Dpor::give_event(const Event& event, bool undid_write) {
+  std::vector<Given>& given = event.values != 0 ? given_values_ : given_;
+  given.push_back({.fiber = event.fiber,
+                   .ordinal = event.ordinal,
+                   .rank = event.rank,
+                   .value = event.value,
+                   .undid_write = undid_write});
+}
+
+// Everything stays; the read and what comes before it come before the write.
+void Dpor::give_reordered(const Run& run, const Way& way) {
+  const Event& read = run.events[way.event];
+  const auto give_if = [&](std::uint32_t begin, auto&& is_wanted) {
+    for (std::uint32_t i = begin; i < way.event; ++i) {
+      const Event& event = run.events[i];
+      if (is_wanted(i, event)) give_event(event, event.undid_write);
+    }
+  };
+  give_if(0, [&](std::uint32_t i, const Event&) { return i < way.target; });
+  give_if(way.target, [&](std::uint32_t, const Event& e) { return covers(read.before.all, e); });
+  give_event(read, false);
+  give_if(way.target, [&](std::uint32_t, const Event& e) { return !covers(read.before.all, e); });
+}
+
+void Dpor::give_what_stays(const Run& run, const Way& way) {
+  const Event& write = run.events[way.event];
+  const Event& undone = run.events[way.target];
+  const auto stays = [&](const Event& event) {
+    return event.rank < undone.rank || stays_for(run, write, way.after, event);
+  };
+  kept_.assign(fibers_.size(), 0);
+  for (std::uint32_t i = 0; i < way.event; ++i) {
+    const Event& event = run.events[i];
+    bool kept = stays(event);
+    if (event.values != 0) {
+      kept = true;
+      for (std::size_t id = 0; id < event.before.rests_on.size(); ++id)
+        kept &= event.before.rests_on[id] <= kept_[id];
+    }
+    if (!kept) continue;
+    kept_[event.fiber] = event.ordinal;
+    give_event(event, event.undid_write);
+  }
+  give_event(write, undone.writes);
+  if (!undone.writes) give_event(undone, undone.undid_write);
+}
+
+}   // namespace sim
