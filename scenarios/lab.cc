@@ -21,6 +21,11 @@ void Lab::run() {
   perform(workload_.setup, done, nullptr);
   world_.faults_begin();
   run_actors();
+  if (!world_.is_judged()) {
+    world_.faults_end();
+    family_->shut_down();
+    return;
+  }
   if (world_.power_is_cut()) {
     recover();
     run_actors();

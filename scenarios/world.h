@@ -64,6 +64,8 @@ class World {
 
   // Timers may fire early or disks take very long, so that durations mean nothing.
   [[nodiscard]] virtual bool time_leaps() const { return false; }
+  // False: what became of the actors is known from another run, and need not be looked at.
+  [[nodiscard]] virtual bool is_judged() const { return true; }
 
   // Until called with null: why no I/O may reach that data disk. For judges.
   virtual void expect_quiet(std::string_view disk, const char* why) {

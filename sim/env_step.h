@@ -30,6 +30,7 @@ class EnvStep {
   // What it has to do with other steps and with fibers, for strategies that reason about it.
   struct Touch {
     enum class What : std::uint8_t {
+      nothing,
       everything,   // nothing is known: it commutes with nothing
       range,        // the contents of `device` at [begin, end): with other steps there
       object,       // `device` as a whole: with operations of fibers on it, too
@@ -42,6 +43,9 @@ class EnvStep {
     bool writes = true;
   };
   [[nodiscard]] virtual Touch touches() const noexcept { return {}; }
+  [[nodiscard]] virtual Touch also_touches() const noexcept {
+    return {.what = Touch::What::nothing};
+  }
 
   ActorId id;
   const char* name;

@@ -66,6 +66,7 @@ void SimDevice::do_submit(Bio& bio) {
                .data = bio.data};
   io.place = in_flight_.size();
   in_flight_.push_back(&io);
+  if (bio.op == BioOp::discard) engine::also_touches(object());   // sim_device_io.h
   for (DeviceObserver* const observer : observers_)
     observer->submitted(*this, io.record);
   const bool unsupported = bio.op == BioOp::discard && options_.discard_sectors_max == 0;

@@ -25,18 +25,20 @@ class SimDevice::Io final : public EnvStep {
     device_.execution_.offer(*this, late == what ? delay : engine::Nanos{0});
   }
 
-  // Its effect changes or reads what is on the disk, a flush all of it; its end is seen by whoever
-  // submits to the disk.
+  // Its effect changes or reads what is on the disk, a flush all of it. Whether it has ended when
+  // something else is submitted matters where one of the two is a discard.
   [[nodiscard]] Touch touches() const noexcept override {
     if (kind == ChoiceKind::complete)
-      return {.what = Touch::What::object, .device = &device_.object()};
-    const bool all = record.op == engine::BioOp::flush;
-    const std::uint64_t first = record.sector.value();
-    return {.what = Touch::What::range,
-            .device = &device_.object(),
-            .begin = all ? 0 : first,
-            .end = all ? ~std::uint64_t{0} : first + record.sectors,
-            .writes = record.op != engine::BioOp::read};
+      return {.what = Touch::What::object,
+              .device = &device_.object(),
+              .writes = record.op == engine::BioOp::discard};
+    return range();
+  }
+  // The end of an FUA write makes safe what is there by then.
+  [[nodiscard]] Touch also_touches() const noexcept override {
+    const bool makes_safe =
+        kind == ChoiceKind::complete && (record.fua || !device_.options_.write_cache);
+    return makes_safe ? range() : Touch{.what = Touch::What::nothing};
   }
 
   engine::Bio* bio = nullptr;
@@ -46,6 +48,16 @@ class SimDevice::Io final : public EnvStep {
   std::size_t place = 0;   // in in_flight_
 
  private:
+  [[nodiscard]] Touch range() const noexcept {
+    const bool all = record.op == engine::BioOp::flush;
+    const std::uint64_t first = record.sector.value();
+    return {.what = Touch::What::range,
+            .device = &device_.object(),
+            .begin = all ? 0 : first,
+            .end = all ? ~std::uint64_t{0} : first + record.sectors,
+            .writes = record.op != engine::BioOp::read};
+  }
+
   SimDevice& device_;
 };
 

@@ -15,19 +15,28 @@
 // that was reached before for no more preemptions need not be followed again.
 //
 // Choices are made where a fiber is about to touch an object of a name under which fibers have been
-// seen to share one, and where none can go on. Other operations commute with all that others do,
-// so a preemption just before them could as well come later. A name that turns up on the way starts
-// the search anew.
+// seen to share one, or has been seen to touch one in passing, and where none can go on. Other
+// operations commute with all that others do, so a preemption just before them could as well come
+// later. A name that turns up on the way starts the search anew.
 //
 // What counts as a preemption: a fiber that could go on is interrupted, by another fiber, an I/O
-// that takes effect and ends just then, or a timer; an I/O is overtaken by a younger one; a timer
-// fires while something else could happen. A fiber that has waited, yielded or ended is followed by
-// any other for nothing, and an I/O that was overtaken once takes its time.
+// that takes effect and ends just then, or a timer; an I/O is overtaken by a younger one of its
+// disk; a timer fires while something else could happen. A fiber that has waited, yielded or ended
+// is followed by any other for nothing, and an I/O that was overtaken once takes its time.
+//
+// Sleeping actors (P. Godefroid, "Partial-Order Methods for the Verification of Concurrent
+// Systems", 1996, chapters 5 and 6): one that was tried at a place need not be tried after others,
+// as long as what they do has nothing to do with what it did when it was not interrupted. All of
+// that, not only its first operation: having done one alone it would have been interrupted, for a
+// preemption. With the class of a beginning it is kept who slept there.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -36,6 +45,7 @@
 
 #include "sim/operation.h"
 #include "sim/rng.h"
+#include "sim/states_seen.h"
 #include "sim/strategy.h"
 #include "sim/thread_paths.h"
 
@@ -50,11 +60,30 @@ struct Bounds {
   bool schedules = true;
   // Choices of which any answer is as good as any other.
   std::vector<std::string> indifferent = {};
+  // Look whether beginnings that are taken for equivalent are.
+  bool checks = false;
+};
+
+// A part of a search: some ways of one place, and how to get there. Means the same in every process
+// that has learnt the same (Bounded::learnt()).
+struct Branch {
+  struct Choice {
+    std::uint64_t what = 0;   // whose turn it is, or a value
+    bool is_value = false;
+  };
+  std::vector<Choice> path;
+  std::vector<Choice> ways;   // none: all there are
+  double executions = 0;      // estimated
 };
 
 class Bounded final : public Strategy {
  public:
-  explicit Bounded(Bounds bounds) : bounds_{std::move(bounds)} {}
+  explicit Bounded(Bounds bounds) : Bounded{std::move(bounds), nullptr} {}
+  // One of several that search together, each in a process of its own.
+  Bounded(Bounds bounds, StatesSeen* seen)
+      : bounds_{std::move(bounds)},
+        own_seen_{seen == nullptr ? std::make_unique<StatesSeen>() : nullptr},
+        seen_{seen == nullptr ? *own_seen_ : *seen} {}
 
   // To be called when an execution is over: false when there is no other.
   [[nodiscard]] bool next();
@@ -76,12 +105,40 @@ class Bounded final : public Strategy {
   [[nodiscard]] bool was_new() const noexcept { return new_; }
   // The class of the execution just run to its end: equal for equivalent ones.
   [[nodiscard]] std::uint64_t class_hash() const noexcept { return sum_; }
-  [[nodiscard]] std::uint64_t classes() const noexcept { return classes_.size(); }
-  [[nodiscard]] std::uint64_t states() const noexcept { return seen_.size(); }
-  // What was left out although the search has ended; empty: nothing.
-  [[nodiscard]] std::string left_out() const;
-  // Estimated share of the search that is behind: the ways left, at what ways took so far.
+  [[nodiscard]] std::uint64_t classes() const { return seen_.classes(); }
+  [[nodiscard]] std::uint64_t states() const { return seen_.states(); }
+  // Choices of which not every answer was tried, with how often, although the search has ended.
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& left_out() const noexcept {
+    return partial_;
+  }
+
+  // Where bounds say to check: something that who runs does or sees, told by a number. In
+  // equivalent executions each actor does and sees the same.
+  void observe(std::uint64_t what) noexcept;
+  // Two beginnings that were taken for equivalent and are not: what the first actor that differs
+  // does and sees differently. 0: nothing more, or it is not there at all.
+  struct Contradiction {
+    std::uint64_t after = 0;   // the last that is the same
+    std::uint64_t once = 0;
+    std::uint64_t then = 0;
+  };
+  [[nodiscard]] std::uint64_t contradictions() const noexcept { return contradictions_; }
+  [[nodiscard]] const Contradiction& contradiction() const noexcept { return contradiction_; }
+  // Estimated number of executions that are left: the ways left, at what ways took so far.
+  [[nodiscard]] double left() const { return left_from(0); }
+  // Estimated share of the search that is behind.
   [[nodiscard]] double done() const;
+
+  // --- Between executions: for several that search together. ---
+  // Some of what is left, for another to do, if it can be said in so many choices.
+  [[nodiscard]] std::optional<Branch> give_away(std::size_t choices_max);
+  // That and no more is to be searched.
+  void take_over(const Branch& branch);
+  // It has learnt of names that are shared: the search has to begin anew, of all together. One by
+  // itself does so with next().
+  [[nodiscard]] bool must_begin_anew() const noexcept { return more_shared_ && bounds_.schedules; }
+  [[nodiscard]] std::vector<std::uint64_t> learnt() const;
+  void learn(const std::vector<std::uint64_t>& learnt);
 
   void begin(std::uint64_t seed) override;
   [[nodiscard]] bool wants_every_point() const override { return true; }
@@ -89,38 +146,91 @@ class Bounded final : public Strategy {
   std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
                       std::uint32_t one_in) override;
   void started(SimFiber& fiber) override;
+  void touched(const SimFiber& self, const engine::SyncObject& object,
+               engine::Access access) override;
+  void unchanged(const SimFiber& self, const engine::SyncObject& object) override;
+  void woken(const SimFiber& fiber) override;
   void end(std::uint64_t points) override;
 
  private:
   using Id = ThreadPaths::Id;
   static constexpr Id kNobody = ~0U;
-  static constexpr std::uint32_t kTimers = 0;   // an id that no object has
-  static constexpr std::uint64_t kTimersName = 1;
+  static constexpr std::uint32_t kNone = ~0U;
+
+  // What something is done to: an object, what is on a disk, in what order a disk was asked, all
+  // timers, how many faults there were.
+  enum class Part : std::uint8_t { itself, contents, order, timers, faults, everything };
+  struct Place {
+    std::uint32_t object = 0;
+    Part part = Part::itself;
+    friend auto operator<=>(const Place&, const Place&) noexcept = default;
+  };
+  // Looks commute with each other, and so do additions.
+  enum class Does : std::uint8_t { look, add, change };
+  struct Touch {
+    Place place;
+    Does does = Does::look;
+    std::uint64_t begin = 0;   // of contents
+    std::uint64_t end = ~std::uint64_t{0};
+  };
+  // Of a way, until it was interrupted or could not go on.
+  struct Footprint {
+    bool is_known = false;
+    std::vector<Touch> touches;
+  };
 
   // One thing that may happen next.
   struct Way {
     Id actor = kNobody;        // a fiber or a step
+    std::uint64_t path = 0;    // its name in every process
     std::uint32_t index = 0;   // among the choices; of a value: the value
     std::uint32_t cost = 0;    // preemptions; of a value: faults
+    std::uint32_t place = 0;   // among all ways of the state, within bounds or not
+    bool can_sleep = false;    // it would cost no more if it came earlier
   };
   struct Node {
     std::vector<Way> ways;
-    std::uint32_t at = 0;   // which is being tried
+    std::vector<Footprint> did;   // by way
+    std::uint32_t at = 0;         // which is being tried
     bool is_value = false;
     std::uint64_t began = 0;   // executions before this way was
+  };
+  struct Sleeper {
+    Id actor;
+    std::uint32_t node;
+    std::uint32_t way;
+  };
+  // A way whose footprint is being taken.
+  struct Recording {
+    std::uint32_t node;
+    std::uint32_t way;
+    std::size_t from;   // in log_
   };
   // Ways that have been tried to the end, of the nodes of one depth.
   struct Depth {
     std::uint64_t ways = 0;
     std::uint64_t executions = 0;
   };
+  struct Look {
+    std::uint32_t object;
+    std::uint64_t changes;   // there were so many
+  };
+  struct Observation {
+    const Observation* before;
+    std::uint64_t what;
+    std::uint64_t hash;   // of it and those before
+  };
   struct Actor {
-    std::uint64_t chain = 0;     // hash of its last operation, and so of all that led to it
-    std::uint64_t seen_at = 0;   // the last pick at which it could run
-    bool acts = false;           // in this execution
-    bool aside = false;          // a step that was overtaken
+    std::uint64_t path = 0;       // hash of who started it, and as which of that one's children
+    std::uint32_t children = 0;   // started so far
+    std::uint64_t chain = 0;      // hash of its last operation, and so of all that led to it
+    const Observation* observed = nullptr;   // the last, and the last before that operation
+    const Observation* observed_before = nullptr;
+    std::uint64_t wakes = 0;   // by others, before it has begun to wait
+    bool acts = false;         // in this execution
+    bool aside = false;        // a step that was overtaken
     bool waits_for_change = false;
-    std::vector<std::pair<std::uint32_t, std::uint64_t>> read;   // object, writes; since a yield
+    std::vector<Look> read;   // since it last yielded
   };
   struct Transfer {   // that took effect on a device
     std::uint64_t begin;
@@ -132,47 +242,79 @@ class Bounded final : public Strategy {
     std::uint64_t execution = 0;   // the rest is of that one
     std::uint64_t name = 0;
     std::uint64_t last_write = 0;
-    std::uint64_t reads = 0;     // sum of those since the last write
-    std::uint64_t signals = 0;   // sum
-    std::uint64_t writes = 0;
+    std::uint64_t looks = 0;   // sum of those since the last write
+    std::uint64_t adds = 0;    // likewise
+    std::uint64_t signals = 0;
+    std::uint64_t changes = 0;
     Id toucher = kNobody;   // the first
     bool written = false;
     bool shared = false;   // its name is
-    bool held = false;     // a spin lock
     std::vector<Transfer> transfers;
+  };
+  // What is known of a name, from all executions.
+  struct Name {
+    bool shared = false;
+    std::vector<std::uint64_t> touched_at;   // places from which it was touched in passing
   };
 
   // The finalizer of splitmix64, over both.
   [[nodiscard]] static std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept;
   [[nodiscard]] static std::uint64_t hash_of(const engine::SyncObject& object) noexcept;
+
+  // --- one execution: strategy_bounded.cc ---
+  [[nodiscard]] std::size_t decide(const Choices& choices, bool goes_on);
+  [[nodiscard]] std::size_t follow_given();
+  [[nodiscard]] std::size_t enter_new(std::uint64_t state);
+  [[nodiscard]] std::uint64_t state_of(const Choices& choices, bool goes_on);
+  [[nodiscard]] Way way_of(Id actor, std::uint32_t index, std::uint32_t cost) const;
+  [[nodiscard]] std::size_t draw(bool goes_on);
+  Node& new_node(bool is_value);
+  [[nodiscard]] double left_from(std::uint32_t node) const;
+  [[nodiscard]] double executions_of_one(std::uint32_t node) const;
+  void check_state(std::uint64_t state);
+  void contradict(const std::map<std::uint64_t, const Observation*>& once);
+  void start_anew();
+
+  // --- what may happen, and what it costs: strategy_bounded_ways.cc ---
   void note_new(const Choices& choices);
   void note_yield(const Choices& choices);
   [[nodiscard]] Id id_of(EnvStep& step);
   [[nodiscard]] bool sees_no_change(const Actor& actor) const;
-  [[nodiscard]] bool can_go_on(const SimFiber& fiber, const engine::Point* point);
+  [[nodiscard]] bool can_go_on(const SimFiber& fiber, const engine::Point* point) const;
   [[nodiscard]] bool worth_stopping(const SimFiber& fiber, const engine::Point* point);
   [[nodiscard]] std::uint32_t find_local(const Choices& choices);
   void collect(const Choices& choices, bool goes_on);
   void collect_steps(const Choices& choices, bool goes_on);
+  [[nodiscard]] bool overtakes(const EnvStep& step, const EnvStep& older) const noexcept;
+  [[nodiscard]] std::uint32_t overtaken_by(const EnvStep& step) const;
   void collect_attempts(const Choices& choices);
   [[nodiscard]] std::uint32_t finish_pair(const Choices& choices);
   std::uint32_t look_again(const Choices& choices);
-  // Which of ways_; ways_.size() when all of it was seen.
-  [[nodiscard]] std::size_t decide(const Choices& choices, bool goes_on);
-  [[nodiscard]] std::size_t draw(bool goes_on);
   std::uint32_t take_rule(const Choices& choices);
   std::uint32_t take(const Choices& choices, const Way& way, bool goes_on);
   std::uint32_t go_on(const Choices& choices, std::uint32_t index);
-  void take_step(const Choices& choices, EnvStep& step);
+  void take_step(EnvStep& step);
+
+  // --- what depends on what: strategy_bounded_touches.cc ---
+  [[nodiscard]] static std::uint32_t slot_of(const engine::SyncObject& object) noexcept;
+  [[nodiscard]] std::uint64_t where_stands(const SimFiber& fiber, const engine::Point* point);
   Object& object_of(const engine::SyncObject& object);
   Object& timers();
-  Object& object_called(std::uint32_t id, std::uint64_t name);
-  void touch(Id actor, const Operation& operation, Object& object);
+  void renew(Object& object, std::uint64_t name);
+  void touch(Id actor, const Operation& operation, const engine::SyncObject& object);
+  void touch_object(Id actor, Place place, Does does, Object& object);
   void transfer(Id actor, const EnvStep::Touch& touch);
   void touch_everything(Id actor);
   void set_chain(Id actor, std::uint64_t chain);
-  Node& new_node(bool is_value);
-  void start_anew();
+  void begin_actor(Id actor, Id parent);
+  void share(Object& object);
+  void settle();
+  // Who sleeps.
+  void log(const Touch& touch);
+  [[nodiscard]] static bool conflict(const Touch& a, const Touch& b) noexcept;
+  [[nodiscard]] bool sleeps(Id actor) const noexcept;
+  void put_to_sleep(std::uint32_t node, std::uint32_t ways);
+  void end_recordings();
 
   Bounds bounds_;
   ThreadPaths paths_;
@@ -183,26 +325,40 @@ class Bounded final : public Strategy {
   std::uint32_t fixed_ = 0;   // nodes whose choice is given
   std::uint32_t at_ = 0;      // the next one
   std::vector<Actor> actors_;
-  std::vector<Object> objects_;
+  std::vector<Object> objects_;   // by slot
+  Object timers_;
   std::unordered_map<std::uint32_t, Id> steps_;   // by ActorId, of this execution; only looked up
   std::uint64_t execution_ = 0;
-  std::uint64_t picks_ = 0;
   std::uint64_t sum_ = 0;   // of all chains, mixed
   std::uint32_t preemptions_ = 0;
   std::uint32_t faults_ = 0;
   Id running_ = ThreadPaths::kRoot;
+  std::uint64_t running_from_ = 0;       // where it stood
+  std::uint32_t last_changed_ = kNone;   // the object of its operation, if that may have changed it
+  bool changed_nothing_ = false;
   Id pair_ = kNobody;   // a step whose second half comes next
   bool free_running_ = false;
   bool follow_rule_ = false;
   bool cut_short_ = false;
   bool new_ = false;
+  std::vector<Touch> log_;   // of this execution
+  std::vector<Recording> recordings_;
+  std::vector<Sleeper> sleepers_;
   // Choices of which not every answer was there to be tried, by name, with how often.
   std::map<std::string, std::uint64_t> partial_;
-  // By hash of a beginning: the fewest preemptions it was followed with. Only looked up.
-  std::unordered_map<std::uint64_t, std::uint32_t> seen_;
-  std::unordered_set<std::uint64_t> classes_;   // only looked up
-  std::unordered_set<std::uint64_t> shared_;    // names; only looked up
-  bool more_shared_ = false;                    // since the search began
+  std::unique_ptr<StatesSeen> own_seen_;
+  StatesSeen& seen_;
+  // Hash tables are only looked up.
+  std::unordered_map<std::uint64_t, Name> names_;
+  std::unordered_set<std::uint64_t> stops_;   // places from which something shared is touched
+  // --- Of checking. ---
+  std::deque<Observation> observations_;
+  // By hash of a beginning: the last of each actor, by its path.
+  std::unordered_map<std::uint64_t, std::map<std::uint64_t, const Observation*>> observed_;
+  std::uint64_t contradictions_ = 0;
+  Contradiction contradiction_;                            // the first
+  std::unordered_map<const char*, std::uint64_t> files_;   // hashes of their names
+  bool more_shared_ = false;                               // since the search began
   // --- Of a probe. ---
   bool probing_ = false;
   Rng rng_;

@@ -27,49 +27,72 @@ void write_all(int fd, const std::string& bytes) {
 
 }   // namespace
 
-ChildResult run_in_child(const std::function<std::string()>& body, double seconds_max) {
-  ChildResult result;
+Child::Child(const std::function<std::string()>& body) {
   int ends[2] = {-1, -1};
-  if (pipe2(ends, O_CLOEXEC) != 0) return result;
+  if (pipe2(ends, O_CLOEXEC) != 0) return;
   std::fflush(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
+  pid_ = fork();
+  if (pid_ == 0) {
     close(ends[0]);
     write_all(ends[1], body());
     // No destructors, no leak check: what a failed execution held is still held.
     _exit(0);
   }
   close(ends[1]);
-  if (child < 0) {
-    close(ends[0]);
-    return result;
-  }
-  const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>{seconds_max};
+  pipe_ = ends[0];
+  if (pid_ < 0) reap();
+}
+
+Child::~Child() {
+  if (pid_ >= 0) kill(pid_, SIGKILL);
+  reap();
+}
+
+bool Child::wait(double seconds) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::duration<double>{seconds};
   std::string buffer(65536, '\0');
-  for (;;) {
+  while (pipe_ >= 0) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         until - std::chrono::steady_clock::now());
-    pollfd waiting{ends[0], POLLIN, 0};
-    const int ready = left.count() <= 0 ? 0 : poll(&waiting, 1, static_cast<int>(left.count()));
+    pollfd waiting{pipe_, POLLIN, 0};
+    const int ready = poll(&waiting, 1, left.count() <= 0 ? 0 : static_cast<int>(left.count()));
     if (ready < 0 && errno == EINTR) continue;
-    if (ready == 0) {
-      result.timed_out = true;
-      kill(child, SIGKILL);
-      break;
-    }
-    const ssize_t got = read(ends[0], buffer.data(), buffer.size());
+    if (ready == 0) return false;
+    const ssize_t got = read(pipe_, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    result.bytes.append(buffer.data(), static_cast<std::size_t>(got));
+    if (got <= 0) {
+      reap();
+    } else {
+      result_.bytes.append(buffer.data(), static_cast<std::size_t>(got));
+    }
   }
-  close(ends[0]);
+  return true;
+}
+
+void Child::kill_as_too_slow() {
+  if (pid_ < 0) return;
+  result_.timed_out = true;
+  kill(pid_, SIGKILL);
+  reap();
+}
+
+void Child::reap() {
+  if (pipe_ >= 0) close(pipe_);
+  pipe_ = -1;
+  if (pid_ < 0) return;
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR)
     continue;
-  if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
-  if (WIFEXITED(status)) result.exit_status = WEXITSTATUS(status);
-  result.ended = !result.timed_out && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  return result;
+  pid_ = -1;
+  if (WIFSIGNALED(status)) result_.signal = WTERMSIG(status);
+  if (WIFEXITED(status)) result_.exit_status = WEXITSTATUS(status);
+  result_.ended = !result_.timed_out && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+ChildResult run_in_child(const std::function<std::string()>& body, double seconds_max) {
+  Child child{body};
+  if (!child.wait(seconds_max)) child.kill_as_too_slow();
+  return child.result();
 }
 
 std::string death_of(const ChildResult& result) {

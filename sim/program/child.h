@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include <sys/types.h>
+
 namespace program {
 
 struct ChildResult {
@@ -18,7 +20,30 @@ struct ChildResult {
 // What killed the process, in a word or two; empty when it ended well.
 [[nodiscard]] std::string death_of(const ChildResult& result);
 
-// Forks, runs `body`, and hands back what it returned. Only for single-threaded programs.
+// One process. Only for single-threaded programs.
+class Child {
+ public:
+  // Forks; there `body` runs, and what it returns is sent here.
+  explicit Child(const std::function<std::string()>& body);
+  // Kills it, if it has not ended.
+  ~Child();
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  // Takes in what it has to say, for so long. True: it has ended.
+  bool wait(double seconds);
+  void kill_as_too_slow();
+  [[nodiscard]] const ChildResult& result() const noexcept { return result_; }
+
+ private:
+  void reap();
+
+  pid_t pid_ = -1;
+  int pipe_ = -1;
+  ChildResult result_;
+};
+
+// Forks, runs `body`, and hands back what it returned.
 [[nodiscard]] ChildResult run_in_child(const std::function<std::string()>& body,
                                        double seconds_max);
 

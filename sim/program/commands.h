@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,12 +32,19 @@ struct SearchOptions {
 int search(const SearchOptions& options);
 
 struct ExploreOptions {
-  std::filesystem::path workload;   // a TOML file
-  std::uint32_t preemptions = 1;
+  std::filesystem::path workload;   // a TOML file, or
+  std::string scenario;             // so many of its workloads, cut down to so many operations
+  std::uint32_t workloads = 20;
+  std::uint32_t operations = 2;
+  std::uint64_t seed = 1;
+  // At most so many; without a number 1, or with cuts one schedule.
+  std::optional<std::uint32_t> preemptions{};
   std::uint32_t faults = 0;   // and power cuts
   bool timers = false;        // timers may fire while something else could happen
-  bool cuts = false;          // one schedule, and every image that a power cut can leave
-  double seconds = 600;
+  bool cuts = false;          // one cut anywhere, and every image that it can leave
+  bool check = false;         // whether what is taken for equivalent is
+  std::uint32_t jobs = 0;     // 0: one a core
+  double seconds = 600;       // of each workload
   std::uint64_t executions_max = 100'000'000;
   double shrink_seconds = 20;
   Judges judges{};

@@ -94,16 +94,26 @@ int dispatch(int argc, char** argv) {
 
   ExploreOptions explore_options;
   CLI::App* const explore_command =
-      app.add_subcommand("explore", "every execution of a small workload, within bounds");
-  explore_command->add_option("--workload", explore_options.workload, "a TOML file")->required();
+      app.add_subcommand("explore", "every execution of small workloads, within bounds");
+  explore_command->add_option("--workload", explore_options.workload, "a TOML file");
+  explore_command->add_option("--scenario", explore_options.scenario,
+                              "small workloads of a scenario, one after the other");
+  explore_command->add_option("--workloads", explore_options.workloads, "how many of these");
+  explore_command->add_option("--operations", explore_options.operations,
+                              "of the actors of each, at most so many");
+  explore_command->add_option("--seed", explore_options.seed, "of these");
   explore_command->add_option("--preemptions", explore_options.preemptions,
-                              "at most so many, counted as docs/exploration.md says");
+                              "at most so many, counted as docs/exploration.md says; 1, or with "
+                              "--cuts one schedule");
   explore_command->add_option("--faults", explore_options.faults,
                               "of the workload's faults and power cuts, at most so many");
   explore_command->add_flag("--timers", explore_options.timers,
                             "timers may fire while something else could happen");
   explore_command->add_flag("--cuts", explore_options.cuts,
-                            "one schedule, and every image that a power cut can leave");
+                            "one power cut anywhere, and every image that it can leave");
+  explore_command->add_flag("--check", explore_options.check,
+                            "look whether what is taken for equivalent is");
+  explore_command->add_option("--jobs", explore_options.jobs, "worker processes; 0: one a core");
   explore_command->add_option("--time", explore_options.seconds, "stop after so many seconds");
   explore_command->add_option("--executions", explore_options.executions_max, "stop after so many");
   explore_command->add_option("--shrink-time", explore_options.shrink_seconds,

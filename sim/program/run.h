@@ -26,6 +26,10 @@ struct Watch {
   std::function<void(bool start)> actors{};
   // What a power cut has left: a digest of all disks together.
   std::function<void(std::uint64_t images)> cut{};
+  // When the actors have ended: is what has become of all to be judged?
+  std::function<bool()> judged{};
+  // Whatever the engine says of itself.
+  std::function<void(const engine::Event&)> event{};
 };
 
 struct RunSpec {

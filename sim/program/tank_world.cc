@@ -182,7 +182,9 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
   static constexpr std::array<const char*, 8> kNames{"actor a", "actor b", "actor c", "actor d",
                                                      "actor e", "actor f", "actor g", "actor h"};
   engine::Completion all{"actors", static_cast<std::uint32_t>(bodies.size())};
-  if (watch_.actors) watch_.actors(true);
+  // The judges let some loose, too; with them there are no faults.
+  const bool watched = watch_.actors && faults_on_;
+  if (watched) watch_.actors(true);
   for (std::size_t i = 0; i < bodies.size(); ++i) {
     execution_.spawn(kNames[i % kNames.size()], [&all, &body = bodies[i].second] {
       body();
@@ -190,7 +192,7 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
     });
   }
   all.wait();
-  if (watch_.actors) watch_.actors(false);
+  if (watched) watch_.actors(false);
   // A cut that has not come until now finds everything answered, and much of it not committed.
   if (faults_on_ && cuts_left_ != 0 && execution_.choose("power cut", 2) != 0) cut_power();
   enter(Phase::closing);
@@ -314,6 +316,7 @@ void TankWorld::expect_quiet(std::string_view disk, const char* why) {
 void TankWorld::event(const engine::Event& event) noexcept {
   if (listener_ != nullptr) listener_->event(event);
   if (cut_after_ == event.op) maybe_cut(kCutAfterOneIn[rate_]);
+  if (watch_.event) watch_.event(event);
   // A power cut fails metadata I/O like any other fault.
   if (event.op != engine::OpKind::mode_change || power_is_cut()) return;
   // Caches have modes, too.

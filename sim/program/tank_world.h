@@ -59,6 +59,7 @@ class TankWorld final : public scenarios::World,
   }
   void refused_for_space(engine::Nanos begun) override;
   [[nodiscard]] bool pool_has_failed() const override { return mode_judge_.failed(); }
+  [[nodiscard]] bool is_judged() const override { return !watch_.judged || watch_.judged(); }
   void watch_discards() override { disks_.back().judge.watch_discards(); }
   [[nodiscard]] bool was_discarded(engine::Sector begin, std::uint64_t sectors) const override {
     return disks_.back().judge.was_discarded(begin, sectors);

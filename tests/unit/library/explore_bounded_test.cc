@@ -1,7 +1,6 @@
 // Exploration within bounds and with the environment free: exact numbers where they are known,
 // otherwise against every single schedule, one after the other.
 #include <deque>
-#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -9,11 +8,11 @@
 #include <gtest/gtest.h>
 
 #include "engine/fiber/timer.h"
-#include "sim/operation.h"
 #include "sim/rng.h"
 #include "sim/sim_device.h"
 #include "sim/strategy_bounded.h"
 #include "sim/tsan.h"
+#include "tests/unit/library/every_schedule.h"
 #include "tests/unit/library/programs.h"
 #include "tests/unit/sparse.h"
 
@@ -97,62 +96,11 @@ TEST_F(ExploreBounded, SaysHowFarItGotAndHowManyThereWouldBe) {
 
 // --- against every schedule ---
 
-// Tries everything that can be chosen, with no thought of what depends on what.
-class EverySchedule final : public Strategy {
- public:
-  explicit EverySchedule(std::uint32_t preemptions) : preemptions_max_{preemptions} {}
-  bool next() {
-    while (!nodes_.empty() && ++nodes_.back().at == nodes_.back().ways)
-      nodes_.pop_back();
-    return !nodes_.empty();
-  }
-  void begin(std::uint64_t /*seed*/) override {
-    place_ = 0;
-    preemptions_ = 0;
-  }
-  bool wants_every_point() const override { return true; }
-  std::uint32_t pick(const Choices& choices) override {
-    std::vector<std::uint32_t> ways;
-    std::optional<std::uint32_t> self;
-    for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
-      const SimFiber& fiber = *choices.fibers[i];
-      if (!could_go_on(fiber, choices.about_to(fiber))) continue;
-      if (&fiber == &choices.self) self = i;
-      ways.push_back(i);
-    }
-    if (self && preemptions_ == preemptions_max_) return *self;
-    for (std::uint32_t i = 0; i < choices.steps.size(); ++i)
-      ways.push_back(static_cast<std::uint32_t>(choices.fibers.size()) + i);
-    if (ways.empty()) return choices.fallback;
-    const std::uint32_t chosen = ways[choose(static_cast<std::uint32_t>(ways.size()))];
-    if (self && chosen != *self) ++preemptions_;
-    return chosen;
-  }
-  std::uint32_t value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
-                      std::uint32_t /*one_in*/) override {
-    return choose(count);
-  }
-
- private:
-  struct Node {
-    std::uint32_t at;
-    std::uint32_t ways;
-  };
-  std::uint32_t choose(std::uint32_t ways) {
-    if (place_ == nodes_.size()) nodes_.push_back({0, ways});
-    return nodes_[place_++].at;
-  }
-  std::vector<Node> nodes_;
-  std::size_t place_ = 0;
-  std::uint32_t preemptions_ = 0;
-  std::uint32_t preemptions_max_;
-};
-
 // What every execution told, by each of the two ways.
 std::set<std::string> told_by_all(const std::function<std::string()>& program,
                                   std::uint32_t preemptions, std::uint64_t* runs) {
   std::set<std::string> told;
-  EverySchedule strategy{preemptions};
+  unit::EverySchedule strategy{preemptions};
   Execution execution;
   do {
     execution.reset({.strategy = &strategy, .timers_race = true});

@@ -1,0 +1,185 @@
+#include "sim/program/exploration.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <new>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include <sys/mman.h>
+
+#include "sim/program/branch_queue.h"
+#include "sim/program/child.h"
+#include "sim/program/explorer.h"
+#include "sim/program/run.h"
+#include "sim/states_seen.h"
+
+namespace program {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// What an execution may take on top of the time asked for, and that much more for good measure.
+constexpr double kSecondsToEnd = 120;
+constexpr std::uint32_t kJobsMax = 256;
+constexpr double kPatience = 0.02;   // between looks at one worker and the next
+
+class Foreman {
+ public:
+  Foreman(const ExploreOptions& options, const scenarios::Workload& workload)
+      : options_{options},
+        workload_{workload},
+        jobs_{std::clamp(options.jobs != 0 ? options.jobs : std::thread::hardware_concurrency(), 1U,
+                         kJobsMax)} {
+    void* const memory =
+        mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc{};
+    board_ = new (memory) Board;
+    board_->began = Clock::now();
+  }
+  ~Foreman() { munmap(board_, sizeof(Board)); }
+  Foreman(const Foreman&) = delete;
+  Foreman& operator=(const Foreman&) = delete;
+
+  Exploration run() {
+    if (estimate()) {
+      while (work())
+        begin_anew();
+    }
+    const std::uint64_t run = board_->executions;
+    end_.executions = seen_.classes();
+    end_.cut_short = run - std::min(run, end_.executions);
+    end_.points = board_->points;
+    end_.cuts = board_->cuts;
+    end_.images = images_.size();
+    end_.states = seen_.states();
+    end_.seconds = seconds();
+    const bool all = end_.ended == Exploration::Ended::complete;
+    end_.done = all ? 1 : static_cast<double>(run) / (static_cast<double>(run) + left_);
+    // What a walk has found is told if there is nothing else to tell.
+    if (!end_.finding && outside_) {
+      end_.finding = outside_;
+      end_.finding->within_bounds = false;
+    }
+    if (end_.finding) end_.ended = Exploration::Ended::found;
+    return end_;
+  }
+
+ private:
+  [[nodiscard]] double seconds() const {
+    return std::chrono::duration<double>(Clock::now() - board_->began).count();
+  }
+  // False: the process died.
+  bool estimate() {
+    Child child{[&] { return Explorer{options_, workload_, seen_, *board_, {}}.estimate(); }};
+    if (!await(child)) return false;
+    const Report report = Report::from_text(child.result().bytes);
+    end_.naive = report.naive;
+    outside_ = report.finding;
+    learn(report);
+    return true;
+  }
+  // True: all of it once more, with what has been learnt.
+  bool work() {
+    BranchQueue queue{jobs_};
+    queue.put({});
+    std::vector<std::unique_ptr<Child>> children;
+    for (std::uint32_t i = 0; i < jobs_; ++i) {
+      children.push_back(std::make_unique<Child>([&, i] {
+        return Explorer{options_, workload_, seen_, *board_, learnt_}.work(queue, i);
+      }));
+    }
+    std::vector<bool> told(children.size(), false);
+    for (std::size_t left = children.size(); left != 0;) {
+      for (std::size_t i = 0; i < children.size(); ++i) {
+        if (told[i] || !children[i]->wait(kPatience)) continue;
+        told[i] = true;
+        --left;
+        if (!take(*children[i])) return false;
+      }
+      if (seconds() > options_.seconds + kSecondsToEnd) {
+        for (const auto& child : children)
+          child->kill_as_too_slow();
+      }
+    }
+    left_ = queue.executions_left();
+    for (std::uint32_t i = 0; i < jobs_; ++i)
+      left_ += board_->left[i];
+    if (board_->ended == Board::kTime) end_.ended = Exploration::Ended::time;
+    if (board_->ended == Board::kExecutions) end_.ended = Exploration::Ended::executions;
+    return board_->anew && !end_.finding && end_.ended == Exploration::Ended::complete;
+  }
+  void begin_anew() {
+    board_->anew = false;
+    seen_.forget_states();
+  }
+  bool await(Child& child) {
+    if (!child.wait(options_.seconds + kSecondsToEnd)) child.kill_as_too_slow();
+    return lives(child);
+  }
+  bool lives(const Child& child) {
+    end_.death = death_of(child.result());
+    if (end_.death.empty()) return true;
+    end_.ended = Exploration::Ended::died;
+    return false;
+  }
+  bool take(const Child& child) {
+    if (!lives(child)) return false;
+    const Report report = Report::from_text(child.result().bytes);
+    learn(report);
+    images_.insert(report.images.begin(), report.images.end());
+    end_.contradictions += report.contradictions;
+    if (end_.contradiction.empty()) end_.contradiction = report.contradiction;
+    for (const auto& [what, times] : report.left_out)
+      end_.left_out[what] += times;
+    if (report.finding && !end_.finding) end_.finding = report.finding;
+    return true;
+  }
+  void learn(const Report& report) {
+    learnt_.insert(learnt_.end(), report.learnt.begin(), report.learnt.end());
+  }
+
+  const ExploreOptions& options_;
+  const scenarios::Workload& workload_;
+  const std::uint32_t jobs_;
+  Board* board_;
+  sim::StatesSeen seen_{sim::StatesSeen::Of::all_forked};
+  std::vector<std::uint64_t> learnt_{};   // as sim::Bounded tells it
+  std::set<std::uint64_t> images_{};
+  std::optional<Exploration::Finding> outside_{};   // by a random walk
+  double left_ = 0;
+  Exploration end_;
+};
+
+}   // namespace
+
+const char* to_string(Exploration::Ended ended) noexcept {
+  switch (ended) {
+    case Exploration::Ended::complete:
+      return "complete";
+    case Exploration::Ended::found:
+      return "found";
+    case Exploration::Ended::time:
+      return "time";
+    case Exploration::Ended::executions:
+      return "executions";
+    case Exploration::Ended::died:
+      return "died";
+  }
+  return "";
+}
+
+std::uint64_t seed_of(const ExploreOptions& options) noexcept {
+  if (options.cuts) return kEveryImageSeed;
+  return options.timers ? kTimersRaceSeed : 0;
+}
+
+Exploration explore(const ExploreOptions& options, const scenarios::Workload& workload) {
+  return Foreman{options, workload}.run();
+}
+
+}   // namespace program

@@ -1,0 +1,79 @@
+// What one worker process of an exploration does, and what it tells in the end.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "scenarios/workload.h"
+#include "sim/execution.h"
+#include "sim/program/branch_queue.h"
+#include "sim/program/commands.h"
+#include "sim/program/exploration.h"
+#include "sim/states_seen.h"
+#include "sim/strategy_bounded.h"
+
+namespace program {
+
+// Shared between the processes of one exploration.
+struct Board {
+  enum Ended : std::uint32_t { kNot, kTime, kExecutions };
+  std::atomic<std::uint64_t> executions{0};   // those cut short included
+  std::atomic<std::uint64_t> points{0};
+  std::atomic<std::uint64_t> cuts{0};
+  std::atomic<std::uint32_t> ended{kNot};
+  std::atomic<bool> anew{false};                 // somebody has learnt of a name that is shared
+  std::array<std::atomic<double>, 256> left{};   // executions, estimated, by worker
+  std::chrono::steady_clock::time_point began;
+};
+
+// By the pipe, as text.
+struct Report {
+  double naive = 0;   // of an estimate
+  std::vector<std::uint64_t> learnt{};
+  std::vector<std::uint64_t> images{};
+  std::map<std::string, std::uint64_t> left_out{};
+  std::uint64_t contradictions = 0;
+  std::string contradiction{};   // the first
+  std::optional<Exploration::Finding> finding{};
+
+  [[nodiscard]] std::string to_text() const;
+  [[nodiscard]] static Report from_text(const std::string& text);
+};
+
+class Explorer {
+ public:
+  Explorer(const ExploreOptions& options, const scenarios::Workload& workload,
+           sim::StatesSeen& seen, Board& board, const std::vector<std::uint64_t>& learnt);
+
+  // Random walks: how many executions there would be, and which names are shared.
+  [[nodiscard]] std::string estimate();
+  // Searches what the queue has, as worker number so and so, until nobody has anything left.
+  [[nodiscard]] std::string work(BranchQueue& queue, std::uint32_t number);
+
+ private:
+  const sim::Outcome& execute();
+  // False: this is enough.
+  bool explore(const sim::Branch& branch, BranchQueue& queue, std::uint32_t number);
+  void found(const sim::Outcome& outcome);
+  void observe(const engine::Event& event);
+  [[nodiscard]] std::string describe_contradiction() const;
+  [[nodiscard]] std::string report();
+
+  const ExploreOptions& options_;
+  const scenarios::Workload& workload_;
+  Board& board_;
+  sim::Bounded search_;
+  sim::Execution execution_;
+  std::unordered_set<std::uint64_t> images_{};
+  std::map<std::uint64_t, std::string> observed_{};   // what the numbers told to the search mean
+  Report report_;
+};
+
+}   // namespace program
