@@ -56,6 +56,7 @@ void Dpor::begin(std::uint64_t /*seed*/) {
     object.last_write.clear();
     object.reads_all.clear();
     object.signals.clear();
+    object.release.clear();
   }
 }
 
@@ -167,7 +168,7 @@ bool Dpor::rests_on_less(const Enabled& a, const Enabled& b) const {
     const Fiber& fiber = fibers_[each.fiber];
     std::uint32_t count = id == each.fiber ? fiber.ordinal + 1 : at(fiber.past.rests_on, id);
     if (each.operation.kind == Kind::acquire)
-      count = std::max(count, at(objects_[whole(each.object)].last_write.rests_on, id));
+      count = std::max(count, at(objects_[each.object].release.rests_on, id));
     return count;
   };
   for (auto id = static_cast<Id>(fibers_.size()); id-- != 0;) {
@@ -184,7 +185,7 @@ std::uint32_t Dpor::add(Id fiber, std::uint32_t rank) {
   Event& event = run_.events[number];
   event.fiber = fiber;
   event.ordinal = ++fibers_[fiber].ordinal;
-  event.object = kNone;
+  event.object = event.slot = kNone;
   event.rank = rank;
   event.value = event.values = 0;
   event.kind = Kind::plain;
@@ -206,8 +207,10 @@ std::uint32_t Dpor::go_on(const Choices& /*choices*/, const Enabled& chosen) {
   step_ = add(chosen.fiber, given != nullptr ? given->rank : next_rank_++);
   Event& event = run_.events[step_];
   event.object = whole(chosen.object);
+  event.slot = chosen.object;
   event.kind = chosen.operation.kind;
-  event.writes = chosen.operation.writes || !chosen.operation.looks;
+  event.writes = chosen.operation.writes || !chosen.operation.looks ||
+                 objects_[event.object].is_never_just_looked_at;
   objects_[chosen.object].is_operated_on = true;
   unite_touched(chosen.object);
   if (given != nullptr) {
@@ -251,6 +254,7 @@ void Dpor::happens(std::uint32_t number) {
   if (event.writes) {
     object.writes.push_back(number);
     object.last_write = past;
+    if (event.kind == Kind::release) objects_[event.slot].release = past;
     object.reads_all.clear();
   } else {
     object.reads.push_back(number);

@@ -93,11 +93,12 @@ class Dpor final : public Strategy {
   };
   struct Event {
     Id fiber = 0;
-    std::uint32_t ordinal = 0;   // among the fiber's events, from 1
-    std::uint32_t object = kNone;
-    std::uint32_t rank = 0;     // in the order in which events were added
-    std::uint32_t value = 0;    // of a choice among `values`
-    std::uint32_t values = 0;   // 0: an operation
+    std::uint32_t ordinal = 0;      // among the fiber's events, from 1
+    std::uint32_t object = kNone;   // or all that is taken for one with it
+    std::uint32_t slot = kNone;     // the object itself
+    std::uint32_t rank = 0;         // in the order in which events were added
+    std::uint32_t value = 0;        // of a choice among `values`
+    std::uint32_t values = 0;       // 0: an operation
     Kind kind = Kind::plain;
     bool writes = false;
     bool undid_write = false;   // it has taken the place of one
@@ -137,6 +138,7 @@ class Dpor final : public Strategy {
     Past last_write;          // of the last of them
     Clock reads_all;          // of all that comes before the reads since, themselves included
     Past signals;
+    Past release;   // the last, of a lock
     // --- Of all executions. ---
     std::uint32_t same_as = kNone;   // taken for one object with that; kNone: with none
     std::vector<Id> changed_by;
@@ -145,6 +147,7 @@ class Dpor final : public Strategy {
     std::vector<Id> touched_by;
     bool touched_by_write = false;
     bool is_operated_on = false;
+    bool is_never_just_looked_at = false;   // looks come with changes, in passing
   };
   struct Look {
     std::uint32_t object;
@@ -197,6 +200,7 @@ class Dpor final : public Strategy {
   void find_places_of_read(std::uint32_t number);
   void find_undone_by(std::uint32_t number);
   void find_undone_by(std::uint32_t number, std::uint32_t gap);
+  [[nodiscard]] bool is_free_at(const Event& lock, std::uint32_t gap) const;
   [[nodiscard]] std::uint32_t first_write_after(std::uint32_t number) const;
   [[nodiscard]] static bool stays_for(const Run& run, const Event& write, std::uint32_t after,
                                       const Event& event) noexcept;

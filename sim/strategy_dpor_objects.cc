@@ -27,6 +27,8 @@ void Dpor::unite(std::uint32_t a, std::uint32_t b) {
   b = whole(b);
   if (a == b) return;
   objects_[std::max(a, b)].same_as = std::min(a, b);
+  objects_[std::min(a, b)].is_never_just_looked_at |=
+      objects_[std::max(a, b)].is_never_just_looked_at;
   united_ = true;
 }
 
@@ -59,6 +61,10 @@ void Dpor::unite_touched(std::uint32_t slot) {
   for (const std::uint32_t from : objects_[slot].touched_from) {
     if (from != kNone) unite(slot, from);
   }
+  // A step that looks at one and changes the other in passing is a change.
+  Object& all = objects_[whole(slot)];
+  if (!objects_[slot].touched_by_write || all.is_never_just_looked_at) return;
+  all.is_never_just_looked_at = united_ = true;
 }
 
 // --- what a fiber waits for by looking again ---

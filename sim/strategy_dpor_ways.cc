@@ -37,10 +37,18 @@ void Dpor::find_undone_by(std::uint32_t number) {
   const std::vector<std::uint32_t>& writes = objects_[write.object].writes;
   for (auto gap = static_cast<std::uint32_t>(writes.size());; --gap) {
     if (gap != writes.size() && covers(write.before.all, run_.events[writes[gap]])) return;
-    const bool is_free = gap == 0 || run_.events[writes[gap - 1]].kind == Kind::release;
-    if (write.kind != Kind::acquire || is_free) find_undone_by(number, gap);
+    if (write.kind != Kind::acquire || is_free_at(write, gap)) find_undone_by(number, gap);
     if (gap == 0) return;
   }
+}
+
+bool Dpor::is_free_at(const Event& lock, std::uint32_t gap) const {
+  const std::vector<std::uint32_t>& writes = objects_[lock.object].writes;
+  while (gap-- != 0) {
+    const Event& before = run_.events[writes[gap]];
+    if (before.slot == lock.slot) return before.kind == Kind::release;
+  }
+  return true;
 }
 
 // Goes back through what has been added, the latest first, as long as all of it that would be
