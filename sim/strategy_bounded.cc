@@ -61,6 +61,7 @@ void Bounded::woken(const SimFiber& fiber) {
   if (free_running_) return;
   const Id id = ThreadPaths::of(fiber);
   const std::uint64_t by = actors_[running_].chain;
+  log({.place = {id, Part::wakes}, .does = Does::change});
   if (fiber.state == SimFiber::State::parked) {
     set_chain(id, mix(actors_[id].chain, by));
   } else {
@@ -103,7 +104,7 @@ std::uint32_t Bounded::pick(const Choices& choices) {
       return go_on(choices, index);
   }
   goes_on = goes_on && choices.point.op != OpKind::yield;
-  if (!goes_on || !is_bounded) end_recordings();
+  end_recordings();
   collect(choices, goes_on);
   if (ways_.empty()) {
     sleepers_.clear();
@@ -132,9 +133,10 @@ std::size_t Bounded::decide(const Choices& choices, bool goes_on) {
   const std::size_t chosen = at_ < fixed_ ? follow_given() : enter_new(state_of(choices, goes_on));
   if (chosen == ways_.size()) return chosen;
   const Node& node = nodes_[number];
-  put_to_sleep(number, node.at);
-  if (goes_on && ways_[chosen].actor != ThreadPaths::of(choices.self)) end_recordings();
-  recordings_.push_back({number, node.at, log_.size()});
+  if (bounds_.preemptions == Bounds::kNone) {
+    put_to_sleep(number, node.at);
+    recordings_.push_back({number, node.at, log_.size()});
+  }
   return chosen;
 }
 

@@ -25,10 +25,10 @@
 // is followed by any other for nothing, and an I/O that was overtaken once takes its time.
 //
 // Sleeping actors (P. Godefroid, "Partial-Order Methods for the Verification of Concurrent
-// Systems", 1996, chapters 5 and 6): one that was tried at a place need not be tried after others,
-// as long as what they do has nothing to do with what it did when it was not interrupted. All of
-// that, not only its first operation: having done one alone it would have been interrupted, for a
-// preemption. With the class of a beginning it is kept who slept there.
+// Systems", 1996, chapters 5 and 6), where preemptions are not bounded: one that was tried at a
+// place need not be tried after others, as long as what they do has nothing to do with what it did.
+// With the class of a beginning it is kept who slept there. Within a bound nobody sleeps: the
+// equivalent execution in which it comes first may cost more, so that classes would be lost.
 #pragma once
 
 #include <array>
@@ -157,9 +157,9 @@ class Bounded final : public Strategy {
   static constexpr Id kNobody = ~0U;
   static constexpr std::uint32_t kNone = ~0U;
 
-  // What something is done to: an object, what is on a disk, in what order a disk was asked, all
-  // timers, how many faults there were.
-  enum class Part : std::uint8_t { itself, contents, order, timers, faults, everything };
+  // What something is done to: an object, what is on a disk, all timers, how many faults there
+  // were, who has woken an actor, whose number stands for an object.
+  enum class Part : std::uint8_t { itself, contents, timers, faults, wakes, everything };
   struct Place {
     std::uint32_t object = 0;
     Part part = Part::itself;
@@ -173,7 +173,7 @@ class Bounded final : public Strategy {
     std::uint64_t begin = 0;   // of contents
     std::uint64_t end = ~std::uint64_t{0};
   };
-  // Of a way, until it was interrupted or could not go on.
+  // Of a way, until the next place where there was a choice.
   struct Footprint {
     bool is_known = false;
     std::vector<Touch> touches;
@@ -186,7 +186,6 @@ class Bounded final : public Strategy {
     std::uint32_t index = 0;   // among the choices; of a value: the value
     std::uint32_t cost = 0;    // preemptions; of a value: faults
     std::uint32_t place = 0;   // among all ways of the state, within bounds or not
-    bool can_sleep = false;    // it would cost no more if it came earlier
   };
   struct Node {
     std::vector<Way> ways;

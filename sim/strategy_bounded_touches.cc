@@ -231,6 +231,7 @@ bool Bounded::conflict(const Touch& a, const Touch& b) noexcept {
 }
 
 void Bounded::log(const Touch& touch) {
+  if (bounds_.preemptions != Bounds::kNone) return;
   if (free_running_ || probing_ || !bounds_.schedules || follow_rule_) return;
   log_.push_back(touch);
   std::erase_if(sleepers_, [&](const Sleeper& sleeper) {
@@ -250,7 +251,7 @@ void Bounded::put_to_sleep(std::uint32_t number, std::uint32_t ways) {
   const Node& node = nodes_[number];
   for (std::uint32_t i = 0; i < ways; ++i) {
     const bool is_known = i < node.did.size() && node.did[i].is_known;
-    if (is_known && node.ways[i].can_sleep && !sleeps(node.ways[i].actor))
+    if (is_known && !sleeps(node.ways[i].actor))
       sleepers_.push_back({node.ways[i].actor, number, i});
   }
 }

@@ -19,10 +19,6 @@ Bounded::Id Bounded::id_of(EnvStep& step) {
     if (actors_.size() <= id) actors_.resize(id + 1);
     // Whoever ran last when its time came has nothing to do with the clock.
     begin_actor(id, step.kind == ChoiceKind::fire ? ThreadPaths::kRoot : running_);
-    // It is younger than what its disk was asked for before.
-    const EnvStep::Touch touches = step.touches();
-    if (bounds_.preemptions != Bounds::kNone && touches.device != nullptr)
-      log({.place = {slot_of(*touches.device), Part::order}, .does = Does::change});
   }
   step.priority = std::uint64_t{at->second} + 1;
   return at->second;
@@ -94,14 +90,11 @@ void Bounded::collect(const Choices& choices, bool goes_on) {
     if (!can_go_on(fiber, choices.about_to(fiber))) continue;
     const std::uint32_t cost = goes_on && &fiber != &choices.self ? 1 : 0;
     ways_.push_back(way_of(ThreadPaths::of(fiber), i, cost));
-    ways_.back().can_sleep = true;
   }
   collect_steps(choices, goes_on);
   std::sort(ways_.begin(), ways_.end(), [](const Way& a, const Way& b) { return a.path < b.path; });
-  for (std::uint32_t i = 0; i < ways_.size(); ++i) {
+  for (std::uint32_t i = 0; i < ways_.size(); ++i)
     ways_[i].place = i;
-    ways_[i].can_sleep |= !is_bounded;
-  }
   if (is_bounded) {
     std::erase_if(ways_, [&](const Way& way) {
       return way.cost != 0 && preemptions_ + way.cost > bounds_.preemptions;
@@ -138,12 +131,10 @@ void Bounded::collect_steps(const Choices& choices, bool goes_on) {
     }
     const std::uint32_t overtaken = overtaken_by(*step);
     ways_.push_back(way_of(id_of(*step), fibers + step->index, interrupts + overtaken));
-    ways_.back().can_sleep = overtaken == 0;
   }
   if (timer == nullptr) return;
   const std::uint32_t early = ways_.empty() ? 0 : 1;
   ways_.push_back(way_of(id_of(*timer), fibers + timer->index, early));
-  ways_.back().can_sleep = early == 0;
 }
 
 // I/O is served in turn, each disk by itself.
@@ -226,6 +217,7 @@ std::uint32_t Bounded::go_on(const Choices& choices, std::uint32_t index) {
   running_ = ThreadPaths::of(fiber);
   running_from_ = where_stands(fiber, point);
   Actor& actor = actors_[running_];
+  log({.place = {running_, Part::wakes}, .does = Does::change});
   if (actor.waits_for_change) {
     actor.waits_for_change = false;
     actor.read.clear();
