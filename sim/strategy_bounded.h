@@ -307,6 +307,7 @@ class Bounded final : public Strategy {
   void set_chain(Id actor, std::uint64_t chain);
   void begin_actor(Id actor, Id parent);
   void share(Object& object);
+  static void note_look(Actor& actor, std::uint32_t slot, std::uint64_t changes);
   void settle();
   // Who sleeps.
   void log(const Touch& touch);

@@ -119,7 +119,7 @@ void Bounded::touch(Id id, const Operation& operation, const engine::SyncObject&
     last_changed_ = place.object;
     changed_nothing_ = false;
   } else {
-    actors_[id].read.push_back({place.object, state.changes});
+    note_look(actors_[id], place.object, state.changes);
   }
 }
 
@@ -204,6 +204,13 @@ void Bounded::unchanged(const SimFiber& /*self*/, const engine::SyncObject& obje
   if (slot_of(object) == last_changed_) changed_nothing_ = true;
 }
 
+// The first look at an object since it yielded is the one that matters.
+void Bounded::note_look(Actor& actor, std::uint32_t slot, std::uint64_t changes) {
+  const bool is_known = std::any_of(actor.read.begin(), actor.read.end(),
+                                    [&](const Look& look) { return look.object == slot; });
+  if (!is_known) actor.read.push_back({slot, changes});
+}
+
 // What the last operation has changed, now that it has happened.
 void Bounded::settle() {
   const std::uint32_t slot = std::exchange(last_changed_, kNone);
@@ -211,7 +218,7 @@ void Bounded::settle() {
   Object& object = objects_[slot];
   Actor& actor = actors_[running_];
   if (changed_nothing_) {
-    actor.read.push_back({slot, object.changes});
+    note_look(actor, slot, object.changes);
     return;
   }
   ++object.changes;

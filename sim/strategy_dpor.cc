@@ -225,9 +225,7 @@ std::uint32_t Dpor::go_on(const Choices& /*choices*/, const Enabled& chosen) {
     unsettled_slot_ = chosen.object;
     changed_nothing_ = false;
   } else {
-    const Object& object = objects_[chosen.object];
-    fibers_[running_].read.push_back(
-        {chosen.object, static_cast<std::uint32_t>(object.changes.size())});
+    note_look(fibers_[running_], chosen.object);
   }
   ran(fibers_[running_]);
   return chosen.index;
@@ -304,6 +302,14 @@ std::uint32_t Dpor::value(const SimFiber& /*self*/, const char* what, std::uint3
 
 // --- waiting for a change ---
 
+// The first look at an object since it yielded is the one that matters.
+void Dpor::note_look(Fiber& fiber, std::uint32_t slot) const {
+  const bool is_known = std::any_of(fiber.read.begin(), fiber.read.end(),
+                                    [&](const Look& look) { return look.object == slot; });
+  if (is_known) return;
+  fiber.read.push_back({slot, static_cast<std::uint32_t>(objects_[slot].changes.size())});
+}
+
 // What the last operation has changed, now that it has happened.
 void Dpor::settle() {
   if (unsettled_ == kNone) return;
@@ -311,7 +317,7 @@ void Dpor::settle() {
   Fiber& fiber = fibers_[run_.events[number].fiber];
   Object& object = objects_[unsettled_slot_];
   if (changed_nothing_) {
-    fiber.read.push_back({unsettled_slot_, static_cast<std::uint32_t>(object.changes.size())});
+    note_look(fiber, unsettled_slot_);
     return;
   }
   object.changes.push_back(number);

@@ -178,6 +178,7 @@ class Dpor final : public Strategy {
 
   // --- one execution: strategy_dpor.cc ---
   void settle();
+  void note_look(Fiber& fiber, std::uint32_t slot) const;
   void note_change(std::uint32_t slot, std::uint32_t number);
   void note_yield(const Choices& choices);
   bool let_waiting_look();

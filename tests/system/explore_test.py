@@ -12,7 +12,10 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WAVETANK_BUILD", SOURCE / "build" / "release"))
 # Workload, further arguments, mutant, who notices.
 ROWS = [
+    ("S1", ["--preemptions", "0"], "S1", "endless"),
+    ("S2", ["--preemptions", "0"], "S2", "checker lab"),
     ("S3", ["--preemptions", "0"], "S3", "checker lower_device"),
+    ("S4", ["--preemptions", "0"], "S4", "checker data_oracle"),
     ("S5", ["--preemptions", "1"], "S5", "atomic-context"),
     ("cut", ["--cuts"], "B072", "checker"),
 ]
@@ -55,6 +58,16 @@ def main(mutants):
             print(f"{workload} {' '.join(arguments)}: complete, {report['executions']} executions, "
                   f"{report['cut_short']} cut short, {report['images']} images, "
                   f"naive {report['naive']:.0f}, {report['seconds']:.1f} s{found}")
+        # However many processes, the same executions; and what each actor saw agrees.
+        alone = clean(out, "S4", ["--preemptions", "0", "--jobs", "1", "--check"])
+        together = clean(out, "S4", ["--preemptions", "0", "--jobs", "3"])
+        assert alone["executions"] == together["executions"], (alone, together)
+        assert alone["contradictions"] == 0, alone
+        small = wavetank("explore", "--scenario", "thin-discard-passdown", "--workloads", "3",
+                         "--preemptions", "0", "--json", "--out", out)
+        report = json.loads(small.stdout)
+        assert small.returncode == 0 and report["complete"] == len(report["each"]) == 3, report
+        assert len({each["toml"] for each in report["each"]}) == 3, report
         status, report = explore(out, "S3", "--preemptions", "2", "--executions", "50")
         assert status == 0 and report["ended"] == "executions" and 0 < report["done"] < 1, report
     wrong = wavetank("explore", "--workload", "nonsense.toml")
