@@ -244,7 +244,7 @@ void DataOracle::end_read(const Request& request, bool ok, std::span<const std::
     SectorHistory& history = touched->second;
     if (options_.may_roll_back && history.permits_rolled_back(seen)) continue;
     if (history.permits(seen, request.begun)) {
-      history.settle(seen, request.begun, options_.discarded_is_anything);
+      history.settle(seen, request.begun, discards_to_anything());
       continue;
     }
     std::string permitted;

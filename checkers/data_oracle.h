@@ -113,6 +113,7 @@ class DataOracle {
     std::map<std::uint64_t, SectorHistory> touched;   // by sector; others hold the initial value
   };
   [[nodiscard]] SectorHistory initial(const Device& device, std::uint64_t sector) const;
+  // And so may what was never written: mapping it may change what it reads as.
   [[nodiscard]] bool discards_to_anything() const noexcept {
     return !options_.zeroed || options_.discarded_is_anything;
   }

@@ -61,7 +61,7 @@ class SectorHistory {
   // Where the past may come back: superseded for good is all that counts.
   [[nodiscard]] bool permits_rolled_back(Stamp seen) const noexcept;
   // A read that no change overlapped returned `seen`: from now on it is the value.
-  // With `anything_stays`, kAnything remains possible beside it.
+  // With `anything_stays`, kAnything remains possible beside it: it may have been what showed.
   void settle(Stamp seen, Moment read_begun, bool anything_stays = false);
   // The power went and came back at `now`. What somebody since `oldest_reader` may have caught
   // stays for snapshot() alone.

@@ -103,7 +103,9 @@ void Volume::judge_agreement(const engine::cache::CacheView& view, checkers::Fin
   if (const auto* const judge = Policies::judge_of(view.policy()))
     judge_cache_agreement(view, *judge, findings);
   // A block whose write failed on one disk may have to stay, and is dirty then.
-  const bool may_be_dirty = workload_.faults.data_write_errors != 0 || around_.origin_may_change;
+  const FaultSpec& faults = workload_.faults;
+  const bool may_be_dirty =
+      faults.data_write_errors != 0 || faults.data_no_space != 0 || around_.origin_may_change;
   if (always_writethrough_ && !may_be_dirty && view.dirty_count() != 0) {
     findings.add("cache_state", "dirty in writethrough",
                  "{} blocks are dirty, and the cache has always been in writethrough",

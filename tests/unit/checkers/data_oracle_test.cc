@@ -59,6 +59,26 @@ TEST_F(DataOracleTest, WhatIsBelowShowsWhereNothingWasWritten) {
   EXPECT_FALSE(read(3, written.write_id, 1));   // it has been seen to be gone
 }
 
+// It was not mapped when it was read, and shows what its block held before when it is.
+TEST_F(DataOracleTest, UnzeroedSectorsMayReadAsZeroesAndThenAsAnything) {
+  DataOracle oracle{DataOracle::Options{.zeroed = false}};
+  oracle.create(0, 64);
+  oracle.end_zero(oracle.begin_zero(0, 3, 1), false, false);
+  const auto reads_as = [&](std::uint64_t write_id) {
+    const DataOracle::Request request = oracle.begin_read(0, 3, 1);
+    std::array<std::byte, 512> data{};
+    if (write_id != 0) fill_stamped(data, write_id, request.sector);
+    Findings findings;
+    oracle.end_read(request, true, data, findings);
+    return findings.empty();
+  };
+  EXPECT_TRUE(reads_as(0));
+  EXPECT_TRUE(reads_as(7));
+  oracle.end_zero(oracle.begin_zero(0, 3, 1), true, false);
+  EXPECT_TRUE(reads_as(0));
+  EXPECT_FALSE(reads_as(7));
+}
+
 TEST_F(DataOracleTest, AReadReturnsTheLastWrite) {
   const std::uint64_t first = write(3);
   const std::uint64_t second = write(3);
