@@ -22,15 +22,15 @@ struct Event {
   std::uint64_t point = 0;   // scheduling points so far
   std::int64_t time_ns = 0;
   std::uint32_t fiber = 0;
-  std::string op;       // engine::OpKind by name: "mutex_lock"
-  std::string object;   // kind and name: "mutex pool.metadata"; may be empty
+  std::string op{};       // engine::OpKind by name: "mutex_lock"
+  std::string object{};   // kind and name: "mutex pool.metadata"; may be empty
   std::uint32_t object_id = 0;
-  std::string file;   // "engine/thin/discard.cc"
+  std::string file{};   // "engine/thin/discard.cc"
   std::uint32_t line = 0;
   std::uint64_t a = 0;
   std::uint64_t b = 0;
   std::uint64_t c = 0;
-  std::string name;   // the event's own text; may be empty
+  std::string name{};   // the event's own text; may be empty
   friend bool operator==(const Event&, const Event&) = default;
 };
 
@@ -60,13 +60,13 @@ struct CircleEdge {
 };
 
 struct FoundDefect {
-  std::string kind;      // "checker", "deadlock", "atomic-context", ...
-  std::string message;   // one line
-  std::string place;     // the same for the same defect
-  std::string detail;    // several lines
-  std::string fiber;
+  std::string kind{};      // "checker", "deadlock", "atomic-context", ...
+  std::string message{};   // one line
+  std::string place{};     // the same for the same defect
+  std::string detail{};    // several lines
+  std::string fiber{};
   std::uint64_t point = 0;
-  std::vector<CircleEdge> circle;   // of deadlocks and lock orders
+  std::vector<CircleEdge> circle{};   // of deadlocks and lock orders
   friend bool operator==(const FoundDefect&, const FoundDefect&) = default;
 };
 

@@ -97,7 +97,7 @@ inline Measured run_raw(const std::string& path, const Load& load, std::uint64_t
       ++count;
       if (entry->res < 0) {
         std::fprintf(stderr, "%s: %s\n", path.c_str(),
-                     std::generic_category().message(-entry->res));
+                     std::generic_category().message(-entry->res).c_str());
         std::exit(1);
       }
       Slot& slot = *static_cast<Slot*>(io_uring_cqe_get_data(entry));

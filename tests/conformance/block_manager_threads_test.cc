@@ -76,7 +76,9 @@ TEST_F(BlockManagerThreads, ReadersOnSeveralReactorsAndOneWriter) {
     }
     for (std::uint64_t i = 0; i < 2000; ++i) {
       write_block(blocks, 1 + i * 7 % (kBlocks - 1), i, false);
-      if (i % 100 == 0) ASSERT_TRUE(blocks.flush());
+      if (i % 100 == 0) {
+        ASSERT_TRUE(blocks.flush());
+      }
     }
     ASSERT_TRUE(blocks.flush());
     ended.wait();

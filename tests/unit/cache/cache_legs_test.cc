@@ -34,7 +34,9 @@ void prepare(CacheTank& tank, const Case& each) {
   EXPECT_EQ(tank.read(0), kOldData);
   EXPECT_EQ(tank.read(kBlock), kOldData + kBlock);
   EXPECT_TRUE(tank.reload(mode, "eager 2 writeback 0"));
-  if (each.dirty) EXPECT_EQ(tank.write(9, 1, 40), Errc::ok);
+  if (each.dirty) {
+    EXPECT_EQ(tank.write(9, 1, 40), Errc::ok);
+  }
   if (!each.read_only) return;
   tank.metadata.faults().rules.push_back({.ops = sim::kWrites, .nth = 1});
   if (each.mode == IoMode::passthrough) {
