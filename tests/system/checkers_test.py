@@ -15,7 +15,7 @@ from mutants_test import BUILD, PATCHES, built
 # silenced together.
 PAIRS = (
     (("atomic-context",), "S5", 500),
-    (("thin_image",), "C-thin-image", 500),
+    (("thin_image",), "B065", 1500),
     (("deadlock",), "C-lost-wakeup", 500),
     (("endless",), "C-endless", 500),
     (("lab",), "B047", 1500),
