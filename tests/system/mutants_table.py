@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measures how soon the mutants are found, and writes the table of docs/testing.md.
+"""Measures how soon the mutants are found, and writes the table of docs/mutants.md.
 
-One search with seed 1 and the default strategy for each mutant of the thin pool and the device
-mapper, with its general scenario and, if it has one, with its aimed scenario. What a search did not
-find within the budget is "not in N". Rows of mutants that are not named stay as they are.
+One search with seed 1 and the default strategy for each mutant over the general scenarios, which take
+turns, and one with its aimed scenario if it has one. What a search did not find within the budget is
+"not in N". Rows of mutants that are not named stay as they are.
 
-  tests/system/mutants_table.py                      # all: an hour or two
-  tests/system/mutants_table.py S3 002-h             # those
-  tests/system/mutants_table.py --schedules 20000    # a smaller budget
+  tests/system/mutants_table.py                               # all: hours
+  tests/system/mutants_table.py S3 002-h                      # those
+  tests/system/mutants_table.py --schedules 20000 --time 30   # a smaller budget
 """
 import argparse
 import json
@@ -19,10 +19,8 @@ import tempfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WAVETANK_BUILD", SOURCE / "build" / "release"))
-DOCUMENT = SOURCE / "docs" / "testing.md"
-BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
-GENERAL = "thin-general"
-HEAD = (f"| id | defect | noticed by | aimed: schedules | {GENERAL}: schedules |",
+DOCUMENT = SOURCE / "docs" / "mutants.md"
+HEAD = ("| id | defect | noticed by | aimed: schedules | general: schedules |",
         "|---|---|---|---|---|")
 
 
@@ -35,8 +33,9 @@ def wavetank(*arguments):
 
 
 def schedules(mutant, scenario, options):
+    where = ("--scenario", scenario) if scenario else ()
     with tempfile.TemporaryDirectory() as scratch:
-        report = wavetank("search", "--mutant", mutant["id"], "--scenario", scenario, "--seed", "1",
+        report = wavetank("search", "--mutant", mutant["id"], *where, "--seed", "1",
                           "--schedules", str(options.schedules), "--time", str(options.time),
                           "--jobs", str(options.jobs), "--shrink-time", "0", "--json", "--quiet",
                           "--out", scratch)
@@ -47,15 +46,24 @@ def schedules(mutant, scenario, options):
 
 def row(mutant, options):
     aimed = ""
-    if mutant["scenario"] != GENERAL:
+    if "general" not in mutant["scenario"]:
         aimed = schedules(mutant, mutant["scenario"], options)
     cells = (mutant["id"], mutant["title"], mutant["noticed_by"], aimed,
-             schedules(mutant, GENERAL, options))
+             schedules(mutant, None, options))
     return "| " + " | ".join(cells) + " |"
 
 
 def id_of(line):
     return line.split("|")[1].strip()
+
+
+# As it comes, so that what was measured is not lost.
+def put(made, known):
+    text = DOCUMENT.read_text(encoding="utf-8")
+    before, table = text.split("\n".join(HEAD) + "\n")
+    rows = {id_of(line): line for line in [*table.splitlines(), made]}
+    lines = (*HEAD, *(rows[each] for each in sorted(rows) if each in known))
+    DOCUMENT.write_text(before + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main():
@@ -65,22 +73,14 @@ def main():
     parser.add_argument("--time", type=int, default=600, help="seconds of one search")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    known = {each["id"]: each for each in wavetank("list", "mutants", "--json")
-             if each["general"] == GENERAL}
+    known = {each["id"]: each for each in wavetank("list", "mutants", "--json")}
     wrong = [each for each in options.mutants if each not in known]
     if wrong:
-        sys.exit(f"no mutant of {GENERAL}: {', '.join(wrong)}")
+        sys.exit(f"no such mutant: {', '.join(wrong)}")
     for name in options.mutants or sorted(known):
         made = row(known[name], options)
         print(made, flush=True)
-        # Written as it comes, so that what was measured is not lost.
-        text = DOCUMENT.read_text(encoding="utf-8")
-        before, rest = text.split(HEAD[0])
-        table, after = rest.split(END)
-        rows = {id_of(line): line for line in table.splitlines() if line.startswith("| ")}
-        rows[name] = made
-        lines = (*HEAD, *(rows[each] for each in sorted(rows) if each in known))
-        DOCUMENT.write_text(before + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+        put(made, known)
     return 0
 
 

@@ -3,7 +3,7 @@
 
 A mutant is searched for by its aimed scenario. The test fails when a patch does not apply or build,
 or when a QUICK one is not found. Others are searched as far as the time goes; where that does not do
-they are shown as "slow" with what docs/testing.md says a longer search took, or as "open" where no
+they are shown as "slow" with what docs/mutants.md says a longer search took, or as "open" where no
 search has found them yet.
 """
 import functools
@@ -26,11 +26,11 @@ QUICK = ("S1", "S2", "S5", "002-c", "004-a", "004-e", "B002", "B008", "B012", "B
          "B016", "B027", "C-ended-twice")
 
 
-# The fewest schedules that docs/testing.md knows to find each mutant.
+# The fewest schedules that docs/mutants.md knows to find each mutant.
 @functools.cache
 def known():
     fewest = {}
-    for line in (SOURCE / "docs" / "testing.md").read_text(encoding="utf-8").splitlines():
+    for line in (SOURCE / "docs" / "mutants.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if not line.startswith("| ") or len(cells) < 5:
             continue
@@ -121,7 +121,7 @@ def judge(patch, fields, scratch, until):
     longer = known().get(fields["Id"])
     if longer is None:
         return "open", why
-    return "slow", f"{why}; {longer} do (docs/testing.md)"
+    return "slow", f"{why}; {longer} do (docs/mutants.md)"
 
 
 def main():
