@@ -53,8 +53,8 @@ class Strategy {
                               std::uint32_t one_in) = 0;
   // A fiber was started.
   virtual void started(SimFiber& /*fiber*/) {}
-  // A fiber that does one thing after another begins with the next: another operation of a workload,
-  // another piece of a work queue.
+  // A fiber that does one thing after another begins with the next: another operation of a
+  // workload, another piece of a work queue.
   virtual void renewed(SimFiber& /*fiber*/) {}
   // For those that want every point. Who runs has to do with that, too, since it went on last; the
   // operation it went on with has changed nothing; it has woken `fiber`, which may be about to
