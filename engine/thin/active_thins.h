@@ -50,9 +50,9 @@ class ActiveThins {
 
   // Any context. Refusal: invalid, the list is closed (the pool is suspended).
   Result<void> publish(ThinDevice& thin);
-  // Any context. Afterwards synchronize() before the thin's first reference is dropped. If its device
-  // is quiet, another thin of the device stands for that from here on: wake_all() no longer finds
-  // this one.
+  // Any context. Afterwards synchronize() before the thin's first reference is dropped. If its
+  // device is quiet, another thin of the device stands for that from here on: wake_all() no longer
+  // finds this one.
   void unlink(ThinDevice& thin);
   // Suspends until whoever found an unlinked thin has pinned it or given up, and map() has returned
   // wherever it was running.

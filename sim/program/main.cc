@@ -147,7 +147,8 @@ int dispatch(int argc, char** argv) {
   render_command->add_option("trace", render_options.trace, "a trace, or a finding's folder")
       ->required();
   render_command
-      ->add_option("--format", render_options.format, "svg, dot, html, json (trace events), story, circle")
+      ->add_option("--format", render_options.format,
+                   "svg, dot, html, json (trace events), story, circle")
       ->check(CLI::IsMember({"svg", "dot", "html", "json", "story", "circle"}));
   render_command->add_option("--out", render_options.out, "a file; standard output without");
 
