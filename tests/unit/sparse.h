@@ -1,6 +1,5 @@
 // How much of a test of many like cases is done: all, or every n-th of them where a case is dear.
-// The ThreadSanitizer preset says so by WAVETANK_TEST_SPARSE; properties have RapidCheck's own
-// RC_PARAMS.
+// The sanitizer presets say so by WAVETANK_TEST_SPARSE; properties have RapidCheck's own RC_PARAMS.
 #pragma once
 
 #include <cstdint>
