@@ -105,9 +105,22 @@ std::string progress_line(const Progress& progress, std::uint64_t wanted) {
                      progress.findings);
 }
 
-// Shrinks what was caught and writes its folder. The error is one line.
-tl::expected<fs::path, std::string> keep(const SearchOptions& options, Source& source,
-                                         const Catch& caught, bool talk) {
+// What cannot be had again is found all the same: code that reads freed or unwritten memory does as
+// that memory was.
+void tell_lost(const Catch& caught, bool talk) {
+  if (talk) fmt::print("found: {}\n  {}\n", caught.signature, caught.message);
+  fmt::print(
+      stderr,
+      "wavetank: schedule {} does not fail again, so there is no trace of it: does it read memory "
+      "that is freed or was never written? The asan preset would say\n",
+      caught.ordinal);
+}
+
+// Shrinks what was caught and writes its folder; none if it cannot be had again. The error is one
+// line.
+tl::expected<std::optional<fs::path>, std::string> keep(const SearchOptions& options,
+                                                        Source& source, const Catch& caught,
+                                                        bool talk) {
   const SeedPair seeds = source.seeds(caught.ordinal);
   // What it was learnt from: nothing was found there.
   const auto before = [&](sim::StrategyBox& box) {
@@ -120,16 +133,20 @@ tl::expected<fs::path, std::string> keep(const SearchOptions& options, Source& s
   const scenarios::Workload workload = source.workload(caught.ordinal);   // outlives `before`
   auto reproducer =
       reproduce(workload, seeds.schedule, options.strategy, options.mutant, options.judges, before);
-  if (!reproducer)
-    return tl::unexpected(fmt::format(
-        "schedule {} failed ({}) and does not fail again: the engine is not deterministic",
-        caught.ordinal, caught.signature));
+  if (!reproducer) {
+    tell_lost(caught, talk);
+    return std::nullopt;
+  }
   ShrinkLimits limits;
   limits.seconds_max = options.shrink_seconds;
   if (talk) limits.say = [](const std::string& line) { fmt::print("  shrunk {}\n", line); };
-  const Reproducer small = shrink(*std::move(reproducer), limits);
-  const auto trace = record(small);
-  if (!trace) return tl::unexpected(std::string{"the shrunk run does not fail again"});
+  const Reproducer small = shrink(*reproducer, limits);
+  auto trace = record(small);
+  if (!trace) trace = record(*reproducer);
+  if (!trace) {
+    tell_lost(caught, talk);
+    return std::nullopt;
+  }
   const fs::path folder = options.out / sim::folder_name(*trace);
   const auto written = sim::write_finding(folder, *trace, replay_command(folder));
   if (!written) return tl::unexpected(written.error());
@@ -214,11 +231,12 @@ int search(const SearchOptions& options) {
       status = 2;
       continue;
     }
-    report["findings"].push_back({{"signature", caught.signature},
-                                  {"message", caught.message},
-                                  {"schedule", caught.ordinal},
-                                  {"folder", folder->string()},
-                                  {"replay", replay_command(*folder)}});
+    Json& found = report["findings"].emplace_back(Json{{"signature", caught.signature},
+                                                       {"message", caught.message},
+                                                       {"schedule", caught.ordinal}});
+    if (!*folder) continue;
+    found["folder"] = (*folder)->string();
+    found["replay"] = replay_command(**folder);
   }
   if (options.json) fmt::print("{}\n", report.dump(2));
   return status;
