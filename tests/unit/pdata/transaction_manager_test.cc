@@ -2,6 +2,7 @@
 // power cut.
 #include "engine/pdata/transaction_manager.h"
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -9,6 +10,7 @@
 
 #include "engine/fiber/completion.h"
 #include "tests/unit/pdata/meta_tank.h"
+#include "tests/unit/sparse.h"
 
 namespace engine::pdata {
 namespace {
@@ -160,7 +162,7 @@ Result<void> one_transaction(TestPool& pool, State& state, sim::Execution& world
 TEST(TransactionManager, APowerCutLeavesOneOfTheCommitsNeverAMix) {
   const auto image = fresh_pool(96, 6);
   std::map<std::uint64_t, std::uint64_t> cut_after;
-  for (std::uint64_t seed = 0; seed < 600; ++seed) {
+  for (std::uint64_t seed = 0; seed < 600; seed += std::min(unit::sparse(), 5U)) {
     std::vector<State> states{State{}};   // by transaction id, less one
     std::uint64_t acknowledged = 1;
     const auto left = in_tank({.seed = seed, .image = image}, [&](BlockDevice& device) {
@@ -207,7 +209,7 @@ TEST(TransactionManager, APowerCutLeavesOneOfTheCommitsNeverAMix) {
 }
 
 TEST(TransactionManager, LongHistoriesStaySound) {
-  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+  for (std::uint64_t seed = 0; seed < 10; seed += std::min(unit::sparse(), 5U)) {
     const auto image =
         in_tank({.seed = seed, .image = fresh_pool(256, 30)}, [&](BlockDevice& device) {
           auto& disk = static_cast<sim::SimDevice&>(device);
