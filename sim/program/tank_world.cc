@@ -9,6 +9,7 @@
 #include "engine/fiber/completion.h"
 #include "engine/fiber/stale.h"
 #include "scenarios/thin/options.h"
+#include "sim/tsan.h"
 
 namespace program {
 namespace {
@@ -196,6 +197,12 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
   // A cut that has not come until now finds everything answered, and much of it not committed.
   if (faults_on_ && cuts_left_ != 0 && execution_.choose("power cut", 2) != 0) cut_power();
   enter(Phase::closing);
+}
+
+// The strategy's affairs, and not those of the engine under test.
+void TankWorld::begin_operation() {
+  const sim::Hush hush;
+  execution_.renew();
 }
 
 void TankWorld::enter(Phase phase) {
