@@ -1,8 +1,12 @@
 #include "scenarios/generate.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 #include <tuple>
+#include <utility>
+
+#include "scenarios/weights.h"
 
 namespace scenarios {
 namespace {
@@ -17,6 +21,11 @@ constexpr std::uint32_t kDraws = 1U << 20;   // many more than ids to choose fro
 constexpr std::uint32_t kLinears = 3;
 
 enum class Shape : std::uint8_t { sector, few, block, straddle, two_blocks };
+constexpr std::initializer_list<std::pair<std::size_t, Shape>> kShapes{{5, Shape::sector},
+                                                                       {2, Shape::few},
+                                                                       {4, Shape::block},
+                                                                       {1, Shape::straddle},
+                                                                       {1, Shape::two_blocks}};
 
 // The numbers that an operation is made of. Which of them mean something its verb says.
 struct Drawn {
@@ -181,36 +190,20 @@ Operation operation_at(const Menu& menu, Verb verb, std::uint32_t thin, std::uin
   drawn.linear = draw.below(kDraws);
   drawn.other = draw.below(kDraws);
   drawn.before = draw.below(kDraws);
-  drawn.shape = draw.of({Shape::sector, Shape::sector, Shape::sector, Shape::sector, Shape::sector,
-                         Shape::few, Shape::few, Shape::block, Shape::block, Shape::block,
-                         Shape::block, Shape::straddle, Shape::two_blocks});
+  drawn.shape = at_weight(kShapes, draw.below(static_cast<std::uint32_t>(sum_of(kShapes))));
   drawn.flags = draw.below(kFlags);
   return build(menu, verb, drawn);
 }
 
 rc::Gen<Operation> operation(const Menu& menu) {
-  rc::Gen<Verb> verb = [&] {
-    // weightedElement wants an initializer list; a draw over the summed weights is the same.
-    std::size_t sum = 0;
-    for (const auto& [weight, each] : menu.verbs)
-      sum += weight;
-    return rc::gen::map(full(rc::gen::inRange<std::size_t>(0, sum)),
-                        [verbs = menu.verbs](std::size_t drawn) {
-                          for (const auto& [weight, each] : verbs) {
-                            if (drawn < weight) return each;
-                            drawn -= weight;
-                          }
-                          return verbs.back().second;
-                        });
-  }();
+  // weightedElement wants an initializer list; a draw over the summed weights is the same.
+  auto verb =
+      rc::gen::map(full(rc::gen::inRange<std::size_t>(0, sum_of(menu.verbs))),
+                   [verbs = menu.verbs](std::size_t drawn) { return at_weight(verbs, drawn); });
   auto parts = rc::gen::tuple(std::move(verb), full(rc::gen::inRange<std::uint32_t>(0, kDraws)),
                               full(rc::gen::inRange<std::uint32_t>(0, kDraws)),
                               full(rc::gen::inRange<std::uint64_t>(0, menu.blocks)),
-                              rc::gen::weightedElement<Shape>({{5, Shape::sector},
-                                                               {2, Shape::few},
-                                                               {4, Shape::block},
-                                                               {1, Shape::straddle},
-                                                               {1, Shape::two_blocks}}),
+                              rc::gen::weightedElement<Shape>(kShapes),
                               full(rc::gen::inRange<std::uint32_t>(0, kFlags)));
   return rc::gen::map(std::move(parts), [menu](const auto& drawn) {
     const auto& [chosen, who, other, block, shape, flags] = drawn;

@@ -38,18 +38,22 @@ void Lab::run() {
 }
 
 void Lab::run_actors() {
-  std::vector<std::size_t> going;
+  const auto is_going = [this](std::size_t i) {
+    return done_[i] < workload_.actors[i].operations.size();
+  };
+  std::uint32_t going = 0;
+  for (std::size_t i = 0; i < workload_.actors.size(); ++i)
+    going += is_going(i) ? 1 : 0;
+  Meeting meeting{going};
+  std::vector<std::pair<std::string, std::function<void()>>> bodies(workload_.actors.size());
   for (std::size_t i = 0; i < workload_.actors.size(); ++i) {
-    if (done_[i] < workload_.actors[i].operations.size()) going.push_back(i);
-  }
-  Meeting meeting{static_cast<std::uint32_t>(going.size())};
-  std::vector<std::pair<std::string, std::function<void()>>> bodies;
-  for (const std::size_t i : going) {
     const Actor& actor = workload_.actors[i];
-    bodies.emplace_back(actor.name, [this, i, &actor, &meeting] {
+    bodies[i].first = actor.name;
+    if (!is_going(i)) continue;
+    bodies[i].second = [this, i, &actor, &meeting] {
       perform(actor.operations, done_[i], &meeting);
       meeting.leave();
-    });
+    };
   }
   world_.run_together(std::move(bodies));
 }

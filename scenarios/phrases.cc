@@ -5,6 +5,8 @@
 #include <numeric>
 #include <string>
 
+#include "scenarios/weights.h"
+
 namespace scenarios {
 namespace {
 
@@ -69,22 +71,14 @@ Phrases::Place Phrases::anywhere() {
 }
 
 Verb Phrases::any_of(const Weights& verbs) {
-  std::size_t sum = 0;
-  for (const auto& [weight, verb] : verbs)
-    sum += weight;
-  std::size_t drawn = draw_.below(static_cast<std::uint32_t>(sum));
-  for (const auto& [weight, verb] : verbs) {
-    if (drawn < weight) return verb;
-    drawn -= weight;
-  }
-  return verbs.back().second;
+  return at_weight(verbs, draw_.below(static_cast<std::uint32_t>(sum_of(verbs))));
 }
 
 Verb Phrases::next_verb(const Weights& verbs, Verb before) {
   const auto* const habit = std::find_if(kHabits.begin(), kHabits.end(),
                                          [&](const Habit& each) { return each.verb == before; });
   if (habit == kHabits.end() || draw_.one_in(2)) return any_of(verbs);
-  const Verb next = habit->next[draw_.below(habit->next.size())];
+  const Verb next = habit->next[draw_.below(static_cast<std::uint32_t>(habit->next.size()))];
   const bool offered = std::any_of(verbs.begin(), verbs.end(),
                                    [&](const auto& each) { return each.second == next; });
   return offered ? next : any_of(verbs);

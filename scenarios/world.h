@@ -28,6 +28,7 @@ class World {
   virtual void resize(std::string_view disk, std::uint64_t sectors) = 0;
 
   // Runs every body on a fiber of its own, wherever the world likes, and waits for all. Suspends.
+  // The place says who it is: an actor that has nothing to do has an empty one.
   virtual void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) = 0;
 
   // Whoever calls this begins another operation of a workload.

@@ -19,7 +19,7 @@ constexpr std::size_t kLinesMax = 12;
 
 // Whoever waits or takes a lock is in one of these, which says nothing about who it is.
 bool is_the_tanks_own(std::string_view file) {
-  static constexpr std::array<std::string_view, 8> kTanks{
+  static constexpr std::array<std::string_view, 8> kFiles{
       "engine/fiber/", "engine/base/",   "sim/call_stack.",       "sim/lock_order.",
       "sim/library/",  "sim/execution.", "sim/execution_fibers.", "sim/execution_reports."};
   const auto holds = [&](std::string_view folder) {
@@ -27,7 +27,7 @@ bool is_the_tanks_own(std::string_view file) {
     return at == 0 || (at != std::string_view::npos && file[at - 1] == '/');
   };
   const bool of_the_system = file.empty() || (file.starts_with("/usr/") && !holds("wavetank"));
-  return of_the_system || std::any_of(kTanks.begin(), kTanks.end(), holds);
+  return of_the_system || std::any_of(kFiles.begin(), kFiles.end(), holds);
 }
 
 // Without the parameters: "engine::thin::Pool::commit() const" and what is nested in it are

@@ -106,7 +106,7 @@ class Execution final : public engine::Executor,
     return std::exchange(step_fiber_, nullptr);
   }
   // Whoever runs begins something new: to strategies it is as good as another fiber.
-  void renew() { strategy_->renewed(*current_); }
+  void renew();
   [[nodiscard]] std::uint32_t next_device() noexcept { return devices_++; }
   [[nodiscard]] ActorId next_step_id() noexcept {
     return ActorId{ActorKind::step, 0, steps_offered_++};

@@ -52,6 +52,11 @@ void Execution::point(const Point& point) {
   from->switch_to(*next);
 }
 
+void Execution::renew() {
+  const Hush hush;
+  strategy_->renewed(*current_);
+}
+
 void Execution::touched(const engine::SyncObject& object, engine::Access access) noexcept {
   if (!every_point_ || current_ == &root_) return;
   const Hush hush;

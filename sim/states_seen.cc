@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <vector>
 
 #include <sys/mman.h>
@@ -24,34 +25,16 @@ std::uint64_t key_of(std::uint64_t hash) noexcept {
 
 // Where a process died with the table in its hands, what it left is whole enough: an entry at most
 // is missing, which is then searched once more.
-class StatesSeen::Guard {
- public:
-  explicit Guard(const StatesSeen& seen)
-      : mutex_{seen.of_ == Of::all_forked ? &seen.shared_->mutex : nullptr} {
-    if (mutex_ != nullptr && pthread_mutex_lock(mutex_) == EOWNERDEAD)
-      pthread_mutex_consistent(mutex_);
-  }
-  ~Guard() {
-    if (mutex_ != nullptr) pthread_mutex_unlock(mutex_);
-  }
-  Guard(const Guard&) = delete;
-  Guard& operator=(const Guard&) = delete;
-
- private:
-  pthread_mutex_t* mutex_;
-};
+std::unique_lock<ProcessMutex> StatesSeen::guard() const {
+  return of_ == Of::all_forked ? std::unique_lock{shared_->mutex}
+                               : std::unique_lock{shared_->mutex, std::defer_lock};
+}
 
 StatesSeen::StatesSeen(Of whom) : of_{whom} {
   shared_ = reinterpret_cast<Shared*>(map(sizeof(Shared)));
-  ENGINE_CHECK(shared_ != nullptr, "no memory for a search: {}", std::strerror(errno));
-  if (of_ == Of::all_forked) {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(&shared_->mutex, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-  }
+  ENGINE_CHECK(shared_ != nullptr, "no memory for a search: {}",
+               std::generic_category().message(errno));
+  if (of_ == Of::all_forked) shared_->mutex.make();
   beginnings_ = make<Beginning>(0);
   classes_ = make<Class>(1);
 }
@@ -78,7 +61,8 @@ StatesSeen::Table<Entry> StatesSeen::make(std::size_t number) const {
   std::byte* at = map(table.bytes);
   for (; at == nullptr && table.bytes > kCapacityMin * sizeof(Entry); at = map(table.bytes))
     table.bytes /= 2;
-  ENGINE_CHECK(at != nullptr, "no address space for a search: {}", std::strerror(errno));
+  ENGINE_CHECK(at != nullptr, "no address space for a search: {}",
+               std::generic_category().message(errno));
   table.entries = reinterpret_cast<Entry*>(at);
   return table;
 }
@@ -121,7 +105,7 @@ void StatesSeen::Table<Entry>::clear() {
 
 std::uint64_t StatesSeen::enter(std::uint64_t state, std::uint32_t preemptions,
                                 std::uint64_t asleep) {
-  const Guard guard{*this};
+  const auto lock = guard();
   Beginning& seen = beginnings_.find(key_of(state));
   if (seen.key == 0 || seen.preemptions > preemptions) {
     if (seen.key == 0) ++shared_->used[0];
@@ -134,7 +118,7 @@ std::uint64_t StatesSeen::enter(std::uint64_t state, std::uint32_t preemptions,
 }
 
 bool StatesSeen::add_class(std::uint64_t hash) {
-  const Guard guard{*this};
+  const auto lock = guard();
   Class& known = classes_.find(key_of(hash));
   if (known.key != 0) return false;
   known.key = key_of(hash);
@@ -143,12 +127,12 @@ bool StatesSeen::add_class(std::uint64_t hash) {
 }
 
 std::uint64_t StatesSeen::states() const {
-  const Guard guard{*this};
+  const auto lock = guard();
   return shared_->used[0];
 }
 
 std::uint64_t StatesSeen::classes() const {
-  const Guard guard{*this};
+  const auto lock = guard();
   return shared_->used[1];
 }
 

@@ -8,9 +8,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <utility>
 
-#include <pthread.h>
+#include "sim/process_mutex.h"
 
 namespace sim {
 
@@ -44,7 +45,7 @@ class StatesSeen {
     std::uint64_t key;
   };
   struct Shared {
-    pthread_mutex_t mutex;
+    ProcessMutex mutex;
     std::uint64_t used[2];
     std::uint64_t capacity[2];
   };
@@ -60,7 +61,7 @@ class StatesSeen {
     void grow();
     void clear();
   };
-  class Guard;
+  [[nodiscard]] std::unique_lock<ProcessMutex> guard() const;
 
   [[nodiscard]] std::byte* map(std::size_t bytes) const;   // null: there is no room
   template <typename Entry>

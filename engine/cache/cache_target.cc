@@ -57,15 +57,13 @@ Result<void> CacheTarget::check_sizes(const Devices& devices, const CacheConfig&
 
 // Before anything is read of them, and in particular before a blank device is made metadata.
 Result<void> CacheTarget::claim_devices(const io::TargetContext& context, Devices& devices) {
-  const auto claim = [&](const io::DeviceRef& device, io::DeviceRole role) {
-    return context.claims.claim({.device = &device.device(),
-                                 .role = role,
-                                 .owner = &context.owner,
-                                 .metadata = &devices.metadata.device()});
-  };
-  ENGINE_TRY_ASSIGN(devices.claims[0], claim(devices.metadata, io::DeviceRole::cache_metadata));
-  ENGINE_TRY_ASSIGN(devices.claims[1], claim(devices.fast, io::DeviceRole::cache_fast));
-  ENGINE_TRY_ASSIGN(devices.claims[2], claim(devices.origin, io::DeviceRole::cache_origin));
+  const io::DeviceRef& metadata = devices.metadata;
+  ENGINE_TRY_ASSIGN(devices.claims[0],
+                    context.claim(metadata, io::DeviceRole::cache_metadata, metadata));
+  ENGINE_TRY_ASSIGN(devices.claims[1],
+                    context.claim(devices.fast, io::DeviceRole::cache_fast, metadata));
+  ENGINE_TRY_ASSIGN(devices.claims[2],
+                    context.claim(devices.origin, io::DeviceRole::cache_origin, metadata));
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <source_location>
+#include <type_traits>
 
 #include <absl/base/thread_annotations.h>
 
@@ -65,6 +66,8 @@ class ABSL_LOCKABLE SpinLock {
   SyncObject object_;
   std::atomic<bool> held_{false};
 };
+
+static_assert(std::is_standard_layout_v<SpinLock>);   // of() rests on it
 
 class ABSL_SCOPED_LOCKABLE SpinGuard {
  public:

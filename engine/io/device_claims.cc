@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/base/check.h"
+#include "engine/io/target.h"
 
 namespace engine::io {
 namespace {
@@ -75,6 +76,12 @@ void DeviceClaims::release(std::uint64_t number) noexcept {
   ENGINE_CHECK_ALIVE(found != held_.end(), "a claim is let go that nobody holds");
   *found = held_.back();
   held_.pop_back();
+}
+
+Result<DeviceClaim> TargetContext::claim(const DeviceRef& device, DeviceRole role,
+                                         const DeviceRef& metadata) const {
+  return claims.claim(
+      {.device = &device.device(), .role = role, .owner = &owner, .metadata = &metadata.device()});
 }
 
 }   // namespace engine::io

@@ -289,6 +289,10 @@ struct TargetContext {
   DeviceTable& devices;
   DeviceClaims& claims;   // of all devices of the system
   OwnerDevice& owner;
+
+  // Any context. Of a device of a pool or a cache, which `metadata` stands for (device_claims.h).
+  [[nodiscard]] Result<DeviceClaim> claim(const DeviceRef& device, DeviceRole role,
+                                          const DeviceRef& metadata) const;
 };
 
 struct TargetArgs {

@@ -64,14 +64,11 @@ Result<std::uint32_t> parse_block_sectors(std::string_view word) {
 
 // Before anything is read of them, and in particular before a blank device is made metadata.
 Result<void> PoolTarget::claim_devices(const io::TargetContext& context, Devices& devices) {
-  const auto claim = [&](const io::DeviceRef& device, io::DeviceRole role) {
-    return context.claims.claim({.device = &device.device(),
-                                 .role = role,
-                                 .owner = &context.owner,
-                                 .metadata = &devices.metadata.device()});
-  };
-  ENGINE_TRY_ASSIGN(devices.claims[0], claim(devices.metadata, io::DeviceRole::pool_metadata));
-  ENGINE_TRY_ASSIGN(devices.claims[1], claim(devices.data, io::DeviceRole::pool_data));
+  const io::DeviceRef& metadata = devices.metadata;
+  ENGINE_TRY_ASSIGN(devices.claims[0],
+                    context.claim(metadata, io::DeviceRole::pool_metadata, metadata));
+  ENGINE_TRY_ASSIGN(devices.claims[1],
+                    context.claim(devices.data, io::DeviceRole::pool_data, metadata));
   return {};
 }
 

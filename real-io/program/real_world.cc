@@ -57,6 +57,7 @@ void RealWorld::resize(std::string_view disk, std::uint64_t sectors) {
 }
 
 void RealWorld::run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) {
+  std::erase_if(bodies, [](const auto& each) { return each.second == nullptr; });
   if (bodies.empty()) return;
   engine::Completion ended{"run_together", static_cast<std::uint32_t>(bodies.size())};
   std::uint32_t next = 0;

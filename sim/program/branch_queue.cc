@@ -2,13 +2,14 @@
 
 #include <array>
 #include <atomic>
-#include <cerrno>
+#include <mutex>
 #include <new>
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "engine/base/check.h"
+#include "sim/process_mutex.h"
 
 namespace program {
 namespace {
@@ -25,26 +26,12 @@ struct BranchQueue::Shared {
     double executions = 0;
     std::array<sim::Branch::Choice, kChoicesMax> choices;
   };
-  pthread_mutex_t mutex;
+  sim::ProcessMutex mutex;   // whoever died with it is the end of it all
   std::uint32_t workers = 0;
   std::atomic<std::uint32_t> idle{0};
   std::atomic<std::uint32_t> used{0};
   std::atomic<bool> closed{false};
   std::array<Place, kPlaces> places;
-};
-
-class BranchQueue::Guard {
- public:
-  explicit Guard(Shared& shared) : mutex_{shared.mutex} {
-    // Whoever died with the queue has taken a branch along, and its death is the end of it all.
-    if (pthread_mutex_lock(&mutex_) == EOWNERDEAD) pthread_mutex_consistent(&mutex_);
-  }
-  ~Guard() { pthread_mutex_unlock(&mutex_); }
-  Guard(const Guard&) = delete;
-  Guard& operator=(const Guard&) = delete;
-
- private:
-  pthread_mutex_t& mutex_;
 };
 
 BranchQueue::BranchQueue(std::uint32_t workers) {
@@ -54,12 +41,7 @@ BranchQueue::BranchQueue(std::uint32_t workers) {
   // Zeroes are right for the rest, and most of it is never touched.
   shared_ = static_cast<Shared*>(memory);
   shared_->workers = workers;
-  pthread_mutexattr_t attributes;
-  pthread_mutexattr_init(&attributes);
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  pthread_mutex_init(&shared_->mutex, &attributes);
-  pthread_mutexattr_destroy(&attributes);
+  shared_->mutex.make();
 }
 
 BranchQueue::~BranchQueue() {
@@ -71,7 +53,7 @@ bool BranchQueue::is_wanted() const noexcept {
 }
 
 void BranchQueue::put(const sim::Branch& branch) {
-  const Guard guard{*shared_};
+  const std::lock_guard guard{shared_->mutex};
   const std::uint32_t used = shared_->used.load();
   ENGINE_CHECK(used < kPlaces, "{} branches wait", used);
   ENGINE_CHECK(branch.path.size() + branch.ways.size() <= kChoicesMax, "a branch of {} and {}",
@@ -91,7 +73,7 @@ void BranchQueue::put(const sim::Branch& branch) {
 std::optional<sim::Branch> BranchQueue::take() {
   ++shared_->idle;
   for (;; usleep(kPatience)) {
-    const Guard guard{*shared_};
+    const std::lock_guard guard{shared_->mutex};
     if (shared_->closed.load()) return std::nullopt;
     const std::uint32_t used = shared_->used.load();
     if (used == 0) {

@@ -5,8 +5,6 @@
 #include <cstdint>
 #include <optional>
 
-#include <pthread.h>
-
 #include "sim/strategy_bounded.h"
 
 namespace program {
@@ -35,7 +33,6 @@ class BranchQueue {
 
  private:
   struct Shared;
-  class Guard;
   Shared* shared_;
 };
 

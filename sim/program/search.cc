@@ -140,9 +140,12 @@ tl::expected<std::optional<fs::path>, std::string> keep(const SearchOptions& opt
   ShrinkLimits limits;
   limits.seconds_max = options.shrink_seconds;
   if (talk) limits.say = [](const std::string& line) { fmt::print("  shrunk {}\n", line); };
-  const Reproducer small = shrink(*reproducer, limits);
-  auto trace = record(small);
-  if (!trace) trace = record(*reproducer);
+  Reproducer kept = shrink(*reproducer, limits);
+  auto trace = record(kept);
+  if (!trace) {
+    kept = *std::move(reproducer);
+    trace = record(kept);
+  }
   if (!trace) {
     tell_lost(caught, talk);
     return std::nullopt;
@@ -153,7 +156,7 @@ tl::expected<std::optional<fs::path>, std::string> keep(const SearchOptions& opt
   if (talk) {
     fmt::print("found: {}: {}\n  {}\n  {} operations, {} preemptions\n  {}\n  replay: {}\n",
                trace->defect.kind, trace->defect.place, trace->defect.message,
-               small.workload.operation_count(), small.preemptions, folder.string(),
+               kept.workload.operation_count(), kept.preemptions, folder.string(),
                replay_command(folder));
   }
   return folder;

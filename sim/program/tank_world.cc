@@ -9,7 +9,6 @@
 #include "engine/fiber/completion.h"
 #include "engine/fiber/stale.h"
 #include "scenarios/thin/options.h"
-#include "sim/tsan.h"
 
 namespace program {
 namespace {
@@ -175,18 +174,21 @@ void TankWorld::resize(std::string_view disk, std::uint64_t sectors) {
 }
 
 void TankWorld::run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) {
-  if (bodies.empty()) {
+  const auto count = static_cast<std::uint32_t>(std::count_if(
+      bodies.begin(), bodies.end(), [](const auto& each) { return each.second != nullptr; }));
+  if (count == 0) {
     enter(Phase::closing);
     return;
   }
   // A fiber's name must outlive the trace: these are the names that workloads use.
   static constexpr std::array<const char*, 8> kNames{"actor a", "actor b", "actor c", "actor d",
                                                      "actor e", "actor f", "actor g", "actor h"};
-  engine::Completion all{"actors", static_cast<std::uint32_t>(bodies.size())};
+  engine::Completion all{"actors", count};
   // The judges let some loose, too; with them there are no faults.
   const bool watched = watch_.actors && faults_on_;
   if (watched) watch_.actors(true);
   for (std::size_t i = 0; i < bodies.size(); ++i) {
+    if (bodies[i].second == nullptr) continue;
     execution_.spawn(kNames[i % kNames.size()], [&all, &body = bodies[i].second] {
       body();
       all.signal();
@@ -197,12 +199,6 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
   // A cut that has not come until now finds everything answered, and much of it not committed.
   if (faults_on_ && cuts_left_ != 0 && execution_.choose("power cut", 2) != 0) cut_power();
   enter(Phase::closing);
-}
-
-// The strategy's affairs, and not those of the engine under test.
-void TankWorld::begin_operation() {
-  const sim::Hush hush;
-  execution_.renew();
 }
 
 void TankWorld::enter(Phase phase) {

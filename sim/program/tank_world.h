@@ -40,7 +40,7 @@ class TankWorld final : public scenarios::World,
   [[nodiscard]] engine::Env& env() override { return env_; }
   void resize(std::string_view disk, std::uint64_t sectors) override;
   void run_together(std::vector<std::pair<std::string, std::function<void()>>> bodies) override;
-  void begin_operation() override;
+  void begin_operation() override { execution_.renew(); }
   void faults_begin() override;
   void faults_end() override;
   [[nodiscard]] bool power_is_cut() const override { return !disks_.front().device->powered(); }

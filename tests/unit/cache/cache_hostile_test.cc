@@ -6,8 +6,8 @@
 
 #include "engine/cache/superblock_format.h"
 #include "engine/pdata/array_format.h"
-#include "engine/pdata/btree_format.h"
 #include "tests/unit/cache/cache_tank.h"
+#include "tests/unit/cache/validators.h"
 #include "tests/unit/sparse.h"
 
 namespace engine::cache {
@@ -29,16 +29,6 @@ CacheImages used_cache(sim::Execution& execution, std::uint32_t version) {
   EXPECT_EQ(tank.discard(5 * kBlock, kBlock), Errc::ok);
   EXPECT_TRUE(tank.system.remove_all());
   return tank.images();
-}
-
-const pdata::Validator* validator_of(std::uint64_t block, ConstBytes bytes) {
-  static constexpr std::array<const pdata::Validator*, 5> kAll{
-      &pdata::kNodeValidator, &pdata::kBitmapValidator, &pdata::kIndexValidator,
-      &pdata::kArrayValidator, &kCacheSuperblockValidator};
-  for (const pdata::Validator* const validator : kAll) {
-    if (validator->check(MetaBlock{block}, bytes)) return validator;
-  }
-  return nullptr;
 }
 
 std::uint64_t digest_of(const CacheImages& images) {

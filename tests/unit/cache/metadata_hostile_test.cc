@@ -9,8 +9,8 @@
 
 #include "engine/cache/superblock_format.h"
 #include "engine/pdata/array_format.h"
-#include "engine/pdata/btree_format.h"
 #include "tests/unit/cache/metadata_tank.h"
+#include "tests/unit/cache/validators.h"
 #include "tests/unit/sparse.h"
 
 namespace engine::cache {
@@ -58,16 +58,6 @@ void use(sim::SimDevice& device, const MetadataOptions& options) {
   change(metadata.resize(1));
   change(metadata.set_needs_check());
   (void)metadata.close();
-}
-
-const pdata::Validator* validator_of(std::uint64_t block, ConstBytes bytes) {
-  static constexpr std::array<const pdata::Validator*, 5> kAll{
-      &pdata::kNodeValidator, &pdata::kBitmapValidator, &pdata::kIndexValidator,
-      &pdata::kArrayValidator, &kCacheSuperblockValidator};
-  for (const pdata::Validator* const validator : kAll) {
-    if (validator->check(MetaBlock{block}, bytes)) return validator;
-  }
-  return nullptr;
 }
 
 // Each `step`-th word.
