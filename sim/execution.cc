@@ -42,7 +42,9 @@ Execution::~Execution() {
   timers_.clear();
   // An abandoned stack stays: what it owns lives on it.
   for (const std::unique_ptr<SimFiber>& fiber : slots_) {
-    if (fiber->state == SimFiber::State::ended) stacks_.give_back(fiber->stack());
+    if (fiber->state != SimFiber::State::ended) continue;
+    fiber->settle();
+    stacks_.give_back(fiber->stack());
   }
 }
 
@@ -54,6 +56,10 @@ void Execution::reset(ExecutionOptions options) {
     if (!own_strategy_) own_strategy_ = std::make_unique<RandomWalk>();
     strategy_ = own_strategy_.get();
   }
+#if defined(SIM_TSAN)
+  for (const std::unique_ptr<SimFiber>& fiber : slots_)
+    fiber->settle();
+#endif
   points_ = switches_ = preemptions_ = turn_began_ = logged_point_ = 0;
   digest_ = 0x5754414E4BULL;
   spawned_ = 1;

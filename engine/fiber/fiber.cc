@@ -1,5 +1,7 @@
 #include "engine/fiber/fiber.h"
 
+#include <utility>
+
 #include <boost/context/detail/fcontext.hpp>
 
 #include "engine/base/check.h"
@@ -39,6 +41,22 @@ namespace {
 unsigned switch_flags() noexcept {
   return t_thread.points != nullptr ? __tsan_switch_to_fiber_no_sync : 0;
 }
+
+// Making an identity for the sanitizer costs as much as some ten thousand switches, so those that
+// are settled wait here for another body. Plain arrays: of these accesses it must not know, as they
+// come from every fiber.
+struct SettledIdentities {
+  static constexpr std::size_t kMax = 4096;
+  void* identity[kMax];   // NOLINT(cppcoreguidelines-avoid-c-arrays,modernize-avoid-c-arrays)
+  std::size_t count = 0;
+
+  ~SettledIdentities() { clear(); }
+  void clear() noexcept {
+    while (count != 0)
+      __tsan_destroy_fiber(identity[--count]);
+  }
+};
+thread_local SettledIdentities t_settled;
 }   // namespace
 #endif
 
@@ -106,10 +124,26 @@ ENGINE_NO_TSAN void Fiber::prepare_at(const char* name, OnExit on_exit, std::byt
   machine_context_ =
       fcontext::make_fcontext(top, static_cast<std::size_t>(top - stack_.bottom), &Trampoline::run);
 #if defined(__SANITIZE_THREAD__)
-  // A new identity each time: reusing one would order what two unrelated bodies do.
+  // A new identity each time, or one that is settled: reusing another would order what two
+  // unrelated bodies do.
   if (tsan_fiber_ != nullptr) __tsan_destroy_fiber(tsan_fiber_);
-  tsan_fiber_ = __tsan_create_fiber(0);
+  tsan_fiber_ =
+      t_settled.count == 0 ? __tsan_create_fiber(0) : t_settled.identity[--t_settled.count];
+  __tsan_set_fiber_name(tsan_fiber_, name);
   __tsan_release(this);
+#endif
+}
+
+ENGINE_NO_TSAN void Fiber::settle() {
+#if defined(__SANITIZE_THREAD__)
+  if (tsan_fiber_ == nullptr || t_settled.count == SettledIdentities::kMax) return;
+  t_settled.identity[t_settled.count++] = std::exchange(tsan_fiber_, nullptr);
+#endif
+}
+
+void Fiber::prepare_fork() noexcept {
+#if defined(__SANITIZE_THREAD__)
+  t_settled.clear();
 #endif
 }
 

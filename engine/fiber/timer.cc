@@ -12,7 +12,7 @@ Timer::~Timer() {
 
 void Timer::arm_after(Executor& executor, Nanos delay, std::source_location where) {
   schedule_point(OpKind::timer_arm, Access::write, &object, where);
-  executor_ = &executor;
+  executor_.store(&executor, std::memory_order_release);
   executor.disarm(*this);
   executor.arm(*this, executor.now() + delay);
   trace_event(OpKind::timer_arm, &object, where, static_cast<std::uint64_t>(delay.count()));
@@ -20,7 +20,8 @@ void Timer::arm_after(Executor& executor, Nanos delay, std::source_location wher
 
 bool Timer::cancel(std::source_location where) {
   schedule_point(OpKind::timer_cancel, Access::write, &object, where);
-  const bool cancelled = executor_ != nullptr && executor_->disarm(*this);
+  Executor* const executor = executor_.load(std::memory_order_acquire);
+  const bool cancelled = executor != nullptr && executor->disarm(*this);
   trace_event(OpKind::timer_cancel, &object, where, cancelled ? 1 : 0);
   return cancelled;
 }

@@ -2,6 +2,7 @@
 // work.
 #pragma once
 
+#include <atomic>
 #include <source_location>
 
 #include <boost/intrusive/set_hook.hpp>
@@ -47,7 +48,7 @@ class Timer {
  private:
   Callback callback_;
   void* argument_;
-  Executor* executor_ = nullptr;
+  std::atomic<Executor*> executor_{nullptr};   // a cancel may come while a callback arms it again
   RawLock raw_;
   std::uint32_t running_ = 0;   // guarded by raw_
   WaitQueue waiters_;           // for running_ == 0; guarded by raw_

@@ -151,28 +151,30 @@ void WorkQueue::run_worker() {
 }
 
 void DelayedWork::queue_after(WorkQueue& queue, Nanos delay, std::source_location where) {
-  queue_ = &queue;
+  queue_.store(&queue, std::memory_order_release);
   timer_.arm_after(queue.executor(), delay, where);
 }
 
 void DelayedWork::cancel(std::source_location where) {
   timer_.cancel(where);
-  if (queue_ != nullptr) queue_->cancel(work_, where);
+  WorkQueue* const queue = queue_.load(std::memory_order_acquire);
+  if (queue != nullptr) queue->cancel(work_, where);
 }
 
 void DelayedWork::cancel_and_wait(std::source_location where) {
-  if (queue_ == nullptr) return;
+  WorkQueue* const queue = queue_.load(std::memory_order_acquire);
+  if (queue == nullptr) return;
   // The work may arm the timer once more while we wait for it; after the second pass it cannot.
   for (int pass = 0; pass < 2; ++pass) {
     timer_.cancel_and_wait(where);
-    queue_->cancel_and_wait(work_, where);
+    queue->cancel_and_wait(work_, where);
   }
   timer_.cancel_and_wait(where);
 }
 
 void DelayedWork::fired(void* self) {
   auto& delayed = *static_cast<DelayedWork*>(self);
-  delayed.queue_->queue(delayed.work_);
+  delayed.queue_.load(std::memory_order_acquire)->queue(delayed.work_);
 }
 
 }   // namespace engine

@@ -95,7 +95,7 @@ class DelayedWork {
   static void fired(void* self);
   Work work_;
   Timer timer_;
-  WorkQueue* queue_ = nullptr;
+  std::atomic<WorkQueue*> queue_{nullptr};   // a cancel may come while the work arms it again
 };
 
 }   // namespace engine

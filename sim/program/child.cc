@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/fiber/fiber.h"
+
 namespace program {
 namespace {
 
@@ -31,6 +33,7 @@ Child::Child(const std::function<std::string()>& body) {
   int ends[2] = {-1, -1};
   if (pipe2(ends, O_CLOEXEC) != 0) return;
   std::fflush(nullptr);
+  engine::Fiber::prepare_fork();
   pid_ = fork();
   if (pid_ == 0) {
     close(ends[0]);

@@ -20,6 +20,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/fiber/fiber.h"
+
 namespace program {
 namespace {
 
@@ -147,6 +149,7 @@ class Crew {
     int ends[2] = {-1, -1};
     if (pipe2(ends, O_CLOEXEC) != 0) return;
     std::fflush(nullptr);
+    engine::Fiber::prepare_fork();
     worker.pid = fork();
     if (worker.pid == 0) {
       close(ends[0]);

@@ -10,17 +10,12 @@
 #include "sim/strategy_pct.h"
 #include "sim/strategy_pos.h"
 #include "sim/strategy_random.h"
-#include "sim/tsan.h"
 
 namespace fiber_test {
 
 using Program = std::function<void(sim::Execution&)>;
 
-#if defined(SIM_TSAN)
-inline constexpr std::uint64_t kSeeds = 5;
-#else
 inline constexpr std::uint64_t kSeeds = 300;
-#endif
 
 // The first finding in `seeds` executions of each strategy.
 inline std::optional<sim::Finding> find_any(const Program& program, std::uint64_t seeds = kSeeds) {

@@ -10,17 +10,12 @@
 #include "sim/reads_from.h"
 #include "sim/strategy_guided.h"
 #include "sim/strategy_replay.h"
-#include "sim/tsan.h"
 #include "tests/unit/sim/busy_program.h"
 
 namespace sim {
 namespace {
 
-#if defined(SIM_TSAN)
-constexpr std::uint64_t kSeeds = 6;   // a fiber costs it a millisecond
-#else
 constexpr std::uint64_t kSeeds = 60;
-#endif
 
 using Program = std::function<void(Execution&)>;
 

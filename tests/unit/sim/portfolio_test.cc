@@ -8,17 +8,12 @@
 
 #include "sim/strategy_portfolio.h"
 #include "sim/strategy_replay.h"
-#include "sim/tsan.h"
 #include "tests/unit/sim/busy_program.h"
 
 namespace sim {
 namespace {
 
-#if defined(SIM_TSAN)
-constexpr std::uint64_t kSeeds = 12;   // a fiber costs it a millisecond
-#else
 constexpr std::uint64_t kSeeds = 120;
-#endif
 
 std::uint64_t run(Execution& execution, Strategy& strategy, std::uint64_t seed) {
   execution.reset(
@@ -59,7 +54,6 @@ TEST(Portfolio, DecidesAsTheChosenStrategyAlone) {
   EXPECT_GT(compared, kSeeds / 4);
 }
 
-#if !defined(SIM_TSAN)
 TEST(Portfolio, NobodyIsEverOut) {
   Portfolio portfolio;
   Execution execution;
@@ -68,8 +62,6 @@ TEST(Portfolio, NobodyIsEverOut) {
   for (const Portfolio::Arm& arm : portfolio.arms())
     EXPECT_GT(arm.executions, 0U) << arm.name;
 }
-
-#endif
 
 std::vector<std::uint64_t> dealt(std::span<const Portfolio::Arm> arms) {
   std::vector<std::uint64_t> times(arms.size(), 0);

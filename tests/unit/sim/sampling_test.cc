@@ -22,11 +22,7 @@
 namespace sim {
 namespace {
 
-#if defined(SIM_TSAN)
-constexpr std::uint64_t kSeeds = 12;   // a fiber costs it a millisecond
-#else
 constexpr std::uint64_t kSeeds = 400;
-#endif
 
 // Decides as Rounds do.
 class InTurn final : public Strategy {

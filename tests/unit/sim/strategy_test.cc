@@ -10,17 +10,12 @@
 #include "sim/strategy_pos.h"
 #include "sim/strategy_random.h"
 #include "sim/strategy_replay.h"
-#include "sim/tsan.h"
 #include "tests/unit/sim/busy_program.h"
 
 namespace sim {
 namespace {
 
-#if defined(SIM_TSAN)
-constexpr std::uint64_t kSeeds = 4;   // a fiber costs it a millisecond
-#else
 constexpr std::uint64_t kSeeds = 30;
-#endif
 
 std::vector<std::unique_ptr<Strategy>> all_strategies() {
   std::vector<std::unique_ptr<Strategy>> all;

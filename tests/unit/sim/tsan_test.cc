@@ -38,6 +38,7 @@ namespace {
 
 TEST(ThreadSanitizer, ReportsAPlantedRace) {
 #if defined(SIM_TSAN)
+  engine::Fiber::prepare_fork();
   EXPECT_EXIT(
       {
         increments(false);
@@ -51,6 +52,7 @@ TEST(ThreadSanitizer, ReportsAPlantedRace) {
 
 TEST(ThreadSanitizer, ReportsNothingElse) {
 #if defined(SIM_TSAN)
+  engine::Fiber::prepare_fork();
   EXPECT_EXIT(
       {
         increments(true);
