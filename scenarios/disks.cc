@@ -27,6 +27,7 @@ std::vector<DiskSpec> disks_of(const SystemSpec& system) {
         disks.push_back(
             {kExternalOrigin, DiskRole::data, system.external_sectors, system.external_sectors});
       }
+      if (system.spare_disk) add(kSpareDisk, system.data_device_blocks, 0);
       add("data", system.data_device_blocks, 0);
       break;
     case FamilyKind::cache:

@@ -8,6 +8,7 @@
 
 namespace scenarios {
 
+inline constexpr const char* kSpareDisk = "spare";           // SystemSpec::spare_disk
 inline constexpr const char* kExternalOrigin = "external";   // what thins may stand over
 
 enum class DiskRole : std::uint8_t { metadata, data };

@@ -120,6 +120,10 @@ Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
       operation.thin = 0;
       operation.noflush = flags % 2 == 1;
       break;
+    case Verb::contradict:
+      operation.thin = 0;
+      operation.sectors = flags % kContradictions;
+      break;
     case Verb::sleep:
       operation.thin = 0;
       operation.sectors = std::array<std::uint64_t, 4>{10, 1100, 1100, 61000}[flags % 4];

@@ -214,6 +214,7 @@ Workloads plainer_systems(const Workload& workload) {
   reset(&SystemSpec::cells);
   reset(&SystemSpec::commit_interval_ms);
   reset(&SystemSpec::no_space_timeout_ms);
+  reset(&SystemSpec::spare_disk);
   reset(&SystemSpec::linear_above);
   with(smaller, workload, [](Workload& each) {
     each.system.external_sectors = 0;

@@ -56,6 +56,8 @@ std::string_view to_string(Verb verb) noexcept {
       return "sleep";
     case Verb::meet:
       return "meet";
+    case Verb::contradict:
+      return "contradict";
     case Verb::bounce_cache:
       return "bounce_cache";
     case Verb::load_cache:
@@ -182,6 +184,9 @@ std::string to_string(const Operation& operation) {
     case Verb::bounce_pool:
     case Verb::reload_pool:
       if (operation.noflush) text += " noflush";
+      break;
+    case Verb::contradict:
+      fmt::format_to(out, " what={}", operation.sectors);
       break;
     case Verb::sleep:
       fmt::format_to(out, " ms={}", operation.sectors);

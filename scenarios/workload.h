@@ -38,6 +38,7 @@ enum class Verb : std::uint8_t {
   clear_thin,    // the inactive slot is emptied
   load_pool,
   clear_pool,
+  contradict,   // a table into the pool's inactive slot that it has to refuse: see Contradiction
   grow_data,   // reload with one data block more, as far as the device reaches
   grow_metadata,
   status,   // of all devices, with their tables
@@ -60,6 +61,10 @@ enum class Verb : std::uint8_t {
 };
 inline constexpr Verb kLastVerb = Verb::remake_stack;
 
+// What a table says otherwise than the pool in use; contradict has its number as `sectors`.
+enum class Contradiction : std::uint8_t { block_size, discards, data_device };
+inline constexpr std::uint32_t kContradictions = 3;
+
 enum class CacheIo : std::uint8_t { writeback, writethrough, passthrough };
 // `adversary`: whatever the contract allows, by the schedule's choice. `direct`: every block that
 // is asked for gets the one place that its number says, whoever is there.
@@ -70,7 +75,7 @@ struct Operation {
   std::uint32_t thin = 0;
   std::uint32_t origin = 0;                      // create_snap
   std::uint64_t sector = 0;                      // requests
-  std::uint64_t sectors = 0;                     // requests; sleep: milliseconds
+  std::uint64_t sectors = 0;                     // requests; sleep: milliseconds; contradict
   bool fua = false;                              // write, write_zeroes
   bool noflush = false;                          // bounce_*, reload_*, create_snap
   CacheIo io_mode = CacheIo::writeback;          // load_cache, reload_cache
@@ -136,6 +141,7 @@ struct SystemSpec {
   std::vector<ThinSpec> thins;   // created and activated before the actors start
   std::uint64_t external_sectors =
       0;                       // of the external origin, a disk that nobody writes; 0: none
+  bool spare_disk = false;     // there is a second data disk, which nobody uses
   bool linear_above = false;   // users reach each thin through a linear device
   CacheSpec cache;
   StackSpec stack;

@@ -184,6 +184,7 @@ std::string read_system(const toml::table& table, SystemSpec& system) {
   reader.number("commit_interval_ms", system.commit_interval_ms, 1U << 30);
   reader.number("no_space_timeout_ms", system.no_space_timeout_ms, 1U << 30);
   reader.number("external_sectors", system.external_sectors, 1U << 20);
+  reader.flag("spare_disk", system.spare_disk);
   reader.flag("linear_above", system.linear_above);
   std::string reads{name_of(system.discard_reads)};
   reader.text("discard_reads", reads);
@@ -263,13 +264,14 @@ void add_thin_system(std::string& text, const SystemSpec& system) {
                  "block_sectors = {}\nlow_water_blocks = {}\nskip_block_zeroing = {}\n"
                  "ignore_discard = {}\nno_discard_passdown = {}\nerror_if_no_space = {}\n"
                  "fan_out = {}\ncells = {}\ncommit_interval_ms = {}\nno_space_timeout_ms = {}\n"
-                 "discard_reads = \"{}\"\nexternal_sectors = {}\nlinear_above = {}\nthins = [",
+                 "discard_reads = \"{}\"\nexternal_sectors = {}\nspare_disk = {}\n"
+                 "linear_above = {}\nthins = [",
                  system.metadata_blocks, system.data_blocks, system.data_device_blocks,
                  system.block_sectors, system.low_water_blocks, system.skip_block_zeroing,
                  system.ignore_discard, system.no_discard_passdown, system.error_if_no_space,
                  system.fan_out, system.cells, system.commit_interval_ms,
                  system.no_space_timeout_ms, name_of(system.discard_reads), system.external_sectors,
-                 system.linear_above);
+                 system.spare_disk, system.linear_above);
   for (std::size_t i = 0; i < system.thins.size(); ++i) {
     fmt::format_to(out, "{} {{ id = {}, blocks = {}{} }}", i == 0 ? "" : ",", system.thins[i].id,
                    system.thins[i].blocks, system.thins[i].external ? ", external = true" : "");

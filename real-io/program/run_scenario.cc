@@ -50,8 +50,9 @@ void fit_to_reality(scenarios::Workload& workload) {
   constexpr std::uint32_t kNoSpaceMs = 200;
   constexpr std::uint32_t kIntervalMs = 20;
   workload.faults = {};
-  // There is no file for an external origin.
+  // There is no file for an external origin, nor for a disk that nobody uses.
   workload.system.external_sectors = 0;
+  workload.system.spare_disk = false;
   workload.system.no_space_timeout_ms = std::min(workload.system.no_space_timeout_ms, kNoSpaceMs);
   workload.system.commit_interval_ms = std::min(workload.system.commit_interval_ms, kIntervalMs);
   const auto shorten = [](scenarios::Operation& operation) {

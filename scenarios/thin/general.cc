@@ -77,7 +77,8 @@ Weights draw_weights(const Swarm& swarm, Draw& draw) {
                       {3, Verb::load_thin},
                       {1, Verb::clear_thin},
                       {2, Verb::load_pool},
-                      {1, Verb::clear_pool}});
+                      {1, Verb::clear_pool},
+                      {2, Verb::contradict}});
   add(swarm.pool_messages, {{3, Verb::set_transaction},
                             {4, Verb::reserve_snap},
                             {4, Verb::release_snap},
@@ -104,6 +105,7 @@ SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
   system.ignore_discard = draw.one_in(16);
   system.fan_out = swarm.deep || draw.one_in(2) ? kSmallFanOut : 0;
   system.cells = draw.one_in(3) ? 2 : 0;
+  system.spare_disk = swarm.bounces && draw.one_in(2);
   system.discard_reads = draw.of(
       {DiscardReads::garbage, DiscardReads::garbage, DiscardReads::zeroes, DiscardReads::old_data});
   if (draw.one_in(4)) system.commit_interval_ms = 0;

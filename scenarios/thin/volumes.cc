@@ -179,6 +179,11 @@ void Volumes::perform(const Operation& operation) {
       static_cast<void>(bench_.system->clear(kPool));
       break;
     }
+    case Verb::contradict: {
+      const engine::MutexLock lock{pool_control_};
+      contradict(static_cast<Contradiction>(operation.sectors % kContradictions));
+      break;
+    }
     case Verb::grow_data:
       grow_data();
       break;

@@ -102,6 +102,7 @@ class Volumes final : public Layer {
   // These two with pool_control_ held.
   void load_pool();
   void reload_pool(bool noflush);
+  void contradict(Contradiction what);
   void grow_data();
   void grow_metadata();
   void set_transaction();

@@ -211,6 +211,33 @@ void Volumes::load_pool() {
       bench_.system->load(kPool, pool_table(workload_.system, below_.data, data_blocks_)));
 }
 
+// The pool has to be in use for it.
+void Volumes::contradict(Contradiction what) {
+  SystemSpec other = workload_.system;
+  std::string data = below_.data;
+  switch (what) {
+    case Contradiction::block_size:
+      other.block_sectors *= 2;
+      break;
+    case Contradiction::discards:
+      other.ignore_discard = !other.ignore_discard;
+      break;
+    case Contradiction::data_device:
+      if (!other.spare_disk || other.family != FamilyKind::thin) return;
+      data = kSpareDisk;
+      break;
+  }
+  // As long as the table: what a pool is asked to do about its size is another matter.
+  const std::uint64_t blocks =
+      data_blocks_ * workload_.system.block_sectors / other.block_sectors;
+  if (blocks == 0 || !control_.is_active(kPool)) return;
+  const auto loaded = bench_.system->load(kPool, pool_table(other, data, blocks));
+  if (loaded && !bench_.world.power_is_cut())
+    bench_.tell("contradiction accepted",
+                fmt::format("a table that contradicts the pool in use was loaded: {}",
+                            pool_table(other, data, blocks)));
+}
+
 void Volumes::reload_pool(bool noflush) {
   load_pool();
   control_.bounce(kPool, noflush, below_.quiet);
