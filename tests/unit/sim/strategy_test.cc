@@ -10,6 +10,7 @@
 #include "sim/strategy_pos.h"
 #include "sim/strategy_random.h"
 #include "sim/strategy_replay.h"
+#include "sim/tsan.h"
 #include "tests/unit/sim/busy_program.h"
 
 namespace sim {
