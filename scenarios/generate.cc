@@ -122,7 +122,8 @@ Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
       break;
     case Verb::contradict:
       operation.thin = 0;
-      operation.sectors = flags % kContradictions;
+      operation.contradiction = std::array{Contradiction::block_size, Contradiction::discards,
+                                           Contradiction::data_device}[flags % 3];
       break;
     case Verb::sleep:
       operation.thin = 0;

@@ -136,6 +136,18 @@ std::string_view to_string(CachePolicy policy) noexcept {
   return "?";
 }
 
+std::string_view to_string(Contradiction what) noexcept {
+  switch (what) {
+    case Contradiction::block_size:
+      return "block_size";
+    case Contradiction::discards:
+      return "discards";
+    case Contradiction::data_device:
+      return "data_device";
+  }
+  return "?";
+}
+
 std::string_view to_string(SlowAt what) noexcept {
   switch (what) {
     case SlowAt::all:
@@ -186,7 +198,7 @@ std::string to_string(const Operation& operation) {
       if (operation.noflush) text += " noflush";
       break;
     case Verb::contradict:
-      fmt::format_to(out, " what={}", operation.sectors);
+      fmt::format_to(out, " {}", to_string(operation.contradiction));
       break;
     case Verb::sleep:
       fmt::format_to(out, " ms={}", operation.sectors);

@@ -38,8 +38,8 @@ enum class Verb : std::uint8_t {
   clear_thin,    // the inactive slot is emptied
   load_pool,
   clear_pool,
-  contradict,   // a table into the pool's inactive slot that it has to refuse: see Contradiction
-  grow_data,   // reload with one data block more, as far as the device reaches
+  contradict,   // a table into the pool's inactive slot that it has to refuse
+  grow_data,    // reload with one data block more, as far as the device reaches
   grow_metadata,
   status,   // of all devices, with their tables
   sleep,    // lets `sectors` milliseconds pass
@@ -61,9 +61,8 @@ enum class Verb : std::uint8_t {
 };
 inline constexpr Verb kLastVerb = Verb::remake_stack;
 
-// What a table says otherwise than the pool in use; contradict has its number as `sectors`.
+// What a table says otherwise than the pool in use.
 enum class Contradiction : std::uint8_t { block_size, discards, data_device };
-inline constexpr std::uint32_t kContradictions = 3;
 
 enum class CacheIo : std::uint8_t { writeback, writethrough, passthrough };
 // `adversary`: whatever the contract allows, by the schedule's choice. `direct`: every block that
@@ -73,13 +72,14 @@ enum class CachePolicy : std::uint8_t { smq, mq, cleaner, adversary, direct };
 struct Operation {
   Verb verb = Verb::read;
   std::uint32_t thin = 0;
-  std::uint32_t origin = 0;                      // create_snap
-  std::uint64_t sector = 0;                      // requests
-  std::uint64_t sectors = 0;                     // requests; sleep: milliseconds; contradict
-  bool fua = false;                              // write, write_zeroes
-  bool noflush = false;                          // bounce_*, reload_*, create_snap
-  CacheIo io_mode = CacheIo::writeback;          // load_cache, reload_cache
-  CachePolicy policy = CachePolicy::adversary;   // load_cache, reload_cache
+  std::uint32_t origin = 0;                                  // create_snap
+  std::uint64_t sector = 0;                                  // requests
+  std::uint64_t sectors = 0;                                 // requests; sleep: milliseconds
+  bool fua = false;                                          // write, write_zeroes
+  bool noflush = false;                                      // bounce_*, reload_*, create_snap
+  CacheIo io_mode = CacheIo::writeback;                      // load_cache, reload_cache
+  CachePolicy policy = CachePolicy::adversary;               // load_cache, reload_cache
+  Contradiction contradiction = Contradiction::block_size;   // contradict
   friend bool operator==(const Operation&, const Operation&) = default;
 };
 
@@ -218,6 +218,7 @@ struct Workload {
 [[nodiscard]] std::string_view to_string(StackShape shape) noexcept;
 [[nodiscard]] std::string_view to_string(CacheIo mode) noexcept;
 [[nodiscard]] std::string_view to_string(CachePolicy policy) noexcept;
+[[nodiscard]] std::string_view to_string(Contradiction what) noexcept;
 [[nodiscard]] std::string_view to_string(SlowAt what) noexcept;
 // "write thin=0 sector=8 sectors=1 fua": the text a person reads and the TOML form holds.
 [[nodiscard]] std::string to_string(const Operation& operation);

@@ -355,6 +355,10 @@ tl::expected<Operation, std::string> operation_from_text(std::string_view text) 
       operation.policy = *policy;
       continue;
     }
+    if (const auto contradiction = named(part, Contradiction::data_device)) {
+      operation.contradiction = *contradiction;
+      continue;
+    }
     const std::size_t equals = part.find('=');
     const std::string_view key = part.substr(0, equals);
     const std::string_view digits =

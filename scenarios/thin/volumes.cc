@@ -181,7 +181,7 @@ void Volumes::perform(const Operation& operation) {
     }
     case Verb::contradict: {
       const engine::MutexLock lock{pool_control_};
-      contradict(static_cast<Contradiction>(operation.sectors % kContradictions));
+      contradict(operation.contradiction);
       break;
     }
     case Verb::grow_data:

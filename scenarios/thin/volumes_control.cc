@@ -228,8 +228,7 @@ void Volumes::contradict(Contradiction what) {
       break;
   }
   // As long as the table: what a pool is asked to do about its size is another matter.
-  const std::uint64_t blocks =
-      data_blocks_ * workload_.system.block_sectors / other.block_sectors;
+  const std::uint64_t blocks = data_blocks_ * workload_.system.block_sectors / other.block_sectors;
   if (blocks == 0 || !control_.is_active(kPool)) return;
   const auto loaded = bench_.system->load(kPool, pool_table(other, data, blocks));
   if (loaded && !bench_.world.power_is_cut())
