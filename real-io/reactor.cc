@@ -56,6 +56,7 @@ Reactor::Reactor(UringExecutor& executor, std::uint32_t index, const Options& op
 
 Reactor::~Reactor() {
   ENGINE_CHECK(!thread_.joinable(), "reactor {} destroyed while it runs", index_);
+  ENGINE_CHECK(busy_ == 0, "reactor {} destroyed while {} say that it is busy", index_, busy_);
   fibers_.clear();
   close(event_fd_);
 }
@@ -125,9 +126,8 @@ void Reactor::hand_over() noexcept {
   ring_->pull();
 }
 
-bool Reactor::spin_for_work() {
-  if (options_.spin <= engine::Nanos{0}) return false;
-  const auto until = executor_.now() + options_.spin;
+bool Reactor::spin_for_work(engine::Nanos how_long) {
+  const auto until = executor_.now() + how_long;
   do {
     for (int i = 0; i < 16; ++i) {
       if (ring_->pull() || inbox_.load(std::memory_order_relaxed) != nullptr) return true;
@@ -142,9 +142,10 @@ void Reactor::wait_for_work() {
     hand_over();
     return;
   }
-  if (options_.spin > engine::Nanos{0}) {
+  const engine::Nanos spin = busy_ == 0 ? options_.spin : options_.busy_spin;
+  if (spin > engine::Nanos{0}) {
     ring_->submit();
-    if (spin_for_work()) return;
+    if (spin_for_work(spin)) return;
   }
   sleeping_.store(true, std::memory_order_seq_cst);
   if (inbox_.load(std::memory_order_seq_cst) != nullptr) {

@@ -59,8 +59,10 @@ class ReactorFiber final : public engine::Fiber {
 class Reactor {
  public:
   struct Options {
-    // How long an idle reactor looks for work before it sleeps in the kernel.
+    // How long an idle reactor looks for work before it sleeps in the kernel: always, and while
+    // somebody says that much is under way.
     engine::Nanos spin{0};
+    engine::Nanos busy_spin{0};
   };
 
   Reactor(UringExecutor& executor, std::uint32_t index, const Options& options);
@@ -79,6 +81,9 @@ class Reactor {
   // --- Own thread only. ---
   void start(Operation& operation) noexcept { ring_->start(operation); }
   void defer(Deferred& job) noexcept;
+  // Much is under way, so that something is likely to happen soon. In pairs.
+  void begin_busy() noexcept { ++busy_; }
+  void end_busy() noexcept { --busy_; }
   [[nodiscard]] Ring& ring() noexcept { return *ring_; }
 
  private:
@@ -105,7 +110,7 @@ class Reactor {
   void loop();
   void wait_for_work();
   void hand_over() noexcept;
-  bool spin_for_work();
+  bool spin_for_work(engine::Nanos how_long);
   void run_ready_fibers();
   void run_inbox();
   void run_deferred();
@@ -144,6 +149,7 @@ class Reactor {
   std::vector<std::unique_ptr<ReactorFiber>> fibers_;
   std::vector<ReactorFiber*> free_fibers_;
   bool stopping_ = false;
+  std::uint32_t busy_ = 0;   // begin_busy() without end_busy()
 
   TimerQueue timers_;   // guarded by the executor's timer lock
   std::atomic<std::int64_t> next_deadline_{kNever};

@@ -86,6 +86,7 @@ class Connection {
   Call& take_call(const Request& request);
   void release_buffer(Call& call) noexcept;
   void give_back(Call& call) noexcept;
+  void tell_whether_busy() noexcept;
   [[nodiscard]] bool room_for(std::size_t bytes) const noexcept;
   // Own reactor. Submits pieces until one is under way or all have ended.
   void advance(Call& call);
@@ -105,6 +106,9 @@ class Connection {
   static void prepare_send(Operation& self, io_uring_sqe& entry) noexcept;
   static void awaited_done(Operation& self, std::int32_t result, std::uint32_t flags);
 
+  // From so many under way on, and until there is none, what looking out for the next thing gains
+  // is worth its cost: measured, docs/performance.md.
+  static constexpr std::size_t kBusyTransfers = 16;
   static constexpr std::size_t kStreamBytes = std::size_t{128} << 10;
   static constexpr std::size_t kSendBatch = 128;   // replies in one send
 
@@ -133,6 +137,8 @@ class Connection {
   std::vector<std::unique_ptr<Call>> calls_;
   std::vector<Call*> free_calls_;
   std::size_t calls_alive_ = 0;
+  std::size_t transfers_alive_ = 0;   // reads and writes among them
+  bool busy_ = false;                 // the reactor has been told
   std::size_t bytes_alive_ = 0;
   engine::Fiber* waiting_reader_ = nullptr;   // for room, or for the last answer
   engine::SyncObject room_{engine::ObjectKind::condition, "nbd.room"};

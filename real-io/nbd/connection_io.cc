@@ -55,9 +55,12 @@ Connection::Call& Connection::take_call(const Request& request) {
   call.done_bytes = 0;
   call.write_zeroes_as_data = false;
   const bool carries = request.command == Command::read || request.command == Command::write;
-  if (carries && request.verdict == Request::Verdict::run) {
+  call.transfers = carries && request.verdict == Request::Verdict::run;
+  if (call.transfers) {
     call.buffer = buffers_.take(request.length);
     bytes_alive_ += request.length;
+    ++transfers_alive_;
+    tell_whether_busy();
   }
   return call;
 }
@@ -73,6 +76,20 @@ void Connection::give_back(Call& call) noexcept {
   release_buffer(call);
   free_calls_.push_back(&call);
   --calls_alive_;
+  if (!call.transfers) return;
+  --transfers_alive_;
+  tell_whether_busy();
+}
+
+void Connection::tell_whether_busy() noexcept {
+  const bool busy = transfers_alive_ >= kBusyTransfers || (busy_ && transfers_alive_ != 0);
+  if (busy == busy_) return;
+  busy_ = busy;
+  if (busy) {
+    home.begin_busy();
+  } else {
+    home.end_busy();
+  }
 }
 
 void Connection::advance(Call& call) {

@@ -34,13 +34,20 @@ sigset_t ending_signals() {
   return signals;
 }
 
+// Waking up takes a thread long enough, in a guest above all, for a busy client and the disk to
+// fall into step with it and wait for one another; a disk's answer takes less than this.
+real_io::Reactor::Options spinning(std::optional<std::uint64_t> asked_us) {
+  constexpr std::uint64_t kBusyUs = 120;
+  return {.spin = std::chrono::microseconds{asked_us.value_or(0)},
+          .busy_spin = std::chrono::microseconds{asked_us.value_or(kBusyUs)}};
+}
+
 // Everything that is served, in the order in which it is made; taken down in the other.
 class Service {
  public:
   explicit Service(const ServeOptions& options)
       : options_{options},
-        executor_{{.reactors = options.reactors,
-                   .reactor = {.spin = std::chrono::microseconds{options.spin_us}}}},
+        executor_{{.reactors = options.reactors, .reactor = spinning(options.spin_us)}},
         devices_{executor_},
         server_{executor_, {}, [](std::string_view line) { spdlog::warn("nbd: {}", line); }},
         control_{executor_, [this](std::string_view line) { return volumes_->control(line); }} {}

@@ -251,7 +251,8 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags) {
   command.add_option("--control", flags.control, "socket that takes control verbs")
       ->type_name("PATH");
   command.add_option("--reactors", flags.reactors, "threads (1)")->type_name("N");
-  command.add_option("--spin-us", flags.spin_us, "look for work so long before sleeping (0)");
+  command.add_option("--spin-us", flags.spin_us,
+                     "look for work so long before sleeping (while clients are busy: 120)");
 }
 
 tl::expected<ServeOptions, std::string> read_serve_options(const ServeFlags& given) {
@@ -265,7 +266,7 @@ tl::expected<ServeOptions, std::string> read_serve_options(const ServeFlags& giv
   options.features = flags.features;
   options.messages = flags.messages;
   options.reactors = flags.reactors.value_or(1);
-  options.spin_us = flags.spin_us.value_or(0);
+  options.spin_us = flags.spin_us;
   if (!flags.block_size.empty()) {
     const auto size = parse_size(flags.block_size);
     if (!size) return Problem{"--block-size: " + size.error()};

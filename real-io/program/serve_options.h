@@ -49,7 +49,7 @@ struct ServeOptions {
   std::string listen;                  // of the NBD socket
   std::string control;                 // path of the control socket; empty: none
   std::uint32_t reactors = 1;
-  std::uint64_t spin_us = 0;
+  std::optional<std::uint64_t> spin_us;   // without: a little, and only while clients are busy
 
   // What a cache stands on, or a pool, is not exported by itself.
   [[nodiscard]] const CacheSpec* data_cache() const;            // that the pool has its data on

@@ -107,7 +107,8 @@ class NbdServerTest : public RealIoTest {
 
   TemporaryFile file_{kFileBytes};
   const std::string socket_ = file_.path() + ".sock";
-  UringExecutor executor_{UringExecutor::Options{.reactors = 2, .reactor = {}}};
+  UringExecutor executor_{UringExecutor::Options{
+      .reactors = 2, .reactor = {.busy_spin = std::chrono::microseconds{120}}}};
   std::unique_ptr<UringDevice> device_;
   std::atomic<int> logged_{0};
   Server server_{executor_, {}, [this](std::string_view) { ++logged_; }};
