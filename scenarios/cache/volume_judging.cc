@@ -102,10 +102,11 @@ void Volume::judge_agreement(const engine::cache::CacheView& view, checkers::Fin
   judge_cache_bits(view, findings);
   if (const auto* const judge = Policies::judge_of(view.policy()))
     judge_cache_agreement(view, *judge, findings);
-  // A block whose write failed on one disk may have to stay, and is dirty then.
+  // A block whose write failed on one disk may have to stay, and is dirty then. So is all that a
+  // cache holds that could not store a clean shutdown.
   const FaultSpec& faults = workload_.faults;
   const bool may_be_dirty =
-      faults.data_write_errors != 0 || faults.data_no_space != 0 || around_.origin_may_change;
+      faults.may_roll_back() || faults.data_no_space != 0 || around_.origin_may_change;
   if (always_writethrough_ && !may_be_dirty && view.dirty_count() != 0) {
     findings.add("cache_state", "dirty in writethrough",
                  "{} blocks are dirty, and the cache has always been in writethrough",
@@ -212,9 +213,11 @@ bool Volume::wait_until_clean() {
   };
   const std::uint32_t tick_ms = workload_.system.commit_interval_ms;
   const std::chrono::milliseconds reading_every{tick_ms != 0 ? tick_ms / 2 : kReadingEveryMs};
-  for (std::uint32_t idle = 0; view.dirty_count() != 0 && idle < kIdleReadingsMax;) {
+  std::uint32_t idle = 0;
+  for (std::uint32_t all = 0; view.dirty_count() != 0 && idle < kIdleReadingsMax; ++all) {
     if (view.mode() != engine::cache::CacheMode::write) return false;
-    if (idle >= kFailingReadingsMax && may_fail()) break;
+    // It may try again and again what takes long and fails, and never be seen idle.
+    if ((idle >= kFailingReadingsMax || all >= 2 * kFailingReadingsMax) && may_fail()) break;
     engine::sleep_for(reading_every);
     read_each_block();
     if (view.counts().migrations == 0) ++idle;
