@@ -29,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kSpoiled = 3;   // exit status: another worker is to go on
 // A worker that has not finished one schedule in that time hangs without reaching a point.
-constexpr double kHangSeconds = 60;
+constexpr double kHangSeconds = 30;
 constexpr std::size_t kDistinctBits = std::size_t{1} << 20;
 
 struct alignas(64) Slot {
