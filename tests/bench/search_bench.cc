@@ -3,6 +3,8 @@
 // schedules each, and how many trials found it where not all did. Then the same for schedules that
 // were drawn: most strategies begin with one that is the same for all seeds, which finds much by
 // itself. Then exhaustive exploration.
+//
+//   search_bench [trials [strategy...]]   (20, all; without trials only exploration)
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -161,10 +163,14 @@ double cpu_seconds() {
 void explored(const char* name, const sim::Program& program) {
   const double began = cpu_seconds();
   const sim::Exploration result = sim::explore(program, {.probes = 200});
-  const double seconds = cpu_seconds() - began;
+  double seconds = cpu_seconds() - began;
+  std::uint64_t executions = result.executions;
+  // Again and again where there are few.
+  for (; seconds < 0.5; seconds = cpu_seconds() - began)
+    executions += sim::explore(program, {.probes = 0}).executions;
   fmt::print("{:<14} {:>12} {:>10} {:>10} {:>14.3g} {:>14.0f}\n", name, result.executions,
              result.cut_short, result.complete ? "yes" : "no", result.interleavings,
-             static_cast<double>(result.executions) / std::max(seconds, 1e-9));
+             static_cast<double>(executions) / seconds);
 }
 
 }   // namespace
@@ -174,11 +180,14 @@ int main(int argc, char** argv) {
   sim::keep_freed_memory();
   std::vector<std::string> strategies{"random", "pct", "pos", "urw", "surw", "guided", "portfolio"};
   if (argc > 2) strategies.assign(argv + 2, argv + argc);
-  fmt::print("schedules to the first bug; in brackets what is published\n");
-  print_table(found_by, strategies, times);
-  fmt::print("\nthe same of schedules that are drawn\n");
-  print_table(drawn_by, strategies, times);
-  fmt::print("\n{:<14} {:>12} {:>10} {:>10} {:>14} {:>14}\n", "exploration", "executions",
+  if (times != 0) {
+    fmt::print("schedules to the first bug; in brackets what is published\n");
+    print_table(found_by, strategies, times);
+    fmt::print("\nthe same of schedules that are drawn\n");
+    print_table(drawn_by, strategies, times);
+    fmt::print("\n");
+  }
+  fmt::print("{:<14} {:>12} {:>10} {:>10} {:>14} {:>14}\n", "exploration", "executions",
              "cut short", "complete", "interleavings", "executions/s");
   explored("ainc(7)", [] { programs::ainc(7); });
   explored("lockinc(7)", [] { programs::lockinc(7); });
