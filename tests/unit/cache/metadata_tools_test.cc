@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/cache/metadata_history.h"
 #include "tests/unit/cache/metadata_tank.h"
 #include "tests/unit/pdata/tools.h"
+#include "tests/unit/sparse.h"
 
 namespace engine::cache {
 namespace {
@@ -74,6 +76,31 @@ TEST(CacheMetadataTools, AcceptWhatWeShrank) {
         });
     expect_tools_agree(*image);
     EXPECT_EQ(report_of(*image).mappings.size(), 459);
+  }
+}
+
+TEST(CacheMetadataTools, AcceptWhatAPowerCutLeaves) {
+  NEEDS_TOOL("cache_check");
+  for (const std::uint32_t version : {1U, 2U}) {
+    const MetadataOptions options = options_for(version, 60);
+    const auto fresh = with_metadata({.blocks = 256}, options, [](Metadata&) {});
+    std::size_t cut_short = 0;
+    for (std::uint64_t seed = 0; seed < 30; seed += unit::sparse()) {
+      SCOPED_TRACE(fmt::format("version {}, seed {}", version, seed));
+      bool ended = false;
+      const auto image = in_tank({.seed = seed, .image = fresh}, [&](sim::SimDevice& device) {
+        current_executor().spawn("cut", [&device, seed] {
+          for (std::uint64_t i = 0; i < seed * 74 % 2600; ++i)
+            yield_now();
+          device.power_cut();
+        });
+        const auto metadata = Metadata::open(device, options);
+        ended = metadata && history(**metadata, [] {});
+      });
+      cut_short += ended ? 0 : 1;
+      expect_tools_agree(*image);
+    }
+    EXPECT_GT(cut_short, 15 / unit::sparse());
   }
 }
 
