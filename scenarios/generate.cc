@@ -82,6 +82,27 @@ void choose_snapshot(const Menu& menu, std::uint32_t drawn, Operation& operation
   if (operation.origin == operation.thin) operation.origin = (operation.thin + 1) % ids;
 }
 
+// Which sectors a request is to.
+void aim(const Menu& menu, const Drawn& drawn, Operation& operation) {
+  const Verb verb = operation.verb;
+  const std::uint32_t flags = drawn.flags;
+  Shape shape = drawn.shape;
+  // A discard of less than a block does nothing: worth trying, but not four times in five.
+  if (moves_whole_blocks(verb) && shape != Shape::two_blocks && shape != Shape::straddle)
+    shape = Shape::block;
+  if (menu.whole_blocks_only && shape != Shape::two_blocks) shape = Shape::block;
+  const Extent extent = extent_of(menu, drawn.block, shape);
+  operation.sector = extent.sector;
+  operation.sectors = extent.sectors;
+  if (moves_whole_blocks(verb) && flags % 4 >= 2) {   // some more, perhaps all
+    const std::uint64_t begin = drawn.block - drawn.before % (drawn.block + 1);
+    const std::uint64_t end = drawn.block + 1 + drawn.other % (menu.blocks - drawn.block);
+    operation.sector = begin * menu.block_sectors;
+    operation.sectors = (end - begin) * menu.block_sectors;
+  }
+  if (verb == Verb::write) operation.fua = flags % 8 == 1;
+}
+
 Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
   const std::uint32_t flags = drawn.flags;
   Operation operation{.verb = verb, .thin = drawn.thin};
@@ -89,24 +110,9 @@ Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
     case Verb::write:
     case Verb::write_zeroes:
     case Verb::read:
-    case Verb::discard: {
-      Shape shape = drawn.shape;
-      // A discard of less than a block does nothing: worth trying, but not four times in five.
-      if (moves_whole_blocks(verb) && shape != Shape::two_blocks && shape != Shape::straddle)
-        shape = Shape::block;
-      if (menu.whole_blocks_only && shape != Shape::two_blocks) shape = Shape::block;
-      const Extent extent = extent_of(menu, drawn.block, shape);
-      operation.sector = extent.sector;
-      operation.sectors = extent.sectors;
-      if (moves_whole_blocks(verb) && flags % 4 >= 2) {   // some more, perhaps all
-        const std::uint64_t begin = drawn.block - drawn.before % (drawn.block + 1);
-        const std::uint64_t end = drawn.block + 1 + drawn.other % (menu.blocks - drawn.block);
-        operation.sector = begin * menu.block_sectors;
-        operation.sectors = (end - begin) * menu.block_sectors;
-      }
-      if (verb == Verb::write) operation.fua = flags % 8 == 1;
+    case Verb::discard:
+      aim(menu, drawn, operation);
       break;
-    }
     case Verb::create_snap:
       operation.origin = drawn.thin;
       choose_snapshot(menu, drawn.other, operation);
@@ -117,6 +123,8 @@ Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
       break;
     case Verb::bounce_pool:
     case Verb::reload_pool:
+    case Verb::bounce_stack:
+    case Verb::bounce_cache:
       operation.thin = 0;
       operation.noflush = flags % 2 == 1;
       break;
@@ -149,18 +157,11 @@ Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
     case Verb::clear_cache:
     case Verb::remake_cache:
     case Verb::rival:
+    case Verb::remake_stack:
       operation.thin = 0;
       break;
     case Verb::bounce_linear:
       operation.thin = drawn.linear % kLinears;
-      operation.noflush = flags % 2 == 1;
-      break;
-    case Verb::remake_stack:
-      operation.thin = 0;
-      break;
-    case Verb::bounce_stack:
-    case Verb::bounce_cache:
-      operation.thin = 0;
       operation.noflush = flags % 2 == 1;
       break;
     case Verb::load_cache:

@@ -1,89 +1,58 @@
 #include "scenarios/workload.h"
 
+#include <array>
+#include <cstddef>
+
 #include <fmt/format.h>
 
 namespace scenarios {
+namespace {
+
+// As they are declared.
+constexpr std::array<std::string_view, static_cast<std::size_t>(kLastVerb) + 1> kVerbs{
+    "write",
+    "write_zeroes",
+    "read",
+    "discard",
+    "flush",
+    "create_thin",
+    "create_snap",
+    "delete_thin",
+    "activate",
+    "deactivate",
+    "set_transaction",
+    "reserve_snap",
+    "release_snap",
+    "bounce_thin",
+    "bounce_pool",
+    "reload_pool",
+    "load_thin",
+    "clear_thin",
+    "load_pool",
+    "clear_pool",
+    "contradict",
+    "grow_data",
+    "grow_metadata",
+    "status",
+    "sleep",
+    "meet",
+    "bounce_cache",
+    "load_cache",
+    "clear_cache",
+    "reload_cache",
+    "remake_cache",
+    "resize_cache",
+    "invalidate",
+    "threshold",
+    "rival",
+    "bounce_stack",
+    "bounce_linear",
+    "remake_stack"};
+
+}   // namespace
 
 std::string_view to_string(Verb verb) noexcept {
-  switch (verb) {
-    case Verb::write:
-      return "write";
-    case Verb::write_zeroes:
-      return "write_zeroes";
-    case Verb::read:
-      return "read";
-    case Verb::discard:
-      return "discard";
-    case Verb::flush:
-      return "flush";
-    case Verb::create_thin:
-      return "create_thin";
-    case Verb::create_snap:
-      return "create_snap";
-    case Verb::delete_thin:
-      return "delete_thin";
-    case Verb::activate:
-      return "activate";
-    case Verb::deactivate:
-      return "deactivate";
-    case Verb::set_transaction:
-      return "set_transaction";
-    case Verb::reserve_snap:
-      return "reserve_snap";
-    case Verb::release_snap:
-      return "release_snap";
-    case Verb::bounce_thin:
-      return "bounce_thin";
-    case Verb::bounce_pool:
-      return "bounce_pool";
-    case Verb::reload_pool:
-      return "reload_pool";
-    case Verb::load_thin:
-      return "load_thin";
-    case Verb::clear_thin:
-      return "clear_thin";
-    case Verb::load_pool:
-      return "load_pool";
-    case Verb::clear_pool:
-      return "clear_pool";
-    case Verb::grow_data:
-      return "grow_data";
-    case Verb::grow_metadata:
-      return "grow_metadata";
-    case Verb::status:
-      return "status";
-    case Verb::sleep:
-      return "sleep";
-    case Verb::meet:
-      return "meet";
-    case Verb::contradict:
-      return "contradict";
-    case Verb::bounce_cache:
-      return "bounce_cache";
-    case Verb::load_cache:
-      return "load_cache";
-    case Verb::clear_cache:
-      return "clear_cache";
-    case Verb::reload_cache:
-      return "reload_cache";
-    case Verb::remake_cache:
-      return "remake_cache";
-    case Verb::resize_cache:
-      return "resize_cache";
-    case Verb::invalidate:
-      return "invalidate";
-    case Verb::threshold:
-      return "threshold";
-    case Verb::rival:
-      return "rival";
-    case Verb::bounce_stack:
-      return "bounce_stack";
-    case Verb::bounce_linear:
-      return "bounce_linear";
-    case Verb::remake_stack:
-      return "remake_stack";
-  }
-  return "?";
+  return kVerbs[static_cast<std::size_t>(verb)];
 }
 
 std::string_view to_string(FamilyKind family) noexcept {
@@ -195,6 +164,8 @@ std::string to_string(const Operation& operation) {
       break;
     case Verb::bounce_pool:
     case Verb::reload_pool:
+    case Verb::bounce_cache:
+    case Verb::bounce_stack:
       if (operation.noflush) text += " noflush";
       break;
     case Verb::contradict:
@@ -207,10 +178,6 @@ std::string to_string(const Operation& operation) {
     case Verb::reload_cache:
       fmt::format_to(out, " {} {}{}", to_string(operation.io_mode), to_string(operation.policy),
                      operation.noflush ? " noflush" : "");
-      break;
-    case Verb::bounce_cache:
-    case Verb::bounce_stack:
-      if (operation.noflush) text += " noflush";
       break;
     case Verb::resize_cache:
     case Verb::threshold:

@@ -85,7 +85,7 @@ class DeviceClaims {
   friend class DeviceClaim;
   struct Held {
     ClaimRequest what;
-    std::uint64_t number;
+    std::uint64_t number = 0;
   };
   [[nodiscard]] static bool compatible(const ClaimRequest& held, const ClaimRequest& wanted);
   void release(std::uint64_t number) noexcept;

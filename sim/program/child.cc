@@ -98,9 +98,14 @@ ChildResult run_in_child(const std::function<std::string()>& body, double second
   return child.result();
 }
 
+std::string signal_name(int signal) {
+  const char* const name = sigdescr_np(signal);
+  return name != nullptr ? name : fmt::format("signal {}", signal);
+}
+
 std::string death_of(const ChildResult& result) {
   if (result.timed_out) return "hang";
-  if (result.signal != 0) return strsignal(result.signal);
+  if (result.signal != 0) return signal_name(result.signal);
   if (result.exit_status != 0) return fmt::format("exit {}", result.exit_status);
   return {};
 }

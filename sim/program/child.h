@@ -17,6 +17,9 @@ struct ChildResult {
   bool timed_out = false;   // it was killed because it took too long
 };
 
+// "Segmentation fault", say, for SIGSEGV.
+[[nodiscard]] std::string signal_name(int signal);
+
 // What killed the process, in a word or two; empty when it ended well.
 [[nodiscard]] std::string death_of(const ChildResult& result);
 

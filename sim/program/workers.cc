@@ -21,6 +21,7 @@
 #include <fmt/format.h>
 
 #include "engine/fiber/fiber.h"
+#include "sim/program/child.h"
 
 namespace program {
 namespace {
@@ -54,7 +55,8 @@ std::uint64_t distinct_of(const Board& board) {
   if (set >= kDistinctBits) return kDistinctBits;
   const double empty =
       static_cast<double>(kDistinctBits - set) / static_cast<double>(kDistinctBits);
-  return static_cast<std::uint64_t>(-static_cast<double>(kDistinctBits) * std::log(empty) + 0.5);
+  return static_cast<std::uint64_t>(
+      std::llround(-static_cast<double>(kDistinctBits) * std::log(empty)));
 }
 
 struct Worker {
@@ -249,7 +251,7 @@ class Crew {
     if (hung) {
       caught(ordinal, "crash hang", "one schedule did not end and reached no scheduling point");
     } else if (WIFSIGNALED(status)) {
-      const char* const name = strsignal(WTERMSIG(status));
+      const std::string name = signal_name(WTERMSIG(status));
       caught(ordinal, fmt::format("crash {}", name), fmt::format("the engine died: {}", name));
     } else if (!worker.told.empty()) {
       const std::size_t line = worker.told.find('\n');
