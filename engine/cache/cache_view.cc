@@ -61,8 +61,6 @@ CacheCounts CacheView::counts() const {
     counts.queued_bios = cache_.deferred_bios_.size() + cache_.quiesced_discards_.size();
     counts.queued_cells = cache_.deferred_cells_.size();
   }
-  counts.cells_held = cache_.prison_.held();
-  counts.sectors_held = cache_.sectors_.held();
   counts.cells_in_use =
       cache_.caller_cells_.in_use() + cache_.worker_cells_.in_use() + cache_.sector_cells_.in_use();
   counts.migrations = cache_.migrations_.in_use();
@@ -91,8 +89,8 @@ std::vector<std::string> CacheView::leaks() const {
   const CacheCounts now = counts();
   judge("bios queued", now.queued_bios + cache_.waiting_discards_.size());
   judge("cells queued", now.queued_cells + cache_.waiting_cells_.size());
-  judge("cells held", now.cells_held);
-  judge("claims of sectors held", now.sectors_held);
+  judge("cells held", cache_.prison_.held());
+  judge("claims of sectors held", cache_.sectors_.held());
   judge("cells in use", now.cells_in_use);
   judge("migrations under way", now.migrations);
   judge("discards half done", now.discards);

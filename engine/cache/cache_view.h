@@ -19,8 +19,6 @@ class Cache;
 struct CacheCounts {
   std::size_t queued_bios = 0;    // deferred to the worker
   std::size_t queued_cells = 0;   // and cells
-  std::size_t cells_held = 0;     // of blocks
-  std::size_t sectors_held = 0;   // claims of writes to both devices
   std::size_t cells_in_use = 0;   // memory
   std::size_t migrations = 0;
   std::size_t discards = 0;
