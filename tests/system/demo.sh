@@ -42,12 +42,13 @@ file_of() { find "$1" -type f -name "$2" 2>/dev/null | sort | head -1; }
 # What a report says in its line "KEY: VALUE" (or "KEY VALUE").
 value_of() { sed -nE "s/^ *$2:? +//p" <<<"$1" | head -1; }
 
-# scenario_for MUTANT general|scenario: the one aimed at nothing that can find it, or the one aimed at
-# it, by the program's own list.
+# scenario_for MUTANT general|scenario: the one aimed at nothing that is nearest to it, or the one aimed
+# at it, by the program's own list.
 scenario_for() {
   "$wavetank" list mutants --json | python3 -c '
 import json, sys
-print(next(m[sys.argv[2]] for m in json.load(sys.stdin) if m["id"] == sys.argv[1]))' "$1" "$2" ||
+mutant = next(m for m in json.load(sys.stdin) if m["id"] == sys.argv[1])
+print(mutant[sys.argv[2]].split(",")[0])' "$1" "$2" ||
     fail "no $2 for mutant $1"
 }
 
