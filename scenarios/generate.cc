@@ -103,6 +103,31 @@ void aim(const Menu& menu, const Drawn& drawn, Operation& operation) {
   if (verb == Verb::write) operation.fua = flags % 8 == 1;
 }
 
+// What a table or a message says to a cache.
+void tell_cache(const Menu& menu, const Drawn& drawn, Operation& operation) {
+  const std::uint32_t flags = drawn.flags;
+  switch (operation.verb) {
+    case Verb::load_cache:
+    case Verb::reload_cache:
+      operation.noflush = flags % 4 == 1;
+      operation.io_mode = menu.io_modes[drawn.block % menu.io_modes.size()];
+      operation.policy = menu.policies[flags / 2 % menu.policies.size()];
+      break;
+    case Verb::resize_cache:
+      operation.sectors = 1 + flags % menu.cache_blocks;
+      break;
+    case Verb::invalidate:
+      operation.sector = flags % menu.cache_blocks;
+      operation.sectors = 1 + flags / 8 % 2;
+      break;
+    case Verb::threshold:
+      operation.sectors = std::array<std::uint64_t, 4>{0, 64, 256, 2048}[flags % 4];
+      break;
+    default:
+      break;
+  }
+}
+
 Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
   const std::uint32_t flags = drawn.flags;
   Operation operation{.verb = verb, .thin = drawn.thin};
@@ -166,23 +191,11 @@ Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
       break;
     case Verb::load_cache:
     case Verb::reload_cache:
-      operation.thin = 0;
-      operation.noflush = flags % 4 == 1;
-      operation.io_mode = menu.io_modes[drawn.block % menu.io_modes.size()];
-      operation.policy = menu.policies[flags / 2 % menu.policies.size()];
-      break;
     case Verb::resize_cache:
-      operation.thin = 0;
-      operation.sectors = 1 + flags % menu.cache_blocks;
-      break;
     case Verb::invalidate:
-      operation.thin = 0;
-      operation.sector = flags % menu.cache_blocks;
-      operation.sectors = 1 + flags / 8 % 2;
-      break;
     case Verb::threshold:
       operation.thin = 0;
-      operation.sectors = std::array<std::uint64_t, 4>{0, 64, 256, 2048}[flags % 4];
+      tell_cache(menu, drawn, operation);
       break;
   }
   return operation;
