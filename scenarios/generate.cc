@@ -103,10 +103,14 @@ void aim(const Menu& menu, const Drawn& drawn, Operation& operation) {
   if (verb == Verb::write) operation.fua = flags % 8 == 1;
 }
 
-// What a table or a message says to a cache.
-void tell_cache(const Menu& menu, const Drawn& drawn, Operation& operation) {
+// What a table or a message says.
+void say(const Menu& menu, const Drawn& drawn, Operation& operation) {
   const std::uint32_t flags = drawn.flags;
   switch (operation.verb) {
+    case Verb::contradict:
+      operation.contradiction = std::array{Contradiction::block_size, Contradiction::discards,
+                                           Contradiction::data_device}[flags % 3];
+      break;
     case Verb::load_cache:
     case Verb::reload_cache:
       operation.noflush = flags % 4 == 1;
@@ -153,11 +157,6 @@ Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
       operation.thin = 0;
       operation.noflush = flags % 2 == 1;
       break;
-    case Verb::contradict:
-      operation.thin = 0;
-      operation.contradiction = std::array{Contradiction::block_size, Contradiction::discards,
-                                           Contradiction::data_device}[flags % 3];
-      break;
     case Verb::sleep:
       operation.thin = 0;
       operation.sectors = std::array<std::uint64_t, 4>{10, 1100, 1100, 61000}[flags % 4];
@@ -189,13 +188,14 @@ Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
       operation.thin = drawn.linear % kLinears;
       operation.noflush = flags % 2 == 1;
       break;
+    case Verb::contradict:
     case Verb::load_cache:
     case Verb::reload_cache:
     case Verb::resize_cache:
     case Verb::invalidate:
     case Verb::threshold:
       operation.thin = 0;
-      tell_cache(menu, drawn, operation);
+      say(menu, drawn, operation);
       break;
   }
   return operation;
