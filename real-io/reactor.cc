@@ -1,5 +1,6 @@
 #include "real-io/reactor.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include <sys/eventfd.h>
@@ -142,7 +143,8 @@ void Reactor::wait_for_work() {
     hand_over();
     return;
   }
-  const engine::Nanos spin = busy_ == 0 ? options_.spin : options_.busy_spin;
+  const engine::Nanos spin =
+      busy_ == 0 ? options_.spin : std::max(options_.spin, options_.busy_spin);
   if (spin > engine::Nanos{0}) {
     ring_->submit();
     if (spin_for_work(spin)) return;

@@ -59,8 +59,8 @@ class ReactorFiber final : public engine::Fiber {
 class Reactor {
  public:
   struct Options {
-    // How long an idle reactor looks for work before it sleeps in the kernel: always, and while
-    // somebody says that much is under way.
+    // How long an idle reactor looks for work before it sleeps in the kernel: always, and at least
+    // while somebody says that much is under way.
     engine::Nanos spin{0};
     engine::Nanos busy_spin{0};
   };

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstddef>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -48,6 +49,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(kLastVerb) + 1> 
     "bounce_stack",
     "bounce_linear",
     "remake_stack"};
+static_assert(!kVerbs.back().empty(), "a verb has no name");
 
 }   // namespace
 

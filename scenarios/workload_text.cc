@@ -48,6 +48,7 @@ std::optional<Enum> named(std::string_view word, Enum last) {
 }
 constexpr CacheIo kLastIo = CacheIo::passthrough;
 constexpr CachePolicy kLastPolicy = CachePolicy::direct;
+constexpr Contradiction kLastContradiction = Contradiction::data_device;
 
 constexpr FamilyKind kLastFamily = FamilyKind::stack;
 constexpr StackShape kLastShape = StackShape::pool_over_cache;
@@ -355,7 +356,7 @@ tl::expected<Operation, std::string> operation_from_text(std::string_view text) 
       operation.policy = *policy;
       continue;
     }
-    if (const auto contradiction = named(part, Contradiction::data_device)) {
+    if (const auto contradiction = named(part, kLastContradiction)) {
       operation.contradiction = *contradiction;
       continue;
     }

@@ -229,9 +229,8 @@ void Connection::transmit() {
     if (request.verdict == Request::Verdict::disconnect) return;
     if (request.verdict == Request::Verdict::hostile) return hostile(request.problem);
 
-    const bool carries = request.command == Command::read || request.command == Command::write;
     const bool runs = request.verdict == Request::Verdict::run;
-    const std::size_t buffer_bytes = carries && runs ? request.length : 0;
+    const std::size_t buffer_bytes = request.transfers() ? request.length : 0;
     if (!room_for(buffer_bytes)) wait_for_room(buffer_bytes);
     if (broken_) return;
     if (!runs) {

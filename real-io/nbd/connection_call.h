@@ -23,7 +23,6 @@ struct Connection::Call : Connection::CallHook {
   std::uint64_t done_bytes = 0;
   std::uint64_t piece_bytes = 0;
   bool write_zeroes_as_data = false;   // the device has no write_zeroes
-  bool transfers = false;              // counted in transfers_alive_
   // advance() is submitting: a piece that ends at once only says so.
   bool submitting = false;
   bool ended_at_once = false;

@@ -54,9 +54,7 @@ Connection::Call& Connection::take_call(const Request& request) {
   call.stage = request.command == Command::flush ? Call::Stage::flush : Call::Stage::transfer;
   call.done_bytes = 0;
   call.write_zeroes_as_data = false;
-  const bool carries = request.command == Command::read || request.command == Command::write;
-  call.transfers = carries && request.verdict == Request::Verdict::run;
-  if (call.transfers) {
+  if (request.transfers()) {
     call.buffer = buffers_.take(request.length);
     bytes_alive_ += request.length;
     ++transfers_alive_;
@@ -76,7 +74,7 @@ void Connection::give_back(Call& call) noexcept {
   release_buffer(call);
   free_calls_.push_back(&call);
   --calls_alive_;
-  if (!call.transfers) return;
+  if (!call.request.transfers()) return;
   --transfers_alive_;
   tell_whether_busy();
 }

@@ -28,6 +28,11 @@ struct Request {
   std::uint64_t cookie = 0;
   std::uint64_t offset = 0;
   std::string_view problem;   // for refuse and hostile
+
+  // It runs and moves `length` bytes of data: it has a buffer.
+  [[nodiscard]] bool transfers() const noexcept {
+    return verdict == Verdict::run && (command == Command::read || command == Command::write);
+  }
 };
 
 // `header` holds sizeof(RequestHeader) bytes.

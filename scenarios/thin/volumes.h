@@ -99,7 +99,7 @@ class Volumes final : public Layer {
   void meddle(std::uint32_t id, const Control::Action& action);
   void look_around();
   [[nodiscard]] bool is_active(std::uint32_t id);   // has a device with a table
-  // These two with pool_control_ held.
+  // These three with pool_control_ held.
   void load_pool();
   void reload_pool(bool noflush);
   void contradict(Contradiction what);

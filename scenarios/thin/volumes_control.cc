@@ -228,14 +228,13 @@ void Volumes::contradict(Contradiction what) {
       data = kSpareDisk;
       break;
   }
-  // As long as the table: what a pool is asked to do about its size is another matter.
+  // The length stays what it is: a pool may well be told of another.
   const std::uint64_t blocks = data_blocks_ * workload_.system.block_sectors / other.block_sectors;
   if (blocks == 0 || !control_.is_active(kPool)) return;
-  const auto loaded = bench_.system->load(kPool, pool_table(other, data, blocks));
-  if (loaded && !bench_.world.power_is_cut())
+  const std::string table = pool_table(other, data, blocks);
+  if (bench_.system->load(kPool, table) && !bench_.world.power_is_cut())
     bench_.tell("contradiction accepted",
-                fmt::format("a table that contradicts the pool in use was loaded: {}",
-                            pool_table(other, data, blocks)));
+                fmt::format("a table that contradicts the pool in use was loaded: {}", table));
 }
 
 void Volumes::reload_pool(bool noflush) {
