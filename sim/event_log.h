@@ -41,7 +41,7 @@ struct LoggedDecision {
   ActorId to;   // run: who goes on; effect, complete, fire, step: whose
   std::uint32_t value = 0;
   const char* what = nullptr;   // value: the question; else the name of `to`
-  bool preemption = false;      // `from` could have gone on
+  bool put_aside = false;       // `from` stopped short of what it was about to do
   bool deviation = false;       // not what the rule says
   // What `from` was about to do, or why it stopped.
   engine::OpKind op = engine::OpKind::note;

@@ -1,6 +1,7 @@
 // Who goes on at each scheduling point, and what the environment decides: by the strategy, else by
 // the rule of schedule.h. Where the two differ, it is recorded.
 #include "sim/execution.h"
+#include "sim/operation.h"
 #include "sim/tsan.h"
 
 namespace sim {
@@ -86,8 +87,8 @@ SimFiber& Execution::decide(SimFiber& self, const Point& point) {
     if (pick != rule || options_.trace) note_decision(self, point, pick, rule);
     if (pick < fibers) {
       SimFiber& next = *runnable_[pick];
-      if (&next != &self && self.state == SimFiber::State::runnable && !self.yielded)
-        ++preemptions_;
+      const bool could = self.state == SimFiber::State::runnable && rule == self.index;
+      if (&next != &self && could && could_go_on(self, &point)) ++preemptions_;
       next.yielded = false;
       take_notice(next);
       return next;
@@ -155,7 +156,7 @@ void Execution::note_decision(SimFiber& self, const Point& point, std::uint32_t 
   if (pick != rule)
     outcome_.schedule.decisions.push_back(Decision{self.id, self.steps, kind, value});
   if (!options_.trace || (is_fiber && runnable_[pick] == &self)) return;
-  const bool preemption = is_fiber && self.state == SimFiber::State::runnable && !self.yielded;
+  const bool put_aside = is_fiber && self.state == SimFiber::State::runnable && !self.yielded;
   log_.decisions.push_back(
       {.point = points_,
        .events_before = log_.events.size(),
@@ -166,7 +167,7 @@ void Execution::note_decision(SimFiber& self, const Point& point, std::uint32_t 
        .to = to,
        .value = 0,
        .what = is_fiber ? runnable_[pick]->name() : steps_[pick - fibers]->name,
-       .preemption = preemption,
+       .put_aside = put_aside,
        .deviation = pick != rule,
        .op = point.op,
        .object_name = point.object != nullptr ? log_.keep(point.object->name) : nullptr,

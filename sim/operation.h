@@ -61,6 +61,9 @@ struct Operation {
 // The object of that operation; null where it has none.
 [[nodiscard]] const engine::SyncObject* object_at(const SimFiber& fiber,
                                                   const engine::Point* point) noexcept;
+// What explorations leave out beyond their retries.
+inline constexpr const char* kLookInVain =
+    "another look by one that yields though nothing has changed (--retries N)";
 // False where all that it could do now is to queue.
 [[nodiscard]] bool could_go_on(const SimFiber& fiber, const engine::Point* point) noexcept;
 

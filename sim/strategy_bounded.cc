@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "engine/base/check.h"
 
 namespace sim {
@@ -39,6 +41,7 @@ void Bounded::begin(std::uint64_t /*seed*/) {
   sleepers_.clear();
   for (Actor& actor : actors_) {
     actor.path = actor.chain = actor.wakes = 0;
+    actor.retries = 0;
     actor.observed = actor.observed_before = nullptr;
     actor.children = 0;
     actor.acts = actor.aside = actor.waits_for_change = false;
@@ -97,15 +100,18 @@ std::uint32_t Bounded::pick(const Choices& choices) {
   if (!bounds_.schedules || follow_rule_) return take_rule(choices);
   const bool is_bounded = bounds_.preemptions != Bounds::kNone;
   bool goes_on = choices.self_runnable && can_go_on(choices.self, &choices.point);
-  if (goes_on && !probing_ && !worth_stopping(choices.self, &choices.point))
+  // It has had a turn so long that the rule would have others go on: it spins.
+  const bool yields = choices.point.op == OpKind::yield;
+  const bool turn_is_over = goes_on && !yields && choices.fallback != choices.self.index;
+  if (goes_on && !turn_is_over && !probing_ && !worth_stopping(choices.self, &choices.point))
     return go_on(choices, choices.self.index);
-  if (!probing_ && !is_bounded) {
+  if (!probing_ && !is_bounded && !turn_is_over) {
     if (const std::uint32_t index = find_local(choices); index != kNobody)
       return go_on(choices, index);
   }
-  goes_on = goes_on && choices.point.op != OpKind::yield;
+  goes_on = goes_on && !yields && !turn_is_over;
   end_recordings();
-  collect(choices, goes_on);
+  collect(choices, goes_on, turn_is_over);
   if (ways_.empty()) {
     sleepers_.clear();
     collect_attempts(choices);
@@ -235,6 +241,10 @@ Bounded::Node& Bounded::new_node(bool is_value) {
   return node;
 }
 
+void Bounded::leave_out(const char* what) {
+  ++left_out_[fmt::format("not every answer to '{}'", what)];
+}
+
 std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::uint32_t count,
                              std::uint32_t one_in) {
   if (free_running_) return 0;
@@ -243,7 +253,7 @@ std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::ui
   const std::uint32_t cost = one_in > 1 ? 1 : 0;
   std::uint32_t chosen = 0;
   if (count > kValuesMax) {
-    ++partial_[what];
+    leave_out(what);
   } else if (probing_) {
     if (cost == 0) {
       probe_base_ *= count;
@@ -251,7 +261,7 @@ std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::ui
     }
   } else if (cost == 0 || faults_ < bounds_.faults) {
     if (at_ >= fixed_) {
-      if (std::string_view{what}.starts_with(kSomeOf)) ++partial_[what];
+      if (std::string_view{what}.starts_with(kSomeOf)) leave_out(what);
       Node& node = new_node(true);
       node.ways.clear();
       for (std::uint32_t i = 0; i < count; ++i)
@@ -342,7 +352,7 @@ void Bounded::start_anew() {
   searched_ = 0;
   depths_.clear();
   seen_.forget_states();
-  partial_.clear();
+  left_out_.clear();
 }
 
 void Bounded::probe(std::uint64_t seed) {

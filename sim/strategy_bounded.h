@@ -22,7 +22,9 @@
 // What counts as a preemption: a fiber that could go on is interrupted, by another fiber, an I/O
 // that takes effect and ends just then, or a timer; an I/O is overtaken by a younger one of its
 // disk; a timer fires while something else could happen. A fiber that has waited, yielded or ended
-// is followed by any other for nothing, and an I/O that was overtaken once takes its time.
+// is followed by any other for nothing, and an I/O that was overtaken once takes its time. One that
+// spins without yielding has its turn ended by the rule of schedule.h, which costs nothing either,
+// and goes on only after something else.
 //
 // Sleeping actors (P. Godefroid, "Partial-Order Methods for the Verification of Concurrent
 // Systems", 1996, chapters 5 and 6), where preemptions are not bounded: one that was tried at a
@@ -58,6 +60,9 @@ struct Bounds {
   std::uint32_t faults = kNone;
   // False: one schedule, the one of the rule of schedule.h; only choose() has other answers.
   bool schedules = true;
+  // How often in an execution each fiber that has yielded may look again although nothing has
+  // changed of what it had read.
+  std::uint32_t retries = 0;
   // Choices of which any answer is as good as any other.
   std::vector<std::string> indifferent = {};
   // Look whether beginnings that are taken for equivalent are.
@@ -107,9 +112,9 @@ class Bounded final : public Strategy {
   [[nodiscard]] std::uint64_t class_hash() const noexcept { return sum_; }
   [[nodiscard]] std::uint64_t classes() const { return seen_.classes(); }
   [[nodiscard]] std::uint64_t states() const { return seen_.states(); }
-  // Choices of which not every answer was tried, with how often, although the search has ended.
+  // What was not tried, with how often, although the search has ended.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& left_out() const noexcept {
-    return partial_;
+    return left_out_;
   }
 
   // Where bounds say to check: something that who runs does or sees, told by a number. In
@@ -229,6 +234,7 @@ class Bounded final : public Strategy {
     bool acts = false;         // in this execution
     bool aside = false;        // a step that was overtaken
     bool waits_for_change = false;
+    std::uint32_t retries = 0;
     std::vector<Look> read;   // since it last yielded
   };
   struct Transfer {   // that took effect on a device
@@ -267,6 +273,7 @@ class Bounded final : public Strategy {
   [[nodiscard]] std::uint64_t state_of(const Choices& choices, bool goes_on);
   [[nodiscard]] Way way_of(Id actor, std::uint32_t index, std::uint32_t cost) const;
   [[nodiscard]] std::size_t draw(bool goes_on);
+  void leave_out(const char* what);
   Node& new_node(bool is_value);
   [[nodiscard]] double left_from(std::uint32_t node) const;
   [[nodiscard]] double executions_of_one(std::uint32_t node) const;
@@ -279,10 +286,12 @@ class Bounded final : public Strategy {
   void note_yield(const Choices& choices);
   [[nodiscard]] Id id_of(EnvStep& step);
   [[nodiscard]] bool sees_no_change(const Actor& actor) const;
+  [[nodiscard]] bool is_held_back(const Actor& actor) const;
   [[nodiscard]] bool can_go_on(const SimFiber& fiber, const engine::Point* point) const;
   [[nodiscard]] bool worth_stopping(const SimFiber& fiber, const engine::Point* point);
   [[nodiscard]] std::uint32_t find_local(const Choices& choices);
-  void collect(const Choices& choices, bool goes_on);
+  void collect(const Choices& choices, bool goes_on, bool turn_is_over);
+  void add_way_of(const Choices& choices, std::uint32_t index, bool goes_on);
   void collect_steps(const Choices& choices, bool goes_on);
   [[nodiscard]] bool overtakes(const EnvStep& step, const EnvStep& older) const noexcept;
   [[nodiscard]] std::uint32_t overtaken_by(const EnvStep& step) const;
@@ -344,8 +353,7 @@ class Bounded final : public Strategy {
   std::vector<Touch> log_;   // of this execution
   std::vector<Recording> recordings_;
   std::vector<Sleeper> sleepers_;
-  // Choices of which not every answer was there to be tried, by name, with how often.
-  std::map<std::string, std::uint64_t> partial_;
+  std::map<std::string, std::uint64_t> left_out_;
   std::unique_ptr<StatesSeen> own_seen_;
   StatesSeen& seen_;
   // Hash tables are only looked up.

@@ -46,8 +46,12 @@ bool Bounded::sees_no_change(const Actor& actor) const {
   });
 }
 
+bool Bounded::is_held_back(const Actor& actor) const {
+  return actor.retries == bounds_.retries && sees_no_change(actor);
+}
+
 bool Bounded::can_go_on(const SimFiber& fiber, const Point* point) const {
-  return !sees_no_change(actors_[ThreadPaths::of(fiber)]) && could_go_on(fiber, point);
+  return !is_held_back(actors_[ThreadPaths::of(fiber)]) && could_go_on(fiber, point);
 }
 
 // Who lets go of a spin lock may as well do so first: nobody else can touch it meanwhile. The same
@@ -82,16 +86,15 @@ Bounded::Way Bounded::way_of(Id actor, std::uint32_t index, std::uint32_t cost) 
   return {.actor = actor, .path = actors_[actor].path, .index = index, .cost = cost};
 }
 
-void Bounded::collect(const Choices& choices, bool goes_on) {
+// Whose turn is over goes on only when nothing else can happen.
+void Bounded::collect(const Choices& choices, bool goes_on, bool turn_is_over) {
   const bool is_bounded = bounds_.preemptions != Bounds::kNone;
   ways_.clear();
   for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
-    const SimFiber& fiber = *choices.fibers[i];
-    if (!can_go_on(fiber, choices.about_to(fiber))) continue;
-    const std::uint32_t cost = goes_on && &fiber != &choices.self ? 1 : 0;
-    ways_.push_back(way_of(ThreadPaths::of(fiber), i, cost));
+    if (!turn_is_over || choices.fibers[i] != &choices.self) add_way_of(choices, i, goes_on);
   }
   collect_steps(choices, goes_on);
+  if (ways_.empty() && turn_is_over) add_way_of(choices, choices.self.index, goes_on);
   std::sort(ways_.begin(), ways_.end(), [](const Way& a, const Way& b) { return a.path < b.path; });
   for (std::uint32_t i = 0; i < ways_.size(); ++i)
     ways_[i].place = i;
@@ -118,6 +121,17 @@ void Bounded::collect(const Choices& choices, bool goes_on) {
     });
   }
   if (rule != ways_.end()) std::rotate(ways_.begin(), rule, rule + 1);
+}
+
+void Bounded::add_way_of(const Choices& choices, std::uint32_t index, bool goes_on) {
+  const SimFiber& fiber = *choices.fibers[index];
+  const Id id = ThreadPaths::of(fiber);
+  if (!could_go_on(fiber, choices.about_to(fiber))) return;
+  if (is_held_back(actors_[id])) {
+    if (!probing_) ++left_out_[kLookInVain];
+    return;
+  }
+  ways_.push_back(way_of(id, index, goes_on && &fiber != &choices.self ? 1 : 0));
 }
 
 void Bounded::collect_steps(const Choices& choices, bool goes_on) {
@@ -219,6 +233,7 @@ std::uint32_t Bounded::go_on(const Choices& choices, std::uint32_t index) {
   Actor& actor = actors_[running_];
   log({.place = {running_, Part::wakes}, .does = Does::change});
   if (actor.waits_for_change) {
+    if (actor.retries != bounds_.retries && sees_no_change(actor)) ++actor.retries;
     actor.waits_for_change = false;
     actor.read.clear();
   }

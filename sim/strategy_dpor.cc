@@ -45,7 +45,7 @@ void Dpor::begin(std::uint64_t /*seed*/) {
     fiber.past.clear();
     fiber.wake.clear();
     fiber.read.clear();
-    fiber.ordinal = 0;
+    fiber.ordinal = fiber.retries = 0;
     fiber.waits_for_change = fiber.woken_early = false;
   }
   for (Object& object : objects_) {
@@ -358,11 +358,16 @@ void Dpor::note_yield(const Choices& choices) {
     if (look.changes < changes.size()) first = std::min(first, changes[look.changes]);
   }
   note_waits_for(id);
-  if (first == kNone) {
+  if (first == kNone && fiber.retries == retries_) {
     fiber.waits_for_change = true;
+    ++held_back_;
     return;
   }
-  fiber.past.join(run_.events[first].past);
+  if (first == kNone) {
+    ++fiber.retries;
+  } else {
+    fiber.past.join(run_.events[first].past);
+  }
   fiber.read.clear();
 }
 
@@ -391,6 +396,7 @@ std::string Dpor::left_out() const {
     add_line(fmt::format("{} times not every answer to '{}'", times, what));
   for (const auto& [what, times] : unordered_)
     add_line(fmt::format("{} times the order of what is done to '{}'", times, what));
+  if (held_back_ != 0) add_line(fmt::format("{} times {}", held_back_, kLookInVain));
   return all;
 }
 

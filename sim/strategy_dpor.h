@@ -29,8 +29,8 @@
 // are pure looks at a variable; everything else that is done to an object counts as a write.
 //
 // Waiting: an operation that could not go on is no event, and is not tried (operation.h). A fiber
-// that has yielded goes on when something has changed that it had read since it last yielded; where
-// nobody can go on else, all of these look again.
+// that has yielded goes on when something has changed that it had read since it last yielded, or
+// so often for nothing as it is told; where nobody can go on else, all of these look again.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,9 @@ namespace sim {
 
 class Dpor final : public Strategy {
  public:
+  // `retries`: how often in an execution each fiber that has yielded may look again although
+  // nothing has changed.
+  explicit Dpor(std::uint32_t retries = 0) noexcept : retries_{retries} {}
   // To be called when an execution is over and has found nothing: false when there is no other.
   [[nodiscard]] bool next();
   // Objects have turned out to belong together. The search has begun anew, and what was run so far
@@ -157,6 +160,7 @@ class Dpor final : public Strategy {
     Past past;   // of what it does next
     std::uint32_t ordinal = 0;
     std::vector<Look> read;   // since it last yielded
+    std::uint32_t retries = 0;
     bool waits_for_change = false;
     bool woken_early = false;   // before it has begun to wait
     Past wake;
@@ -223,6 +227,7 @@ class Dpor final : public Strategy {
   void unite_waited_for();
   void begin_anew();
 
+  const std::uint32_t retries_;
   ThreadPaths paths_;
   Run run_;
   std::vector<Run> runs_;    // with ways still to be gone, the outermost first
@@ -249,6 +254,7 @@ class Dpor final : public Strategy {
   std::vector<std::pair<Id, std::vector<std::uint32_t>>> waited_for_;   // of all executions
   std::map<std::string, std::uint64_t> partial_;   // choices of which not every answer was tried
   std::map<std::string, std::uint64_t> unordered_;
+  std::uint64_t held_back_ = 0;   // times that somebody had no retries left
   // Kept for their memory.
   std::vector<Enabled> enabled_;
   std::vector<std::uint32_t> again_;   // events

@@ -71,7 +71,7 @@ traces::Decision to_decision(const LoggedDecision& logged) {
           .to = logged.to.value(),
           .kind = std::string{kind_name(logged.kind)},
           .what = what_of(logged),
-          .preemption = logged.preemption,
+          .put_aside = logged.put_aside,
           .deviation = logged.deviation,
           .stopped_at = std::move(stopped_at),
           .file = logged.where.file_name(),

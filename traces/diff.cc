@@ -46,7 +46,7 @@ bool alike(const Event& a, const Event& b) {
 }
 bool alike(const Decision& a, const Decision& b) {
   return a.events_before == b.events_before && a.from == b.from && a.to == b.to &&
-         a.kind == b.kind && a.what == b.what && a.preemption == b.preemption;
+         a.kind == b.kind && a.what == b.what && a.put_aside == b.put_aside;
 }
 
 template <typename Item>

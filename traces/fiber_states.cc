@@ -10,7 +10,7 @@ FiberStates::FiberStates(const Trace& trace) {
     for (; next < trace.decisions.size() && trace.decisions[next].events_before <= i; ++next) {
       const Decision& d = trace.decisions[next];
       if (d.kind != "run") continue;
-      if (d.preemption) set(d.from, 2 * i, FiberState::aside);
+      if (d.put_aside) set(d.from, 2 * i, FiberState::aside);
       run(d.to, 2 * i);
     }
     if (i == trace.events.size()) break;

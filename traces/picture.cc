@@ -397,7 +397,7 @@ class Layout {
       if (row.kind != RowKind::decision) continue;
       const Decision& d = trace().decisions[row.index];
       const std::size_t lane = lane_of(d.to);
-      if (!d.preemption || lane == kNone) continue;
+      if (!d.put_aside || lane == kNone) continue;
       const std::size_t next = next_row(lane, row.position);
       if (next != kNone) arrow_to_row(out_.boxes[k], next, ArrowStyle::decision);
     }

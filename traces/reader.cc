@@ -36,7 +36,7 @@ class FileReader {
          [](WordReader& w, Decision& d) {
            return w.number(d.point) && w.number(d.events_before) && w.number(d.time_ns) &&
                   w.number(d.from) && w.number(d.to) && w.text(d.kind) && w.text(d.what) &&
-                  w.flag(d.preemption) && w.flag(d.deviation) && w.text(d.stopped_at) &&
+                  w.flag(d.put_aside) && w.flag(d.deviation) && w.text(d.stopped_at) &&
                   w.text(d.file) && w.number(d.line);
          });
     list(kEventSection, trace.events, "POINT TIME FIBER OP OBJECT OBJECT_ID FILE LINE A B C NAME",

@@ -121,7 +121,7 @@ class Selector {
     for (std::size_t i = 0; i < trace_.decisions.size(); ++i) {
       const Decision& d = trace_.decisions[i];
       if (!d.deviation) continue;
-      int rank = d.preemption ? 1 : 0;
+      int rank = d.put_aside ? 1 : 0;
       const IoLife* const io = run_.io_of_decision(d);
       if (io != nullptr && kin_.touches_block(io->submit)) rank += 2;
       ranked.emplace_back(rank, i);
@@ -204,7 +204,7 @@ class Selector {
         if (row.number == 0) row.number = number;
         continue;
       }
-      const bool to_lane = d.kind == "run" && !d.preemption;
+      const bool to_lane = d.kind == "run" && !d.put_aside;
       const std::uint64_t before = std::min<std::uint64_t>(d.events_before, trace_.events.size());
       out_.rows.push_back({.kind = RowKind::decision,
                            .index = index,

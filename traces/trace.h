@@ -43,7 +43,7 @@ struct Decision {
   std::uint32_t to = 0;      // fiber; else the fiber that the step runs on, or 0
   std::string kind;          // "run", "effect", "complete", "fire", "step", "value"
   std::string what;          // who goes on, or which step or value
-  bool preemption = false;   // `from` could have gone on
+  bool put_aside = false;   // `from` stopped short of what it was about to do
   bool deviation = false;    // not what the default rule says: part of the schedule
   std::string stopped_at;    // what `from` was about to do: "mutex_lock pool.metadata"
   std::string file;

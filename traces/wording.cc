@@ -274,7 +274,7 @@ std::string decision_words(const RunModel& run, const Decision& d) {
   const std::string at = place(d.file, d.line);
   const std::string where = at.empty() ? "" : fmt::format(" at {}", at);
   if (d.kind == "run") {
-    if (d.preemption)
+    if (d.put_aside)
       return fmt::format("{} is put aside{}, about to {}; {} goes on instead", from, where,
                          about_to_words(d.stopped_at), who(run, d.to));
     return fmt::format("{} goes on, {} having stopped{}", who(run, d.to), from, where);
@@ -292,7 +292,7 @@ std::string decision_words(const RunModel& run, const Decision& d) {
 
 std::string decision_mark(const RunModel& run, const Decision& d) {
   if (d.kind == "run") {
-    if (d.preemption) return fmt::format("put aside, about to {}", about_to_words(d.stopped_at));
+    if (d.put_aside) return fmt::format("put aside, about to {}", about_to_words(d.stopped_at));
     return fmt::format("{} goes on", who(run, d.to));
   }
   if (d.kind == "fire") return joined("timer fires:", d.what);

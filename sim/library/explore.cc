@@ -87,7 +87,8 @@ Found found_by(const Program& program, const Outcome& outcome, const ExploreOpti
 // With steps of the environment as free as any other, or within a bound.
 Exploration explore_bounded(const Program& program, const ExploreOptions& options) {
   Exploration result;
-  Bounded search{{.preemptions = options.preemptions.value_or(Bounds::kNone)}};
+  Bounded search{{.preemptions = options.preemptions.value_or(Bounds::kNone),
+                  .retries = options.retries}};
   result.interleavings = interleavings_within(program, options, search);
   Execution execution;
   std::uint64_t executions = 0;
@@ -109,8 +110,7 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
   result.cut_short = executions - std::min(executions, search.classes());
   result.done = result.complete ? 1 : search.done();
   for (const auto& [what, times] : search.left_out())
-    result.limits += fmt::format("{}{} times not every answer to '{}'",
-                                 result.limits.empty() ? "" : "; ", times, what);
+    result.limits += fmt::format("{}{} times {}", result.limits.empty() ? "" : "; ", times, what);
   return result;
 }
 
@@ -120,7 +120,7 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
   if (options.preemptions) return explore_bounded(program, options);
   Exploration result;
   result.interleavings = interleavings(program, options);
-  Dpor search;
+  Dpor search{options.retries};
   Execution execution;
   for (;;) {
     execution.reset({.strategy = &search, .points_max = options.points_max});

@@ -72,6 +72,7 @@ int search_main(int argc, char** argv, const Program& program) {
   SearchOptions options;
   bool everything = false;
   std::optional<std::uint32_t> preemptions;
+  std::uint32_t retries = 0;
   fs::path trace;
   fs::path out = "out";
   app.add_option("--schedules", options.schedules, "how many to run");
@@ -81,6 +82,8 @@ int search_main(int argc, char** argv, const Program& program) {
   app.add_flag("--explore", everything, "every schedule that matters, instead of a search");
   app.add_option("--preemptions", preemptions,
                  "explore: at most so many; a bound makes it finish sooner");
+  app.add_option("--retries", retries,
+                 "explore: how often a fiber that yields looks again though nothing has changed");
   app.add_option("--replay", trace, "run a finding again: its folder or its trace");
   app.add_option("--out", out, "where a finding goes");
   try {
@@ -95,7 +98,10 @@ int search_main(int argc, char** argv, const Program& program) {
   const std::string name = argc > 0 ? argv[0] : "program";
   if (everything) {
     const Exploration result = explore(
-        program, {.executions_max = options.schedules, .probes = 200, .preemptions = preemptions});
+        program, {.executions_max = options.schedules,
+                                            .probes = 200,
+                                            .preemptions = preemptions,
+                                            .retries = retries});
     const std::string within =
         preemptions ? fmt::format(" of at most {} preemptions", *preemptions) : "";
     fmt::print("{} executions, {} cut short; of about {:.3g} interleavings{}\n", result.executions,
@@ -107,7 +113,7 @@ int search_main(int argc, char** argv, const Program& program) {
       fmt::print("not complete: about {:.1f} % done; --schedules N goes further\n",
                  result.done * 100);
     }
-    if (!result.limits.empty()) fmt::print("{}\n", result.limits);
+    if (!result.limits.empty()) fmt::print("not explored: {}\n", result.limits);
     return 0;
   }
   const SearchResult result = search(program, options);

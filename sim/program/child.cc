@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,7 +28,17 @@ void write_all(int fd, const std::string& bytes) {
   }
 }
 
+// More than a schedule could need, by far.
+constexpr rlim_t kMemoryMax = rlim_t{4} << 30U;
+
 }   // namespace
+
+void confine_memory() noexcept {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  const rlimit limit{kMemoryMax, kMemoryMax};
+  setrlimit(RLIMIT_DATA, &limit);
+#endif
+}
 
 Child::Child(const std::function<std::string()>& body) {
   int ends[2] = {-1, -1};
@@ -37,6 +48,7 @@ Child::Child(const std::function<std::string()>& body) {
   pid_ = fork();
   if (pid_ == 0) {
     close(ends[0]);
+    confine_memory();
     write_all(ends[1], body());
     // No destructors, no leak check: what a failed execution held is still held.
     _exit(0);

@@ -23,6 +23,10 @@ struct ChildResult {
 // What killed the process, in a word or two; empty when it ended well.
 [[nodiscard]] std::string death_of(const ChildResult& result);
 
+// To be called in a process that runs the engine: one that asks for more memory than any schedule
+// could need dies of it, rather than the machine. A sanitizer needs as much as it needs.
+void confine_memory() noexcept;
+
 // One process. Only for single-threaded programs.
 class Child {
  public:

@@ -25,7 +25,8 @@ struct SearchOptions {
   Judges judges{};
   bool keep_going = false;   // look for more defects after the first
   std::filesystem::path out = "out";
-  std::string mutant;   // for the record: this program is the tank around it
+  bool no_folder = false;   // findings are told, and neither shrunk nor kept
+  std::string mutant;       // for the record: this program is the tank around it
   bool json = false;
   bool quiet = false;
 };
@@ -39,7 +40,8 @@ struct ExploreOptions {
   std::uint64_t seed = 1;
   // At most so many; without a number 1, or with cuts one schedule.
   std::optional<std::uint32_t> preemptions{};
-  std::uint32_t faults = 0;   // and power cuts
+  std::uint32_t faults = 0;    // and power cuts
+  std::uint32_t retries = 0;   // looks in vain of each fiber that yields
   bool timers = false;        // timers may fire while something else could happen
   bool cuts = false;          // one cut anywhere, and every image that it can leave
   bool check = false;         // whether what is taken for equivalent is
@@ -86,6 +88,7 @@ struct ScoreboardOptions {
   bool aimed = false;   // with each mutant's aimed scenario, not the general one
   bool json = false;
   std::filesystem::path out;   // a folder; empty: none
+  bool resume = false;         // take the rows that it has
 };
 int scoreboard(const ScoreboardOptions& options);
 

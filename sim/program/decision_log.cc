@@ -6,6 +6,8 @@
 
 #include <sys/mman.h>
 
+#include "sim/operation.h"
+
 namespace program {
 
 using sim::ChoiceKind;
@@ -73,8 +75,9 @@ sim::Schedule DecisionLog::schedule() const {
 std::uint32_t Logged::pick(const sim::Choices& choices) {
   const std::uint32_t pick = inner_.pick(choices);
   const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
-  const bool could_go_on = choices.self_runnable && !choices.self.yielded;
-  if (could_go_on && pick < fibers && pick != choices.self.index) log_.count_preemption();
+  const bool goes_on = choices.self_runnable && choices.fallback == choices.self.index &&
+                       could_go_on(choices.self, &choices.point);
+  if (goes_on && pick < fibers && pick != choices.self.index) log_.count_preemption();
   if (pick == choices.fallback) return pick;
   if (pick < fibers) {
     log_.add(

@@ -76,6 +76,7 @@ std::string bounds_text(const ExploreOptions& options) {
   if (!options.preemptions) return "one schedule, one cut anywhere";
   std::string text = fmt::format("at most {} preemption{}", *options.preemptions,
                                  *options.preemptions == 1 ? "" : "s");
+  if (options.retries != 0) text += fmt::format(", {} retries", options.retries);
   if (options.cuts) return text + ", one cut anywhere";
   if (options.faults != 0) text += fmt::format(", {} faults or cuts", options.faults);
   return text;
@@ -125,7 +126,7 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
         number(executions * (1 / std::max(end.done, 1e-12) - 1)), number(end.naive));
   }
   for (const auto& [what, times] : end.left_out)
-    fmt::print("not explored: {} times not every answer to '{}'\n", times, what);
+    fmt::print("not explored: {} times {}\n", times, what);
   if (end.contradictions != 0)
     fmt::print(
         "not sound: {} times two beginnings were taken for equivalent that are not\n"

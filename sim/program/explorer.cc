@@ -31,6 +31,7 @@ sim::Bounds bounds_of(const ExploreOptions& options) {
   return {.preemptions = options.preemptions.value_or(0),
           .faults = options.faults,
           .schedules = !options.cuts || options.preemptions.has_value(),
+          .retries = options.retries,
           .indifferent = {kRateOfFaults},
           .checks = options.check};
 }

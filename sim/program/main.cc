@@ -88,6 +88,8 @@ int dispatch(int argc, char** argv) {
   search_command->add_option("--without-checker", search_options.judges.without,
                              "do not listen to these");
   search_command->add_option("--out", search_options.out, "where findings go");
+  search_command->add_flag("--no-folder", search_options.no_folder,
+                           "only say what is found: neither shrink nor keep it");
   search_command->add_flag("--json", search_options.json, "the result as JSON");
   search_command->add_flag("--quiet", search_options.quiet, "no live line");
   with_mutant(search_command);
@@ -105,6 +107,8 @@ int dispatch(int argc, char** argv) {
   explore_command->add_option("--preemptions", explore_options.preemptions,
                               "at most so many, counted as docs/exploration.md says; 1, or with "
                               "--cuts one schedule");
+  explore_command->add_option("--retries", explore_options.retries,
+                              "how often a fiber that yields looks again though nothing changed");
   explore_command->add_option("--faults", explore_options.faults,
                               "of the workload's faults and power cuts, at most so many");
   explore_command->add_flag("--timers", explore_options.timers,
@@ -167,7 +171,9 @@ int dispatch(int argc, char** argv) {
   scoreboard_command->add_flag("--aimed", board.aimed,
                                "with the aimed scenarios, not the general ones");
   scoreboard_command->add_flag("--json", board.json, "as JSON");
-  scoreboard_command->add_option("--out", board.out, "folder for text, JSON and plot");
+  scoreboard_command->add_option("--out", board.out,
+                                 "folder for text, JSON and plot, written after each mutant");
+  scoreboard_command->add_flag("--resume", board.resume, "go on where the folder ends");
 
   std::string what;
   bool list_json = false;

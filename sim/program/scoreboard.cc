@@ -2,11 +2,10 @@
 #include "sim/program/scoreboard.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
-
-#include <unistd.h>
+#include <fstream>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -26,6 +25,12 @@ using Json = nlohmann::ordered_json;
 // Searches that follow one another must not share workloads.
 constexpr std::uint64_t kSeedStride = 1'000'003;
 
+constexpr const char* kJsonFile = "scoreboard.json";
+
+const std::string& scenario_of(const Mutant& mutant, const ScoreboardOptions& options) {
+  return options.aimed ? mutant.scenario : mutant.general;
+}
+
 // Of the search's JSON, what counts here. False: it said nothing sensible.
 bool add_search(const std::string& text, Score& score) {
   const Json report = Json::parse(text, nullptr, false);
@@ -41,7 +46,7 @@ bool add_search(const std::string& text, Score& score) {
 }
 
 Score measure(const fs::path& tank, const Mutant& mutant, const std::string& strategy,
-              const ScoreboardOptions& options, const fs::path& scratch, std::string& error) {
+              const ScoreboardOptions& options, std::string& error) {
   Score score;
   score.strategy = strategy;
   for (std::uint32_t i = 0; i < options.seeds && error.empty(); ++i) {
@@ -49,7 +54,7 @@ Score measure(const fs::path& tank, const Mutant& mutant, const std::string& str
                                    "search",
                                    "--as-mutant=" + mutant.name,
                                    "--scenario",
-                                   options.aimed ? mutant.scenario : mutant.general,
+                                   scenario_of(mutant, options),
                                    "--strategy",
                                    strategy,
                                    "--seed",
@@ -60,12 +65,9 @@ Score measure(const fs::path& tank, const Mutant& mutant, const std::string& str
                                    fmt::format("{}", options.seconds),
                                    "--jobs",
                                    std::to_string(options.jobs),
-                                   "--shrink-time",
-                                   "0",
+                                   "--no-folder",
                                    "--json",
-                                   "--quiet",
-                                   "--out",
-                                   scratch.string()});
+                                   "--quiet"});
     if (ended.status > 1 || !add_search(ended.output, score))
       error = fmt::format("the search of {} ended with {}", mutant.name, ended.status);
   }
@@ -73,10 +75,9 @@ Score measure(const fs::path& tank, const Mutant& mutant, const std::string& str
   return score;
 }
 
-MutantScores measure(const Mutant& mutant, const ScoreboardOptions& options,
-                     const fs::path& scratch) {
+MutantScores measure(const Mutant& mutant, const ScoreboardOptions& options) {
   MutantScores scores{.mutant = mutant.name,
-                      .scenario = options.aimed ? mutant.scenario : mutant.general,
+                      .scenario = scenario_of(mutant, options),
                       .scores = {},
                       .error = {}};
   const auto tank = built_mutant(mutant);
@@ -85,7 +86,7 @@ MutantScores measure(const Mutant& mutant, const ScoreboardOptions& options,
     return scores;
   }
   for (const std::string& strategy : options.strategies) {
-    scores.scores.push_back(measure(*tank, mutant, strategy, options, scratch, scores.error));
+    scores.scores.push_back(measure(*tank, mutant, strategy, options, scores.error));
     if (!scores.error.empty()) break;
   }
   return scores;
@@ -102,70 +103,46 @@ tl::expected<std::vector<Mutant>, std::string> chosen(const std::vector<std::str
   return mutants;
 }
 
-std::string cell(const Score& score) {
-  const auto median = score.quantile(0.5);
-  const std::string found = fmt::format("{}/{}", score.schedules.size(), score.seeds);
-  if (!median) return found;
-  const auto high = score.quantile(0.75);
-  return fmt::format("{} ({}-{}) {}", *median, *score.quantile(0.25),
-                     high ? std::to_string(*high) : "", found);
-}
-
 int complain(const std::string& error) {
   fmt::print(stderr, "wavetank: {}\n", error);
   return 2;
 }
 
+// The rows that a run which was stopped has left in the folder.
+tl::expected<std::vector<MutantScores>, std::string> rows_so_far(const ScoreboardOptions& options) {
+  if (!options.resume) return {};
+  const fs::path file = options.out / kJsonFile;
+  std::ifstream in{file, std::ios::binary};
+  if (!in) return {};
+  const auto board = read_scoreboard({std::istreambuf_iterator<char>{in}, {}});
+  if (!board) return tl::unexpected(fmt::format("{}: {}", file.string(), board.error()));
+  if (board->seeds != options.seeds || board->schedules != options.schedules ||
+      board->strategies != options.strategies)
+    return tl::unexpected(
+        fmt::format("{} is of other strategies, seeds or schedules", file.string()));
+  return board->mutants;
+}
+
+std::string write_board(const fs::path& folder, const Scoreboard& board) {
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  for (const auto& [name, bytes] : {std::pair{"scoreboard.txt", scoreboard_text(board)},
+                                    std::pair{kJsonFile, scoreboard_json(board)},
+                                    std::pair{"scoreboard.svg", scoreboard_svg(board)}}) {
+    if (const auto written = sim::write_file(folder / name, bytes); !written)
+      return written.error();
+  }
+  return {};
+}
+
 }   // namespace
-
-std::optional<std::uint64_t> Score::quantile(double share) const {
-  if (seeds == 0) return std::nullopt;
-  const auto rank = static_cast<std::size_t>(std::ceil(share * seeds));
-  if (rank == 0 || rank > schedules.size()) return std::nullopt;
-  return schedules[rank - 1];
-}
-
-std::string scoreboard_text(const Scoreboard& board) {
-  std::string text = fmt::format(
-      "schedules to the first finding: median (quartiles) seeds that found it; {} seeds, at most "
-      "{} schedules each\n{:<36}",
-      board.seeds, board.schedules, "");
-  for (const std::string& strategy : board.strategies)
-    text += fmt::format(" {:>26}", strategy);
-  text += "\n";
-  for (const MutantScores& mutant : board.mutants) {
-    text += fmt::format("{:<36}", mutant.mutant);
-    for (const Score& score : mutant.scores)
-      text += fmt::format(" {:>26}", cell(score));
-    text += mutant.error.empty() ? "\n" : fmt::format(" {}\n", mutant.error);
-  }
-  return text;
-}
-
-std::string scoreboard_json(const Scoreboard& board) {
-  Json mutants = Json::array();
-  for (const MutantScores& mutant : board.mutants) {
-    Json scores = Json::array();
-    for (const Score& score : mutant.scores) {
-      scores.push_back({{"strategy", score.strategy},
-                        {"seeds", score.seeds},
-                        {"schedules", score.schedules},
-                        {"seconds", score.seconds},
-                        {"noticed_by", score.noticed_by}});
-    }
-    mutants.push_back({{"mutant", mutant.mutant},
-                       {"scenario", mutant.scenario},
-                       {"scores", std::move(scores)},
-                       {"error", mutant.error}});
-  }
-  return Json{{"seeds", board.seeds}, {"schedules", board.schedules}, {"mutants", mutants}}.dump(
-             2) +
-         "\n";
-}
 
 int scoreboard(const ScoreboardOptions& options) {
   const auto mutants = chosen(options.mutants);
   if (!mutants) return complain(mutants.error());
+  if (options.resume && options.out.empty()) return complain("--resume needs --out");
+  const auto so_far = rows_so_far(options);
+  if (!so_far) return complain(so_far.error());
   Scoreboard board{.strategies = options.strategies,
                    .seeds = options.seeds,
                    .schedules = options.schedules,
@@ -173,24 +150,19 @@ int scoreboard(const ScoreboardOptions& options) {
   for (const std::string& strategy : board.strategies) {
     if (!sim::StrategyBox{}.choose(strategy)) return complain("no strategy '" + strategy + "'");
   }
-  std::error_code failed;
-  const fs::path scratch = fs::temp_directory_path() / fmt::format("scoreboard-{}", getpid());
   for (const Mutant& mutant : *mutants) {
-    board.mutants.push_back(measure(mutant, options, scratch));
-    if (!options.json) {
+    const auto known = std::find_if(so_far->begin(), so_far->end(), [&](const MutantScores& row) {
+      return row.mutant == mutant.name && row.scenario == scenario_of(mutant, options);
+    });
+    const bool is_known = known != so_far->end() && known->error.empty();
+    board.mutants.push_back(is_known ? *known : measure(mutant, options));
+    if (!options.json)
       fmt::print(stderr, "{} of {}: {}\n", board.mutants.size(), mutants->size(), mutant.name);
-    }
-    fs::remove_all(scratch, failed);
+    if (options.out.empty()) continue;
+    if (const std::string error = write_board(options.out, board); !error.empty())
+      return complain(error);
   }
   fmt::print("{}", options.json ? scoreboard_json(board) : scoreboard_text(board));
-  if (options.out.empty()) return 0;
-  fs::create_directories(options.out, failed);
-  for (const auto& [name, bytes] : {std::pair{"scoreboard.txt", scoreboard_text(board)},
-                                    std::pair{"scoreboard.json", scoreboard_json(board)},
-                                    std::pair{"scoreboard.svg", scoreboard_svg(board)}}) {
-    if (const auto written = sim::write_file(options.out / name, bytes); !written)
-      return complain(written.error());
-  }
   return 0;
 }
 

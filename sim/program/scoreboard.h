@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <tl/expected.hpp>
+
 namespace program {
 
 // One strategy against one mutant, from several first seeds.
@@ -33,12 +35,18 @@ struct Scoreboard {
   std::uint32_t seeds = 0;
   std::uint64_t schedules = 0;   // the budget of one search
   std::vector<MutantScores> mutants;
+
+  // Of the mutants that half of a strategy's seeds have found: how soon, sorted.
+  [[nodiscard]] std::vector<std::uint64_t> medians(std::size_t strategy) const;
 };
 
 [[nodiscard]] std::string scoreboard_text(const Scoreboard& board);
 [[nodiscard]] std::string scoreboard_json(const Scoreboard& board);
-// A row a mutant, schedules to the right on a logarithmic scale, a mark a strategy at the median
-// with a bar between the quartiles.
+// Takes any text; the error is one line.
+[[nodiscard]] tl::expected<Scoreboard, std::string> read_scoreboard(const std::string& text);
+// Schedules to the right on a logarithmic scale. Of few mutants a row each, with a mark a strategy at
+// the median and a bar between the quartiles; of many a curve a strategy: how many of them it has
+// found in the median after so many schedules.
 [[nodiscard]] std::string scoreboard_svg(const Scoreboard& board);
 
 }   // namespace program

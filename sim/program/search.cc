@@ -105,6 +105,12 @@ std::string progress_line(const Progress& progress, std::uint64_t wanted) {
                      progress.findings);
 }
 
+Json to_json(const Catch& caught) {
+  return {{"signature", caught.signature},
+          {"message", caught.message},
+          {"schedule", caught.ordinal}};
+}
+
 // What cannot be had again is found all the same: code that reads freed or unwritten memory does as
 // that memory was.
 void tell_lost(const Catch& caught, bool talk) {
@@ -228,15 +234,18 @@ int search(const SearchOptions& options) {
               {"findings", Json::array()}};
   int status = end.catches.empty() ? 0 : 1;
   for (const Catch& caught : end.catches) {
+    if (options.no_folder) {
+      report["findings"].push_back(to_json(caught));
+      if (talk) fmt::print("found: {}\n  {}\n", caught.signature, caught.message);
+      continue;
+    }
     const auto folder = keep(options, source, caught, talk);
     if (!folder) {
       fmt::print(stderr, "wavetank: {}\n", folder.error());
       status = 2;
       continue;
     }
-    Json& found = report["findings"].emplace_back(Json{{"signature", caught.signature},
-                                                       {"message", caught.message},
-                                                       {"schedule", caught.ordinal}});
+    Json& found = report["findings"].emplace_back(to_json(caught));
     if (!*folder) continue;
     found["folder"] = (*folder)->string();
     found["replay"] = replay_command(**folder);

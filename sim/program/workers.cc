@@ -155,6 +155,7 @@ class Crew {
     worker.pid = fork();
     if (worker.pid == 0) {
       close(ends[0]);
+      confine_memory();
       work(index, worker.next, ends[1]);
     }
     close(ends[1]);

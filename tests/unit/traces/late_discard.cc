@@ -97,7 +97,7 @@ class Recorder {
     fiber_ = actor;
     event("bio_complete", device, {"sim/sim_device.cc", 131}, sector, sectors, 0);
   }
-  void decide(std::string_view kind, std::uint32_t to, bool deviation, bool preemption = false,
+  void decide(std::string_view kind, std::uint32_t to, bool deviation, bool put_aside = false,
               std::string_view stopped_at = "work_run pool.worker",
               Place place = {"engine/fiber/work_queue.cc", 132}) {
     std::string what{"data"};
@@ -111,7 +111,7 @@ class Recorder {
                                 .to = to,
                                 .kind = std::string{kind},
                                 .what = what,
-                                .preemption = preemption,
+                                .put_aside = put_aside,
                                 .deviation = deviation,
                                 .stopped_at = std::string{stopped_at},
                                 .file = std::string{place.file},
@@ -151,7 +151,7 @@ class Recorder {
                      .point = point_,
                      .circle = {}};
     for (const Decision& decision : trace_.decisions)
-      trace_.preemptions += decision.preemption ? 1 : 0;
+      trace_.preemptions += decision.put_aside ? 1 : 0;
     return std::move(trace_);
   }
 

@@ -150,7 +150,7 @@ TEST(Diff, NamesADecisionBeforeTheEventsThatFollowFromIt) {
   const Trace recorded = late_discard();
   Trace replayed = recorded;
   std::size_t at = 0;
-  while (!replayed.decisions[at].preemption)
+  while (!replayed.decisions[at].put_aside)
     ++at;
   replayed.decisions.erase(replayed.decisions.begin() + static_cast<std::ptrdiff_t>(at));
   replayed.events.resize(recorded.decisions[at].events_before);
