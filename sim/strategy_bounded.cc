@@ -28,6 +28,7 @@ void Bounded::begin(std::uint64_t /*seed*/) {
   paths_.begin();
   steps_.clear();
   at_ = 0;
+  free_points_ = 0;
   length_ = probing_ ? 0 : fixed_;
   sum_ = 0;
   preemptions_ = faults_ = 0;
@@ -46,6 +47,7 @@ void Bounded::begin(std::uint64_t /*seed*/) {
     actor.children = 0;
     actor.acts = actor.aside = actor.waits_for_change = false;
     actor.read.clear();
+    actor.spins.clear();
   }
 }
 
@@ -86,7 +88,7 @@ void Bounded::end(std::uint64_t /*points*/) {
 }
 
 std::uint32_t Bounded::pick(const Choices& choices) {
-  if (free_running_) return choices.fallback;
+  if (free_running_) return run_free(choices);
   settle();
   note_new(choices);
   note_yield(choices);
@@ -131,6 +133,19 @@ std::uint32_t Bounded::pick(const Choices& choices) {
     return choices.fallback;
   }
   return take(choices, ways_[chosen], goes_on);
+}
+
+// By the rule, but that everybody has a turn soon: what is of no interest any more may spin.
+std::uint32_t Bounded::run_free(const Choices& choices) {
+  constexpr std::uint32_t kTurn = 500;
+  if (++free_points_ % kTurn != 0 || choices.fibers.empty()) return choices.fallback;
+  const SimFiber* next = nullptr;
+  const SimFiber* first = choices.fibers.front();
+  for (const SimFiber* const fiber : choices.fibers) {
+    if (fiber->id < first->id) first = fiber;
+    if (fiber->id > choices.self.id && (next == nullptr || fiber->id < next->id)) next = fiber;
+  }
+  return next != nullptr ? next->index : first->index;
 }
 
 std::size_t Bounded::decide(const Choices& choices, bool goes_on) {

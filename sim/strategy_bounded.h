@@ -23,8 +23,9 @@
 // that takes effect and ends just then, or a timer; an I/O is overtaken by a younger one of its
 // disk; a timer fires while something else could happen. A fiber that has waited, yielded or ended
 // is followed by any other for nothing, and an I/O that was overtaken once takes its time. One that
-// spins without yielding has its turn ended by the rule of schedule.h, which costs nothing either,
-// and goes on only after something else.
+// does nothing but look counts as one that yields, in the end (spin_looks.h). Any other that spins
+// without yielding has its turn ended by the rule of schedule.h, which costs nothing either, and goes
+// on only after something else.
 //
 // Sleeping actors (P. Godefroid, "Partial-Order Methods for the Verification of Concurrent
 // Systems", 1996, chapters 5 and 6), where preemptions are not bounded: one that was tried at a
@@ -47,6 +48,7 @@
 
 #include "sim/operation.h"
 #include "sim/rng.h"
+#include "sim/spin_looks.h"
 #include "sim/states_seen.h"
 #include "sim/strategy.h"
 #include "sim/thread_paths.h"
@@ -215,10 +217,6 @@ class Bounded final : public Strategy {
     std::uint64_t ways = 0;
     std::uint64_t executions = 0;
   };
-  struct Look {
-    std::uint32_t object;
-    std::uint64_t changes;   // there were so many
-  };
   struct Observation {
     const Observation* before;
     std::uint64_t what;
@@ -236,6 +234,7 @@ class Bounded final : public Strategy {
     bool waits_for_change = false;
     std::uint32_t retries = 0;
     std::vector<Look> read;   // since it last yielded
+    SpinLooks spins;
   };
   struct Transfer {   // that took effect on a device
     std::uint64_t begin;
@@ -267,6 +266,7 @@ class Bounded final : public Strategy {
   [[nodiscard]] static std::uint64_t hash_of(const engine::SyncObject& object) noexcept;
 
   // --- one execution: strategy_bounded.cc ---
+  [[nodiscard]] std::uint32_t run_free(const Choices& choices);
   [[nodiscard]] std::size_t decide(const Choices& choices, bool goes_on);
   [[nodiscard]] std::size_t follow_given();
   [[nodiscard]] std::size_t enter_new(std::uint64_t state);
@@ -347,6 +347,7 @@ class Bounded final : public Strategy {
   bool changed_nothing_ = false;
   Id pair_ = kNobody;   // a step whose second half comes next
   bool free_running_ = false;
+  std::uint32_t free_points_ = 0;   // since
   bool follow_rule_ = false;
   bool cut_short_ = false;
   bool new_ = false;

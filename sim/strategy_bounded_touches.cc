@@ -110,6 +110,7 @@ void Bounded::touch(Id id, const Operation& operation, const engine::SyncObject&
     const std::uint64_t now = mix(mix(actors_[id].chain, state.name), signals ? 0 : state.signals);
     set_chain(id, now);
     if (signals) state.signals += mix(now, 1);
+    actors_[id].spins.clear();
     log({.place = place, .does = signals ? Does::add : Does::look});
     return;
   }
@@ -209,6 +210,9 @@ void Bounded::note_look(Actor& actor, std::uint32_t slot, std::uint64_t changes)
   const bool is_known = std::any_of(actor.read.begin(), actor.read.end(),
                                     [&](const Look& look) { return look.object == slot; });
   if (!is_known) actor.read.push_back({slot, changes});
+  if (!actor.spins.look(slot, changes)) return;
+  actor.read.assign(actor.spins.looks().begin(), actor.spins.looks().end());
+  actor.waits_for_change = true;
 }
 
 // What the last operation has changed, now that it has happened.
@@ -222,6 +226,7 @@ void Bounded::settle() {
     return;
   }
   ++object.changes;
+  actor.spins.clear();
   // Nobody waits for what he does himself.
   for (Look& look : actor.read) {
     if (look.object == slot) look.changes = object.changes;

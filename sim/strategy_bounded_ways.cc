@@ -243,6 +243,7 @@ std::uint32_t Bounded::go_on(const Choices& choices, std::uint32_t index) {
   if (const engine::SyncObject* const object = object_at(fiber, point)) {
     touch(running_, operation_at(fiber, point), *object);
   } else {
+    actor.spins.clear();
     set_chain(running_, mix(actors_[running_].chain, running_from_));
   }
   if (actor.wakes != 0) {

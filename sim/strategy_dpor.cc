@@ -45,6 +45,7 @@ void Dpor::begin(std::uint64_t /*seed*/) {
     fiber.past.clear();
     fiber.wake.clear();
     fiber.read.clear();
+    fiber.spins.clear();
     fiber.ordinal = fiber.retries = 0;
     fiber.waits_for_change = fiber.woken_early = false;
   }
@@ -124,6 +125,7 @@ std::uint32_t Dpor::go_local(const Choices& choices, std::uint32_t index) {
   running_ = ThreadPaths::of(fiber);
   step_ = kNone;
   Fiber& state = fibers_[running_];
+  state.spins.clear();
   if (operation.object != 0) {
     Past& signals = objects_[slot_of(operation.object)].signals;
     if (operation.kind == Kind::signal) {
@@ -225,7 +227,7 @@ std::uint32_t Dpor::go_on(const Choices& /*choices*/, const Enabled& chosen) {
     unsettled_slot_ = chosen.object;
     changed_nothing_ = false;
   } else {
-    note_look(fibers_[running_], chosen.object);
+    note_look(running_, chosen.object);
   }
   ran(fibers_[running_]);
   return chosen.index;
@@ -303,29 +305,33 @@ std::uint32_t Dpor::value(const SimFiber& /*self*/, const char* what, std::uint3
 // --- waiting for a change ---
 
 // The first look at an object since it yielded is the one that matters.
-void Dpor::note_look(Fiber& fiber, std::uint32_t slot) const {
+void Dpor::note_look(Id id, std::uint32_t slot) {
+  Fiber& fiber = fibers_[id];
+  const std::uint64_t changes = objects_[slot].changes.size();
   const bool is_known = std::any_of(fiber.read.begin(), fiber.read.end(),
                                     [&](const Look& look) { return look.object == slot; });
-  if (is_known) return;
-  fiber.read.push_back({slot, static_cast<std::uint32_t>(objects_[slot].changes.size())});
+  if (!is_known) fiber.read.push_back({slot, changes});
+  if (!fiber.spins.look(slot, changes)) return;
+  fiber.read.assign(fiber.spins.looks().begin(), fiber.spins.looks().end());
+  give_way(id);
 }
 
 // What the last operation has changed, now that it has happened.
 void Dpor::settle() {
   if (unsettled_ == kNone) return;
   const std::uint32_t number = std::exchange(unsettled_, kNone);
-  Fiber& fiber = fibers_[run_.events[number].fiber];
+  const Id id = run_.events[number].fiber;
   Object& object = objects_[unsettled_slot_];
   if (changed_nothing_) {
-    note_look(fiber, unsettled_slot_);
+    note_look(id, unsettled_slot_);
     return;
   }
+  fibers_[id].spins.clear();
   object.changes.push_back(number);
-  note_changed_by(unsettled_slot_, run_.events[number].fiber);
+  note_changed_by(unsettled_slot_, id);
   // Nobody waits for what he does himself.
-  for (Look& look : fiber.read) {
-    if (look.object == unsettled_slot_)
-      look.changes = static_cast<std::uint32_t>(object.changes.size());
+  for (Look& look : fibers_[id].read) {
+    if (look.object == unsettled_slot_) look.changes = object.changes.size();
   }
   note_change(unsettled_slot_, number);
 }
@@ -346,10 +352,13 @@ void Dpor::unchanged(const SimFiber& /*self*/, const engine::SyncObject& object)
   if (unsettled_ != kNone && slot_of(object.id) == unsettled_slot_) changed_nothing_ = true;
 }
 
-// The first change since it looked comes before whatever it does now.
 void Dpor::note_yield(const Choices& choices) {
-  if (choices.point.op != OpKind::yield || !choices.self_runnable) return;
-  const Id id = ThreadPaths::of(choices.self);
+  if (choices.point.op == OpKind::yield && choices.self_runnable)
+    give_way(ThreadPaths::of(choices.self));
+}
+
+// The first change since it looked comes before whatever it does now.
+void Dpor::give_way(Id id) {
   Fiber& fiber = fibers_[id];
   if (fiber.waits_for_change || fiber.read.empty()) return;
   std::uint32_t first = kNone;

@@ -30,7 +30,8 @@
 //
 // Waiting: an operation that could not go on is no event, and is not tried (operation.h). A fiber
 // that has yielded goes on when something has changed that it had read since it last yielded, or
-// so often for nothing as it is told; where nobody can go on else, all of these look again.
+// so often for nothing as it is told; where nobody can go on else, all of these look again. One that
+// does nothing but look counts as one that yields, in the end (spin_looks.h).
 #pragma once
 
 #include <cstdint>
@@ -40,6 +41,7 @@
 #include <vector>
 
 #include "sim/operation.h"
+#include "sim/spin_looks.h"
 #include "sim/strategy.h"
 #include "sim/thread_paths.h"
 
@@ -152,14 +154,11 @@ class Dpor final : public Strategy {
     bool is_operated_on = false;
     bool is_never_just_looked_at = false;   // looks come with changes, in passing
   };
-  struct Look {
-    std::uint32_t object;
-    std::uint32_t changes;   // there were so many
-  };
   struct Fiber {
     Past past;   // of what it does next
     std::uint32_t ordinal = 0;
     std::vector<Look> read;   // since it last yielded
+    SpinLooks spins;
     std::uint32_t retries = 0;
     bool waits_for_change = false;
     bool woken_early = false;   // before it has begun to wait
@@ -182,9 +181,10 @@ class Dpor final : public Strategy {
 
   // --- one execution: strategy_dpor.cc ---
   void settle();
-  void note_look(Fiber& fiber, std::uint32_t slot) const;
+  void note_look(Id id, std::uint32_t slot);
   void note_change(std::uint32_t slot, std::uint32_t number);
   void note_yield(const Choices& choices);
+  void give_way(Id id);
   bool let_waiting_look();
   [[nodiscard]] std::uint32_t find_local(const Choices& choices) const;
   void collect_enabled(const Choices& choices);

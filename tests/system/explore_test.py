@@ -12,7 +12,7 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WAVETANK_BUILD", SOURCE / "build" / "release"))
 # Workload, further arguments, mutant, who notices.
 ROWS = [
-    ("S1", ["--preemptions", "0"], "S1", "endless"),
+    ("S1", ["--preemptions", "0"], "S1", "checker cache_policy"),
     ("S2", ["--preemptions", "0"], "S2", "checker lab"),
     ("S3", ["--preemptions", "0"], "S3", "checker lower_device"),
     ("S4", ["--preemptions", "0"], "S4", "checker data_oracle"),

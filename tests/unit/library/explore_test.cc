@@ -233,6 +233,103 @@ TEST(Explore, AChangeOfEitherOfTwoLetsALoopGoOn) {
   EXPECT_EQ(seen, (std::set<int>{1, 2, 3}));
 }
 
+// Looks up to three times, and says which look was the last.
+int gives_up() {
+  Atomic<int> flag{"flag"};
+  int looks = 0;
+  Threads threads;
+  threads.start("look", [&] {
+    while (looks < 3) {
+      ++looks;
+      if (flag.load() != 0) return;
+      engine::yield_now();
+    }
+    looks = 4;
+  });
+  threads.start("set", [&] { flag.store(1); });
+  threads.join();
+  return looks;
+}
+
+TEST(Explore, WhoGivesUpMayDoSoWithRetries) {
+  std::set<int> seen;
+  const Program program = [&] { seen.insert(gives_up()); };
+  for (const std::optional<std::uint32_t> preemptions : {std::optional<std::uint32_t>{}, {5U}}) {
+    seen.clear();
+    const Exploration none = explore(program, {.preemptions = preemptions});
+    EXPECT_TRUE(none.complete);
+    EXPECT_FALSE(none.limits.empty());
+    EXPECT_EQ(seen, (std::set<int>{1, 2}));
+    seen.clear();
+    const Exploration some = explore(program, {.preemptions = preemptions, .retries = 3});
+    EXPECT_TRUE(some.complete);
+    EXPECT_TRUE(some.limits.empty()) << some.limits;
+    EXPECT_EQ(some.executions, 4U);
+    EXPECT_EQ(seen, (std::set<int>{1, 2, 3, 4}));
+  }
+}
+
+// Loops that look and do not yield: at one variable, at two, and with a compare-exchange.
+TEST(Explore, LoopsThatOnlyLookWaitForAChange) {
+  for (const std::optional<std::uint32_t> preemptions : {std::optional<std::uint32_t>{}, {0U}}) {
+    std::set<int> seen;
+    const Exploration result = explore(
+        [&] {
+          Atomic<int> a{"a"};
+          Atomic<int> b{"b"};
+          Atomic<bool> taken{"taken", true};
+          int which = 0;
+          Threads threads;
+          threads.start("one", [&] {
+            while (a.load() == 0)
+              continue;
+          });
+          threads.start("two", [&] {
+            while (which == 0)
+              which = a.load() + 2 * b.load();
+          });
+          threads.start("lock", [&] {
+            bool free = false;
+            while (!taken.compare_exchange(free, true))
+              free = false;
+          });
+          threads.start("change", [&] {
+            a.store(1);
+            b.store(1);
+            taken.store(false);
+          });
+          threads.join();
+          seen.insert(which);
+        },
+        {.preemptions = preemptions});
+    EXPECT_TRUE(result.complete);
+    EXPECT_FALSE(result.found) << result.found->finding.message;
+    EXPECT_TRUE(seen.contains(3));
+    EXPECT_EQ(seen.contains(1), !preemptions);
+  }
+}
+
+// It takes a lock and looks, again and again: without preemptions nobody else would ever come.
+TEST(Explore, AFiberThatSpinsWithoutYieldingHasItsTurnEnded) {
+  const Exploration result = explore(
+      [] {
+        Atomic<bool> flag{"flag"};
+        Mutex mutex{"mutex"};
+        Threads threads;
+        threads.start("spin", [&] {
+          for (;;) {
+            const engine::MutexLock lock{mutex};
+            if (flag.load()) return;
+          }
+        });
+        threads.start("set", [&] { flag.store(true); });
+        threads.join();
+      },
+      {.preemptions = 0});
+  EXPECT_TRUE(result.complete);
+  EXPECT_FALSE(result.found) << result.found->finding.message;
+}
+
 TEST(Explore, SpinLocksOfTheEngine) {
   const Exploration result = explore([] {
     engine::SpinLock lock{"lock"};
@@ -300,25 +397,30 @@ struct Step {
     choose,
     wait,     // for a gate to be opened
     notify,   // open it, and wake one or all, after the lock has been given back
+    retry,    // look for an odd value, yield, look once more, and give up
   } what;
   std::uint32_t object;
 };
 using Script = std::vector<std::vector<Step>>;
+using Kinds = std::vector<Step::What>;
 
 // Whoever waits is waited for by somebody who does nothing but open both gates.
-Script random_script(Rng& rng, std::uint32_t kinds, std::uint32_t steps_max) {
+Script random_script(Rng& rng, const Kinds& kinds, std::uint32_t steps_max) {
   Script script(2 + rng.below(2));
   bool waits = false;
   for (auto& steps : script) {
     const std::uint32_t count = 1 + rng.below(steps_max);
     for (std::uint32_t i = 0; i < count; ++i) {
-      steps.push_back({static_cast<Step::What>(rng.below(kinds)), rng.below(2)});
+      steps.push_back({kinds[rng.below(static_cast<std::uint32_t>(kinds.size()))], rng.below(2)});
       waits |= steps.back().what == Step::What::wait;
     }
   }
   if (waits) script.push_back({{Step::What::notify, 0}, {Step::What::notify, 1}});
   return script;
 }
+
+// More than any of these programs has looks, so that whoever gives up may do so.
+constexpr std::uint32_t kRetries = 8;
 
 struct Gate {
   Mutex mutex{"gate"};
@@ -379,6 +481,13 @@ void run_step(Shared& shared, const Step& step) {
       gate.opened.notify_all();
       return;
     }
+    case Step::What::retry:
+      for (int looks = 0; looks < 2; ++looks) {
+        if (variable.load() % 2 != 0) return;
+        engine::yield_now();
+      }
+      shared.variables[1 - step.object].fetch_add(1);
+      return;
   }
 }
 
@@ -394,47 +503,76 @@ void run_script(const Script& script) {
   threads.join();
 }
 
-void expect_each_class_once(std::uint32_t kinds, std::uint32_t steps_max, std::uint32_t rounds) {
-  Rng rng{7 + kinds};
+// Against all schedules, if there are fewer than so many. How many there were, or 0.
+std::uint64_t expect_each_class_once(const Script& script, std::uint64_t schedules_max) {
+  std::set<std::string> all;
+  unit::EverySchedule every;
+  unit::Told told_every{every};
+  Execution execution;
+  std::uint64_t schedules = 0;
+  do {
+    execution.reset({.strategy = &told_every});
+    EXPECT_FALSE(execution.run([&] { run_script(script); }).finding);
+    all.insert(told_every.execution());
+  } while (every.next() && ++schedules < schedules_max);
+  if (schedules == schedules_max) return 0;
+  std::multiset<std::string> explored;
+  Dpor search{kRetries};
+  unit::Told told{search};
+  do {
+    execution.reset({.strategy = &told});
+    EXPECT_FALSE(execution.run([&] { run_script(script); }).finding);
+    explored.insert(told.execution());
+  } while (search.next() && explored.size() <= all.size());
+  EXPECT_EQ(explored, (std::multiset<std::string>{all.begin(), all.end()}));
+  EXPECT_NEAR(search.done(), 1, 1e-9);
+  EXPECT_EQ(search.stored_events(), 0U);
+  return schedules;
+}
+
+void expect_each_class_once(const Kinds& kinds, std::uint32_t steps_max, std::uint32_t rounds) {
+  Rng rng{7 + kinds.size()};
   std::uint64_t schedules = 0;
   for (std::uint32_t round = 0; round < rounds; round += std::min(unit::sparse(), rounds / 10)) {
-    const Script script = random_script(rng, kinds, steps_max);
-    std::set<std::string> all;
-    unit::EverySchedule every;
-    unit::Told told_every{every};
-    Execution execution;
-    std::uint64_t mine = 0;
-    do {
-      execution.reset({.strategy = &told_every});
-      ASSERT_FALSE(execution.run([&] { run_script(script); }).finding);
-      all.insert(told_every.execution());
-    } while (every.next() && ++mine < 3'000);
-    if (mine == 3'000) continue;   // too many to try them all
-    schedules += mine;
-    std::multiset<std::string> explored;
-    Dpor search;
-    unit::Told told{search};
-    do {
-      execution.reset({.strategy = &told});
-      ASSERT_FALSE(execution.run([&] { run_script(script); }).finding);
-      explored.insert(told.execution());
-      ASSERT_LE(explored.size(), all.size()) << round;
-    } while (search.next());
-    EXPECT_EQ(explored, (std::multiset<std::string>{all.begin(), all.end()})) << round;
-    EXPECT_NEAR(search.done(), 1, 1e-9);
-    EXPECT_EQ(search.stored_events(), 0U);
+    const testing::ScopedTrace where{__FILE__, __LINE__, round};
+    schedules += expect_each_class_once(random_script(rng, kinds, steps_max), 3'000);
   }
   EXPECT_GT(schedules, unit::sparse() == 1 ? 5'000U : 0U);
 }
 
+const Kinds kReadsAndWrites{Step::What::read, Step::What::write, Step::What::add,
+                            Step::What::swap};
+const Kinds kLocks{Step::What::read, Step::What::write, Step::What::add,
+                   Step::What::swap, Step::What::lock,  Step::What::try_lock};
+const Kinds kChoicesAndWaiting{Step::What::read, Step::What::write,    Step::What::add,
+                               Step::What::swap, Step::What::lock,     Step::What::try_lock,
+                               Step::What::choose, Step::What::wait};
+
 TEST(Explore, ReadsAndWritesInEveryOrderThatMattersOnce) {
-  expect_each_class_once(static_cast<std::uint32_t>(Step::What::lock), 3, 40);
+  expect_each_class_once(kReadsAndWrites, 3, 40);
 }
 TEST(Explore, LocksInEveryOrderThatMattersOnce) {
-  expect_each_class_once(static_cast<std::uint32_t>(Step::What::choose), 2, 40);
+  expect_each_class_once(kLocks, 2, 40);
 }
 TEST(Explore, ChoicesAndWaitingInEveryOrderThatMattersOnce) {
-  expect_each_class_once(static_cast<std::uint32_t>(Step::What::notify), 2, 40);
+  expect_each_class_once(kChoicesAndWaiting, 2, 40);
+}
+// Few programs: with every yield there are many more schedules.
+TEST(Explore, WhoGivesUpInEveryOrderThatMattersOnce) {
+  if (unit::sparse() > 1) GTEST_SKIP() << "every execution or none";
+  using What = Step::What;
+  const Step retry{What::retry, 0};
+  const Step write{What::write, 0};
+  const std::vector<Script> scripts{
+      {{retry}, {write}},
+      {{retry}, {{What::read, 1}}},
+      {{retry}, {{What::add, 1}, write}},
+      {{retry}, {{What::add, 0}, {What::add, 0}}},
+      {{retry}, {{What::retry, 1}}},
+      {{retry, {What::read, 1}}, {write}},
+  };
+  for (std::size_t i = 0; i < scripts.size(); ++i)
+    EXPECT_NE(expect_each_class_once(scripts[i], 400'000), 0U) << i;
 }
 
 }   // namespace
