@@ -13,9 +13,9 @@ struct Look {
   std::uint64_t changes;   // of the object, by then
 };
 
-// The looks since a fiber last did anything else, or saw something new. A loop that does nothing but
-// look, and has done so for so long that no other program would, spins: it has nothing to do until
-// something changes, like one that yields.
+// The looks since a fiber last did anything else, or saw something new. A loop that does nothing
+// but look, and has done so for so long that no other program would, spins: it has nothing to do
+// until something changes, like one that yields.
 class SpinLooks {
  public:
   // True when it is found to spin, which begins the count anew.

@@ -24,8 +24,8 @@
 // disk; a timer fires while something else could happen. A fiber that has waited, yielded or ended
 // is followed by any other for nothing, and an I/O that was overtaken once takes its time. One that
 // does nothing but look counts as one that yields, in the end (spin_looks.h). Any other that spins
-// without yielding has its turn ended by the rule of schedule.h, which costs nothing either, and goes
-// on only after something else.
+// without yielding has its turn ended by the rule of schedule.h, which costs nothing either, and
+// goes on only after something else.
 //
 // Sleeping actors (P. Godefroid, "Partial-Order Methods for the Verification of Concurrent
 // Systems", 1996, chapters 5 and 6), where preemptions are not bounded: one that was tried at a

@@ -30,8 +30,8 @@
 //
 // Waiting: an operation that could not go on is no event, and is not tried (operation.h). A fiber
 // that has yielded goes on when something has changed that it had read since it last yielded, or
-// so often for nothing as it is told; where nobody can go on else, all of these look again. One that
-// does nothing but look counts as one that yields, in the end (spin_looks.h).
+// so often for nothing as it is told; where nobody can go on else, all of these look again. One
+// that does nothing but look counts as one that yields, in the end (spin_looks.h).
 #pragma once
 
 #include <cstdint>

@@ -39,13 +39,13 @@ struct Decision {
   std::uint64_t point = 0;
   std::uint64_t events_before = 0;   // its place among the events
   std::int64_t time_ns = 0;
-  std::uint32_t from = 0;    // fiber
-  std::uint32_t to = 0;      // fiber; else the fiber that the step runs on, or 0
-  std::string kind;          // "run", "effect", "complete", "fire", "step", "value"
-  std::string what;          // who goes on, or which step or value
+  std::uint32_t from = 0;   // fiber
+  std::uint32_t to = 0;     // fiber; else the fiber that the step runs on, or 0
+  std::string kind;         // "run", "effect", "complete", "fire", "step", "value"
+  std::string what;         // who goes on, or which step or value
   bool put_aside = false;   // `from` stopped short of what it was about to do
-  bool deviation = false;    // not what the default rule says: part of the schedule
-  std::string stopped_at;    // what `from` was about to do: "mutex_lock pool.metadata"
+  bool deviation = false;   // not what the default rule says: part of the schedule
+  std::string stopped_at;   // what `from` was about to do: "mutex_lock pool.metadata"
   std::string file;
   std::uint32_t line = 0;
   friend bool operator==(const Decision&, const Decision&) = default;

@@ -83,8 +83,8 @@ std::string write_trace(const Trace& trace) {
     append_line(out, f.id, f.parent, f.name);
   heading(out, kDecisionSection, trace.decisions.size());
   for (const Decision& d : trace.decisions)
-    append_line(out, d.point, d.events_before, d.time_ns, d.from, d.to, d.kind, d.what,
-                d.put_aside, d.deviation, d.stopped_at, d.file, d.line);
+    append_line(out, d.point, d.events_before, d.time_ns, d.from, d.to, d.kind, d.what, d.put_aside,
+                d.deviation, d.stopped_at, d.file, d.line);
   heading(out, kEventSection, trace.events.size());
   for (const Event& e : trace.events)
     append_line(out, e.point, e.time_ns, e.fiber, e.op, e.object, e.object_id, e.file, e.line, e.a,

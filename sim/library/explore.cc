@@ -87,8 +87,8 @@ Found found_by(const Program& program, const Outcome& outcome, const ExploreOpti
 // With steps of the environment as free as any other, or within a bound.
 Exploration explore_bounded(const Program& program, const ExploreOptions& options) {
   Exploration result;
-  Bounded search{{.preemptions = options.preemptions.value_or(Bounds::kNone),
-                  .retries = options.retries}};
+  Bounded search{
+      {.preemptions = options.preemptions.value_or(Bounds::kNone), .retries = options.retries}};
   result.interleavings = interleavings_within(program, options, search);
   Execution execution;
   std::uint64_t executions = 0;

@@ -97,11 +97,10 @@ int search_main(int argc, char** argv, const Program& program) {
   if (!trace.empty()) return replay_trace(program, trace);
   const std::string name = argc > 0 ? argv[0] : "program";
   if (everything) {
-    const Exploration result = explore(
-        program, {.executions_max = options.schedules,
-                                            .probes = 200,
-                                            .preemptions = preemptions,
-                                            .retries = retries});
+    const Exploration result = explore(program, {.executions_max = options.schedules,
+                                                 .probes = 200,
+                                                 .preemptions = preemptions,
+                                                 .retries = retries});
     const std::string within =
         preemptions ? fmt::format(" of at most {} preemptions", *preemptions) : "";
     fmt::print("{} executions, {} cut short; of about {:.3g} interleavings{}\n", result.executions,

@@ -42,11 +42,11 @@ struct ExploreOptions {
   std::optional<std::uint32_t> preemptions{};
   std::uint32_t faults = 0;    // and power cuts
   std::uint32_t retries = 0;   // looks in vain of each fiber that yields
-  bool timers = false;        // timers may fire while something else could happen
-  bool cuts = false;          // one cut anywhere, and every image that it can leave
-  bool check = false;         // whether what is taken for equivalent is
-  std::uint32_t jobs = 0;     // 0: one a core
-  double seconds = 600;       // of each workload
+  bool timers = false;         // timers may fire while something else could happen
+  bool cuts = false;           // one cut anywhere, and every image that it can leave
+  bool check = false;          // whether what is taken for equivalent is
+  std::uint32_t jobs = 0;      // 0: one a core
+  double seconds = 600;        // of each workload
   std::uint64_t executions_max = 100'000'000;
   double shrink_seconds = 20;
   Judges judges{};

@@ -50,24 +50,12 @@ Score measure(const fs::path& tank, const Mutant& mutant, const std::string& str
   Score score;
   score.strategy = strategy;
   for (std::uint32_t i = 0; i < options.seeds && error.empty(); ++i) {
-    const Ended ended = output_of({tank.string(),
-                                   "search",
-                                   "--as-mutant=" + mutant.name,
-                                   "--scenario",
-                                   scenario_of(mutant, options),
-                                   "--strategy",
-                                   strategy,
-                                   "--seed",
-                                   std::to_string(1 + i * kSeedStride),
-                                   "--schedules",
-                                   std::to_string(options.schedules),
-                                   "--time",
-                                   fmt::format("{}", options.seconds),
-                                   "--jobs",
-                                   std::to_string(options.jobs),
-                                   "--no-folder",
-                                   "--json",
-                                   "--quiet"});
+    const Ended ended =
+        output_of({tank.string(), "search", "--as-mutant=" + mutant.name, "--scenario",
+                   scenario_of(mutant, options), "--strategy", strategy, "--seed",
+                   std::to_string(1 + i * kSeedStride), "--schedules",
+                   std::to_string(options.schedules), "--time", fmt::format("{}", options.seconds),
+                   "--jobs", std::to_string(options.jobs), "--no-folder", "--json", "--quiet"});
     if (ended.status > 1 || !add_search(ended.output, score))
       error = fmt::format("the search of {} ended with {}", mutant.name, ended.status);
   }
@@ -76,10 +64,8 @@ Score measure(const fs::path& tank, const Mutant& mutant, const std::string& str
 }
 
 MutantScores measure(const Mutant& mutant, const ScoreboardOptions& options) {
-  MutantScores scores{.mutant = mutant.name,
-                      .scenario = scenario_of(mutant, options),
-                      .scores = {},
-                      .error = {}};
+  MutantScores scores{
+      .mutant = mutant.name, .scenario = scenario_of(mutant, options), .scores = {}, .error = {}};
   const auto tank = built_mutant(mutant);
   if (!tank) {
     scores.error = tank.error();

@@ -44,9 +44,9 @@ struct Scoreboard {
 [[nodiscard]] std::string scoreboard_json(const Scoreboard& board);
 // Takes any text; the error is one line.
 [[nodiscard]] tl::expected<Scoreboard, std::string> read_scoreboard(const std::string& text);
-// Schedules to the right on a logarithmic scale. Of few mutants a row each, with a mark a strategy at
-// the median and a bar between the quartiles; of many a curve a strategy: how many of them it has
-// found in the median after so many schedules.
+// Schedules to the right on a logarithmic scale. Of few mutants a row each, with a mark a strategy
+// at the median and a bar between the quartiles; of many a curve a strategy: how many of them it
+// has found in the median after so many schedules.
 [[nodiscard]] std::string scoreboard_svg(const Scoreboard& board);
 
 }   // namespace program

@@ -49,7 +49,8 @@ class Curves : ScoreboardPlot {
     const std::size_t step = all <= 50 ? 10 : all <= 250 ? 25 : 100;
     for (std::size_t found = 0; found <= all; found += step) {
       text_ += fmt::format(
-          "<line x1=\"{0:.1f}\" y1=\"{2:.1f}\" x2=\"{1:.1f}\" y2=\"{2:.1f}\" stroke=\"#e8ebef\"/>\n",
+          "<line x1=\"{0:.1f}\" y1=\"{2:.1f}\" x2=\"{1:.1f}\" y2=\"{2:.1f}\" "
+          "stroke=\"#e8ebef\"/>\n",
           kLeft, kLeft + kPlot, y_of(found));
       say(kLeft - 8, y_of(found) + 4, 12, kPale, "end", std::to_string(found));
     }
@@ -61,7 +62,8 @@ class Curves : ScoreboardPlot {
       path += fmt::format(" H{:.1f} V{:.1f}", x_of(medians_[strategy][i]), y_of(i + 1));
     path += fmt::format(" H{:.1f}", x_of(board_.schedules));
     text_ += fmt::format(
-        "<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\" stroke-opacity=\"0.85\"/>\n",
+        "<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\" "
+        "stroke-opacity=\"0.85\"/>\n",
         path, colour_of(strategy));
   }
 

@@ -106,9 +106,8 @@ std::string progress_line(const Progress& progress, std::uint64_t wanted) {
 }
 
 Json to_json(const Catch& caught) {
-  return {{"signature", caught.signature},
-          {"message", caught.message},
-          {"schedule", caught.ordinal}};
+  return {
+      {"signature", caught.signature}, {"message", caught.message}, {"schedule", caught.ordinal}};
 }
 
 // What cannot be had again is found all the same: code that reads freed or unwritten memory does as

@@ -540,12 +540,11 @@ void expect_each_class_once(const Kinds& kinds, std::uint32_t steps_max, std::ui
   EXPECT_GT(schedules, unit::sparse() == 1 ? 5'000U : 0U);
 }
 
-const Kinds kReadsAndWrites{Step::What::read, Step::What::write, Step::What::add,
-                            Step::What::swap};
+const Kinds kReadsAndWrites{Step::What::read, Step::What::write, Step::What::add, Step::What::swap};
 const Kinds kLocks{Step::What::read, Step::What::write, Step::What::add,
                    Step::What::swap, Step::What::lock,  Step::What::try_lock};
-const Kinds kChoicesAndWaiting{Step::What::read, Step::What::write,    Step::What::add,
-                               Step::What::swap, Step::What::lock,     Step::What::try_lock,
+const Kinds kChoicesAndWaiting{Step::What::read,   Step::What::write, Step::What::add,
+                               Step::What::swap,   Step::What::lock,  Step::What::try_lock,
                                Step::What::choose, Step::What::wait};
 
 TEST(Explore, ReadsAndWritesInEveryOrderThatMattersOnce) {
