@@ -54,7 +54,10 @@ void LockOrder::event(const engine::Event& event) noexcept {
 
 void LockOrder::taken(const engine::Event& event, bool shared) {
   Held now{execution_.current().id, event.object->id, event.object->name, shared, event.where};
-  if (execution_.options().trace) now.stack = CallStack::here();
+  if (execution_.options().trace) {
+    now.stack = static_cast<std::uint32_t>(stacks_.size());
+    stacks_.push_back(CallStack::here());
+  }
   for (const Held& first : held_) {
     if (first.fiber == now.fiber) add(first, now);
   }
@@ -69,20 +72,20 @@ void LockOrder::released(const engine::Event& event) noexcept {
   if (held != held_.rend()) held_.erase(std::next(held).base());
 }
 
-// Where the ways of that order are; valid until the next call.
-std::vector<LockOrder::Order>& LockOrder::ways_of(std::uint32_t first, std::uint32_t then) {
+// Valid until the next call.
+LockOrder::Orders& LockOrder::order_of(std::uint32_t first, std::uint32_t then) {
   if (places_.size() < 2 * (orders_.size() + 1)) make_room();
   std::size_t at = place(first, then, places_.size());
   for (; places_[at] != 0; at = (at + 1) % places_.size()) {
     Orders& orders = orders_[places_[at] - 1];
-    if (orders.first == first && orders.then == then) return orders.ways;
+    if (orders.first == first && orders.then == then) return orders;
   }
   Lock& held = lock(first);
-  orders_.push_back({.first = first, .then = then, .next = held.orders, .ways = {}});
+  orders_.push_back({.first = first, .then = then, .next = held.orders});
   places_[at] = static_cast<std::uint32_t>(orders_.size());
   held.orders = places_[at] - 1;
   lock(then).was_then = true;
-  return orders_.back().ways;
+  return orders_.back();
 }
 
 void LockOrder::make_room() {
@@ -110,29 +113,46 @@ std::vector<const LockOrder::Orders*> LockOrder::orders_of(std::uint32_t lock) c
   return all;
 }
 
-void LockOrder::add(const Held& first, const Held& then) {
-  std::vector<Order>& known = ways_of(first.lock, then.lock);
-  if (known.size() >= kWaysMax) return;
-  under_.clear();
+const char* LockOrder::keep(const char* name) {
+  const std::string_view wanted{name};
+  const auto known = names_.find(wanted);
+  return (known != names_.end() ? known : names_.emplace(wanted).first)->c_str();
+}
+
+bool LockOrder::note_way(Orders& orders, const Held& first, const Held& then) {
+  if (orders.ways == kWaysMax) return false;
+  Locks under;
   for (const Held& other : held_) {
-    if (other.fiber == then.fiber && other.lock != first.lock) under_.push_back(other.lock);
+    if (other.fiber == then.fiber && other.lock != first.lock) under.push_back(other.lock);
   }
-  std::sort(under_.begin(), under_.end());
-  under_.erase(std::unique(under_.begin(), under_.end()), under_.end());
-  const bool is_new = std::none_of(known.begin(), known.end(), [&](const Order& each) {
-    return each.then.fiber == then.fiber && each.first.shared == first.shared &&
-           each.then.shared == then.shared && each.under == under_;
-  });
-  if (!is_new) return;
-  known.push_back({.first = first,
+  std::sort(under.begin(), under.end());
+  under.erase(std::unique(under.begin(), under.end()), under.end());
+  for (std::uint32_t i = orders.way; i != kEnd; i = ways_[i].next) {
+    const Order& known = ways_[i];
+    if (known.then.fiber == then.fiber && known.first.shared == first.shared &&
+        known.then.shared == then.shared && known.under == under)
+      return false;
+  }
+  // The oldest way stays the first, which is the one that a finding tells of.
+  std::uint32_t* end = &orders.way;
+  while (*end != kEnd)
+    end = &ways_[*end].next;
+  *end = static_cast<std::uint32_t>(ways_.size());
+  ++orders.ways;
+  ways_.push_back({.first = first,
                    .then = then,
-                   .under = under_,
-                   .fiber_name = execution_.current().name(),
-                   .first_name = first.name,
-                   .then_name = then.name});
-  std::vector<const Order*> cycle{&known.back()};
-  if (leads_to(then.lock, first.lock) && find_way(then.lock, first.lock, cycle))
-    execution_.report(describe(cycle));
+                   .under = std::move(under),
+                   .fiber_name = keep(execution_.current().name()),
+                   .first_name = keep(first.name),
+                   .then_name = keep(then.name)});
+  return true;
+}
+
+void LockOrder::add(const Held& first, const Held& then) {
+  if (!note_way(order_of(first.lock, then.lock), first, then)) return;
+  if (!leads_to(then.lock, first.lock)) return;
+  std::vector<const Order*> cycle{&ways_.back()};
+  if (find_way(then.lock, first.lock, cycle)) execution_.report(describe(cycle));
 }
 
 bool LockOrder::leads_to(std::uint32_t from, std::uint32_t to) {
@@ -160,8 +180,8 @@ bool LockOrder::find_way(std::uint32_t from, std::uint32_t to,
       return order->then.lock == orders->then && orders->then != to;
     });
     if (been_there) continue;
-    for (const Order& order : orders->ways) {
-      way.push_back(&order);
+    for (std::uint32_t i = orders->way; i != kEnd; i = ways_[i].next) {
+      way.push_back(&ways_[i]);
       if (orders->then == to ? could_meet(way) : find_way(orders->then, to, way)) return true;
       way.pop_back();
     }
@@ -188,7 +208,7 @@ bool LockOrder::could_meet(const std::vector<const Order*>& cycle) {
   return true;
 }
 
-Finding LockOrder::describe(const std::vector<const Order*>& cycle) {
+Finding LockOrder::describe(const std::vector<const Order*>& cycle) const {
   Finding finding;
   finding.kind = FindingKind::lock_order;
   std::vector<std::string> names;
@@ -196,9 +216,9 @@ Finding LockOrder::describe(const std::vector<const Order*>& cycle) {
     names.push_back(order->first_name);
     finding.detail += fmt::format("{} holds {}, taken at {}\n", order->fiber_name,
                                   order->first_name, at(order->first.where));
-    finding.add_stack(order->first.stack);
+    if (order->first.stack != kEnd) finding.add_stack(stacks_[order->first.stack]);
     finding.detail += fmt::format("and takes {} at {}\n", order->then_name, at(order->then.where));
-    finding.add_stack(order->then.stack);
+    if (order->then.stack != kEnd) finding.add_stack(stacks_[order->then.stack]);
     finding.circle.push_back(
         {fmt::format("{}@{}", order->first_name, order->first.lock),
          fmt::format("{}@{}", order->then_name, order->then.lock),

@@ -9,9 +9,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <source_location>
+#include <span>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
+
+#include <boost/container/small_vector.hpp>
 
 #include "engine/fiber/context.h"
 #include "sim/actor.h"
@@ -34,6 +40,8 @@ class LockOrder final : public engine::TraceSink {
   // Another execution.
   void reset() {
     held_.clear();
+    stacks_.clear();
+    ways_.clear();
     orders_.clear();
     places_.clear();
     locks_.clear();
@@ -47,16 +55,18 @@ class LockOrder final : public engine::TraceSink {
     const char* name = nullptr;   // the lock's own: there while it is held
     bool shared = false;
     std::source_location where;
-    CallStack stack{};   // in traced executions
+    std::uint32_t stack = kEnd;   // in stacks_
   };
+  using Locks = boost::container::small_vector<std::uint32_t, 6>;
   // Somebody took `then` while holding `first`.
   struct Order {
     Held first;
     Held then;
-    std::vector<std::uint32_t> under;   // what else was held, sorted
-    std::string fiber_name{};           // these three outlive the execution's objects
-    std::string first_name{};
-    std::string then_name{};
+    Locks under;                        // what else was held, sorted
+    const char* fiber_name = nullptr;   // these three outlive the execution's objects
+    const char* first_name = nullptr;
+    const char* then_name = nullptr;
+    std::uint32_t next = kEnd;   // in ways_: another way of the same order
   };
 
   // All ways of one order that are kept: a few, which differ in fiber or in what else was held.
@@ -64,7 +74,8 @@ class LockOrder final : public engine::TraceSink {
     std::uint32_t first = 0;     // held
     std::uint32_t then = 0;      // taken
     std::uint32_t next = kEnd;   // with the same lock held
-    std::vector<Order> ways;
+    std::uint32_t way = kEnd;    // in ways_: the first
+    std::uint32_t ways = 0;
   };
   // What is known of a lock.
   struct Lock {
@@ -76,7 +87,10 @@ class LockOrder final : public engine::TraceSink {
   void taken(const engine::Event& event, bool shared);
   void released(const engine::Event& event) noexcept;
   void add(const Held& first, const Held& then);
-  [[nodiscard]] std::vector<Order>& ways_of(std::uint32_t first, std::uint32_t then);
+  [[nodiscard]] Orders& order_of(std::uint32_t first, std::uint32_t then);
+  // Adds it unless it says what is known.
+  bool note_way(Orders& orders, const Held& first, const Held& then);
+  [[nodiscard]] const char* keep(const char* name);
   void make_room();
   // The orders in which that lock was held, by the one taken.
   [[nodiscard]] std::vector<const Orders*> orders_of(std::uint32_t lock) const;
@@ -86,16 +100,24 @@ class LockOrder final : public engine::TraceSink {
   // more than a few locks are not looked for.
   bool find_way(std::uint32_t from, std::uint32_t to, std::vector<const Order*>& way) const;
   [[nodiscard]] static bool could_meet(const std::vector<const Order*>& cycle);
-  [[nodiscard]] static Finding describe(const std::vector<const Order*>& cycle);
+  [[nodiscard]] Finding describe(const std::vector<const Order*>& cycle) const;
 
   Execution& execution_;
-  std::vector<Held> held_;   // by all fibers, which hold few: in the order they were taken
+  std::vector<Held> held_;          // by all fibers, which hold few: in the order they were taken
+  std::vector<CallStack> stacks_;   // where they were taken, in traced executions
+  std::vector<Order> ways_;
   std::vector<Orders> orders_;
   std::vector<std::uint32_t> places_;   // of orders_, from 1: open addressing; 0: free
   std::vector<Lock> locks_;             // by id
   std::uint32_t looks_ = 0;
-  std::vector<std::uint32_t> under_;   // these two are kept for their memory
-  std::vector<std::uint32_t> left_;
+  std::vector<std::uint32_t> left_;   // kept for its memory
+  struct NameHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const noexcept {
+      return std::hash<std::string_view>{}(name);
+    }
+  };
+  std::unordered_set<std::string, NameHash, std::equal_to<>> names_;   // of all executions
 };
 
 }   // namespace sim
