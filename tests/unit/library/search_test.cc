@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/library/programs.h"
+#include "tests/unit/library/programs_further.h"
 #include "tests/unit/sparse.h"
 
 namespace sim {
@@ -43,6 +44,16 @@ TEST(Search, FindsShrinksAndReplaysWhatIsKnown) {
       EXPECT_EQ(again.finding->signature(), result.found->finding.signature()) << known.name;
     }
   }
+}
+
+// Five preemptions, each at one place: a random walk does not come there in a million schedules.
+TEST(Search, SafeStackFallsToPos) {
+  if (unit::sparse() > 1) GTEST_SKIP() << "a hundred thousand schedules";
+  const SearchResult result =
+      search(programs::safe_stack, {.schedules = 200'000, .strategy = "pos", .lock_order = false});
+  ASSERT_TRUE(result.found);
+  EXPECT_EQ(result.found->finding.kind, FindingKind::assertion);
+  EXPECT_GE(result.found->preemptions, 4U);
 }
 
 TEST(Search, ExplorationFindsThemToo) {
