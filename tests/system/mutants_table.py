@@ -15,7 +15,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WAVETANK_BUILD", SOURCE / "build" / "release"))
@@ -34,11 +33,9 @@ def wavetank(*arguments):
 
 def schedules(mutant, scenario, options):
     where = ("--scenario", scenario) if scenario else ()
-    with tempfile.TemporaryDirectory() as scratch:
-        report = wavetank("search", "--mutant", mutant["id"], *where, "--seed", "1",
-                          "--schedules", str(options.schedules), "--time", str(options.time),
-                          "--jobs", str(options.jobs), "--shrink-time", "0", "--json", "--quiet",
-                          "--out", scratch)
+    report = wavetank("search", "--mutant", mutant["id"], *where, "--seed", "1", "--schedules",
+                      str(options.schedules), "--time", str(options.time), "--jobs",
+                      str(options.jobs), "--no-folder", "--json", "--quiet")
     if report["findings"]:
         return f"{report['findings'][0]['schedule'] + 1:,}"
     return f"not in {report['schedules']:,}"
