@@ -29,7 +29,7 @@ void write_all(int fd, const std::string& bytes) {
 }
 
 // More than a schedule could need, by far.
-constexpr rlim_t kMemoryMax = rlim_t{4} << 30U;
+constexpr rlim_t kMemoryMax = rlim_t{2} << 30U;
 
 }   // namespace
 
