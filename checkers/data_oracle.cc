@@ -1,66 +1,19 @@
 #include "checkers/data_oracle.h"
 
 #include <algorithm>
-#include <cstring>
+#include <iterator>
+#include <string>
 
 namespace checkers {
 namespace {
 
 constexpr std::size_t kSector = 512;
-constexpr std::uint64_t kSectorBits = 24;   // sector number within a stamp
-constexpr std::uint64_t kSectorMask = (std::uint64_t{1} << kSectorBits) - 1;
-constexpr Stamp kTorn = ~Stamp{0} - 1;
 
 }   // namespace
-
-Stamp stamp_of(std::uint64_t write_id, std::uint64_t sector) noexcept {
-  return write_id << kSectorBits | (sector & kSectorMask);
-}
-
-void fill_stamped(std::span<std::byte> bytes, std::uint64_t write_id, std::uint64_t first_sector) {
-  std::memset(bytes.data(), 0, bytes.size());
-  for (std::size_t at = 0; at + kSector <= bytes.size(); at += kSector) {
-    const Stamp stamp = stamp_of(write_id, first_sector + at / kSector);
-    std::memcpy(&bytes[at], &stamp, sizeof stamp);
-    std::memcpy(&bytes[at + kSector - sizeof stamp], &stamp, sizeof stamp);
-  }
-}
-
-Stamp read_stamp(std::span<const std::byte, 512> sector) noexcept {
-  Stamp head = 0;
-  Stamp tail = 0;
-  std::memcpy(&head, sector.data(), sizeof head);
-  std::memcpy(&tail, &sector[kSector - sizeof tail], sizeof tail);
-  return head == tail ? head : kTorn;
-}
-
-std::string describe(Stamp stamp, std::uint64_t sector) {
-  if (stamp == kZeroes) return "zeroes";
-  if (stamp == kAnything) return "anything";
-  if (stamp == kTorn) return "a torn or foreign sector";
-  const std::uint64_t of = stamp & kSectorMask;
-  if (of == (sector & kSectorMask)) return fmt::format("write {}", stamp >> kSectorBits);
-  return fmt::format("{:#x} (looks like write {} of sector {})", stamp, stamp >> kSectorBits, of);
-}
-
-Stamp DataOracle::below(const Device& device, std::uint64_t sector) noexcept {
-  return sector < device.base.sectors ? stamp_of(device.base.write_id, sector) : kZeroes;
-}
-
-SectorHistory DataOracle::initial(const Device& device, std::uint64_t sector) const {
-  if (sector < device.base.sectors) return SectorHistory::holding(below(device, sector));
-  return options_.zeroed ? SectorHistory{} : SectorHistory::unknown();
-}
 
 std::uint64_t DataOracle::new_write_id() {
   const std::lock_guard lock{mutex_};
   return next_write_id_++;
-}
-
-SectorHistory& DataOracle::history(Device& device, std::uint64_t sector) {
-  const auto found = device.touched.find(sector);
-  if (found != device.touched.end()) return found->second;
-  return device.touched.emplace(sector, initial(device, sector)).first->second;
 }
 
 void DataOracle::create(std::uint32_t device, std::uint64_t sectors, Base base) {
@@ -95,9 +48,11 @@ void DataOracle::snapshot(std::uint32_t snapshot, std::uint32_t origin, Moment b
   const auto found = devices_.find(origin);
   if (found == devices_.end()) return;
   ++clock_;
-  Device copy{.sectors = found->second.sectors, .base = found->second.base, .touched = {}};
-  for (const auto& [sector, history] : found->second.touched)
-    copy.touched.emplace(sector, history.snapshot(begun, clock_));
+  Device copy{.sectors = found->second.sectors,
+              .base = found->second.base,
+              .touched = found->second.touched};
+  copy.touched.change_all(
+      [&](SectorHistory& history) { history = history.snapshot(begun, clock_); });
   devices_.insert_or_assign(snapshot, std::move(copy));
 }
 
@@ -124,18 +79,32 @@ DataOracle::Request DataOracle::begin(std::uint32_t device, std::uint64_t sector
   return Request{.device = device, .sector = sector, .sectors = sectors, .begun = ++clock_};
 }
 
-Stamp DataOracle::left_by(const Request& request, const Device& device,
-                          std::uint64_t sector) noexcept {
-  if (request.write_id != 0) return stamp_of(request.write_id, sector);
-  return request.to_base ? below(device, sector) : request.constant;
+Value DataOracle::left_by(const Request& request, Value below) noexcept {
+  if (request.write_id != 0) return value_of_write(request.write_id);
+  return request.to_base ? below : request.constant;
+}
+
+// A run may reach over the end of the base, where what is below differs.
+template <typename Change>
+void DataOracle::change(Device& device, const Request& request, Change change) {
+  const std::uint64_t end = request.sector + request.sectors;
+  const std::uint64_t edge = std::max(request.sector, std::min(end, device.base.sectors));
+  const auto change_part = [&](std::uint64_t first, std::uint64_t part_end, Value below,
+                               Value initial) {
+    device.touched.change(first, part_end, SectorHistory::holding(initial),
+                          [&](SectorHistory& history) { change(history, below); });
+  };
+  const Value base = value_of_write(device.base.write_id);
+  change_part(request.sector, edge, base, base);
+  change_part(edge, end, Value::zeroes, options_.zeroed ? Value::zeroes : Value::anything);
 }
 
 void DataOracle::begin_all(const Request& request) {
   const auto found = devices_.find(request.device);
   if (found == devices_.end()) return;
-  Device& device = found->second;
-  for (std::uint64_t at = request.sector; at < request.sector + request.sectors; ++at)
-    history(device, at).begin(left_by(request, device, at), request.begun);
+  change(found->second, request, [&](SectorHistory& history, Value below) {
+    history.begin(left_by(request, below), request.begun);
+  });
 }
 
 DataOracle::Request DataOracle::begin_write(std::uint32_t device, std::uint64_t sector,
@@ -148,7 +117,7 @@ DataOracle::Request DataOracle::begin_write(std::uint32_t device, std::uint64_t 
 }
 
 DataOracle::Request DataOracle::begin_constant(std::uint32_t device, std::uint64_t sector,
-                                               std::uint64_t sectors, Stamp constant) {
+                                               std::uint64_t sectors, Value constant) {
   const std::lock_guard lock{mutex_};
   Request request = begin(device, sector, sectors);
   request.constant = constant;
@@ -158,20 +127,21 @@ DataOracle::Request DataOracle::begin_constant(std::uint32_t device, std::uint64
 
 DataOracle::Request DataOracle::begin_zero(std::uint32_t device, std::uint64_t sector,
                                            std::uint64_t sectors) {
-  return begin_constant(device, sector, sectors, kZeroes);
+  return begin_constant(device, sector, sectors, Value::zeroes);
 }
 
 DataOracle::Request DataOracle::begin_discard(std::uint32_t device, std::uint64_t sector,
                                               std::uint64_t sectors) {
-  if (discards_to_anything()) return begin_constant(device, sector, sectors, kAnything);
+  if (discards_to_anything()) return begin_constant(device, sector, sectors, Value::anything);
   const std::lock_guard lock{mutex_};
   Request request = begin(device, sector, sectors);
   request.to_base = true;
   begin_all(request);
   const auto found = devices_.find(device);
   if (found == devices_.end()) return request;
-  for (std::uint64_t at = sector; at < sector + sectors; ++at)
-    history(found->second, at).begin_hidden(kAnything, request.begun);
+  change(found->second, request, [&](SectorHistory& history, Value) {
+    history.begin_hidden(Value::anything, request.begun);
+  });
   return request;
 }
 
@@ -188,7 +158,7 @@ void DataOracle::end_discard(const Request& request) {
   if (discards_to_anything()) return;
   Request hidden = request;
   hidden.to_base = false;
-  hidden.constant = kAnything;
+  hidden.constant = Value::anything;
   end_change(hidden, false, false);
 }
 
@@ -198,10 +168,9 @@ void DataOracle::end_change(const Request& request, bool certain, bool durable) 
   const auto found = devices_.find(request.device);
   if (found == devices_.end()) return;
   const Moment oldest = oldest_reader();
-  for (std::uint64_t at = request.sector; at < request.sector + request.sectors; ++at) {
-    const Stamp stamp = left_by(request, found->second, at);
-    history(found->second, at).end(stamp, request.begun, ended, certain, durable, oldest);
-  }
+  change(found->second, request, [&](SectorHistory& history, Value below) {
+    history.end(left_by(request, below), request.begun, ended, certain, durable, oldest);
+  });
 }
 
 Moment DataOracle::oldest_reader() const {
@@ -228,43 +197,72 @@ void DataOracle::end_read(const Request& request, bool ok, std::span<const std::
   if (under_way != reads_under_way_.end()) reads_under_way_.erase(under_way);
   const auto found = devices_.find(request.device);
   if (!ok || found == devices_.end()) return;
-  for (std::uint64_t i = 0; i < request.sectors; ++i) {
-    const std::uint64_t sector = request.sector + i;
-    const Stamp seen = read_stamp(std::span<const std::byte, kSector>{&data[i * kSector], kSector});
-    const auto touched = found->second.touched.find(sector);
-    if (touched == found->second.touched.end()) {
-      const bool has_base = sector < found->second.base.sectors;
-      if (seen == below(found->second, sector) || !(options_.zeroed || has_base)) continue;
-      findings.add("data_oracle",
-                   has_base ? "unwritten sector not the origin's" : "unwritten sector not zero",
-                   "thin {} sector {} was never written and reads as {}", request.device, sector,
-                   describe(seen, sector));
-      return;
+  Device& device = found->second;
+  const std::uint64_t end = request.sector + request.sectors;
+  for (std::uint64_t sector = request.sector; sector < end;) {
+    const auto [history, stretch_end] = device.touched.at(sector);
+    const std::uint64_t edge = sector < device.base.sectors ? device.base.sectors : end;
+    const Seen seen = look(request, data, sector, std::min({end, stretch_end, edge}));
+    // One finding per read says enough.
+    if (history == nullptr) {
+      if (!judge_untouched(request, device, seen, findings)) return;
+    } else {
+      if (!judge(request, device, *history, seen, findings)) return;
     }
-    SectorHistory& history = touched->second;
-    if (options_.may_roll_back && history.permits_rolled_back(seen)) continue;
-    if (history.permits(seen, request.begun)) {
-      history.settle(seen, request.begun, discards_to_anything());
-      continue;
-    }
-    std::string permitted;
-    bool was_once = false;
-    for (const SectorHistory::Candidate& candidate : history.candidates()) {
-      if (candidate.stamp == seen) was_once = true;
-      if (candidate.superseded <= request.begun) continue;
-      fmt::format_to(std::back_inserter(permitted), "{}{}", permitted.empty() ? "" : ", ",
-                     describe(candidate.stamp, sector));
-    }
-    const std::uint64_t of = seen & kSectorMask;
-    const bool own = seen != kTorn && of == (sector & kSectorMask);
-    findings.add("data_oracle",
-                 seen == kZeroes   ? "written data reads as zeroes"
-                 : was_once || own ? "stale data"
-                                   : "foreign data",
-                 "thin {} sector {} reads as {}, permitted: {}", request.device, sector,
-                 describe(seen, sector), permitted);
-    return;   // one per read says enough
+    sector = seen.end;
   }
+}
+
+DataOracle::Seen DataOracle::look(const Request& request, std::span<const std::byte> data,
+                                  std::uint64_t first, std::uint64_t end) noexcept {
+  const auto stamp_in = [&](std::uint64_t sector) {
+    return read_stamp(data.subspan((sector - request.sector) * kSector).first<kSector>());
+  };
+  const Stamp stamp = stamp_in(first);
+  Seen seen{.first = first, .end = first + 1, .stamp = stamp, .value = value_of(stamp, first)};
+  while (seen.end < end && value_of(stamp_in(seen.end), seen.end) == seen.value)
+    ++seen.end;
+  return seen;
+}
+
+bool DataOracle::judge_untouched(const Request& request, const Device& device, const Seen& seen,
+                                 Findings& findings) const {
+  const bool has_base = seen.first < device.base.sectors;
+  const Value below = has_base ? value_of_write(device.base.write_id) : Value::zeroes;
+  if (seen.value == below || !(options_.zeroed || has_base)) return true;
+  findings.add("data_oracle",
+               has_base ? "unwritten sector not the origin's" : "unwritten sector not zero",
+               "thin {} sector {} was never written and reads as {}", request.device, seen.first,
+               describe(seen.stamp, seen.first));
+  return false;
+}
+
+bool DataOracle::judge(const Request& request, Device& device, const SectorHistory& history,
+                       const Seen& seen, Findings& findings) const {
+  if (options_.may_roll_back && history.permits_rolled_back(seen.value)) return true;
+  if (history.permits(seen.value, request.begun)) {
+    const bool anything_stays = discards_to_anything();
+    if (history.settled(seen.value, request.begun, anything_stays)) return true;
+    device.touched.change(seen.first, seen.end, SectorHistory{}, [&](SectorHistory& changed) {
+      changed.settle(seen.value, request.begun, anything_stays);
+    });
+    return true;
+  }
+  std::string permitted;
+  bool was_once = false;
+  for (const SectorHistory::Candidate& candidate : history.candidates()) {
+    if (candidate.value == seen.value) was_once = true;
+    if (candidate.superseded <= request.begun) continue;
+    fmt::format_to(std::back_inserter(permitted), "{}{}", permitted.empty() ? "" : ", ",
+                   describe(candidate.value));
+  }
+  findings.add("data_oracle",
+               seen.value == Value::zeroes                 ? "written data reads as zeroes"
+               : was_once || is_of(seen.stamp, seen.first) ? "stale data"
+                                                           : "foreign data",
+               "thin {} sector {} reads as {}, permitted: {}", request.device, seen.first,
+               describe(seen.stamp, seen.first), permitted);
+  return false;
 }
 
 DataOracle::Request DataOracle::begin_flush(std::uint32_t device) {
@@ -277,18 +275,17 @@ void DataOracle::end_flush(const Request& request, bool ok) {
   ++clock_;
   const auto found = devices_.find(request.device);
   if (!ok || found == devices_.end()) return;
-  for (auto& [sector, history] : found->second.touched)
-    history.flushed(request.begun, found->second.opened);
+  found->second.touched.change_all(
+      [&](SectorHistory& history) { history.flushed(request.begun, found->second.opened); });
 }
 
 void DataOracle::power_cut() {
   const std::lock_guard lock{mutex_};
   ++clock_;
   reads_under_way_.clear();
-  for (auto& [id, device] : devices_) {
-    for (auto& [sector, history] : device.touched)
-      history.power_cut(clock_, oldest_reader());
-  }
+  const Moment oldest = oldest_reader();
+  for (auto& [id, device] : devices_)
+    device.touched.change_all([&](SectorHistory& history) { history.power_cut(clock_, oldest); });
 }
 
 }   // namespace checkers

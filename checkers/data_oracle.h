@@ -2,8 +2,8 @@
 // writes, discards, flushes, snapshots, failures and power cuts permits? (sector_history.h says
 // which those are.)
 //
-// Clients write *stamped* sectors, so that a value names the write and the sector it belongs to:
-// data that lands in the wrong place, or comes from another device, is a value nobody permits.
+// Clients write *stamped* sectors (stamp.h), so that data that lands in the wrong place, or comes
+// from another device, is a value nobody permits.
 //
 // Callable from several threads. It knows nothing of the engine: it sees what a client sees.
 #pragma once
@@ -14,22 +14,13 @@
 #include <mutex>
 #include <set>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "checkers/findings.h"
 #include "checkers/sector_history.h"
+#include "checkers/sector_runs.h"
+#include "checkers/stamp.h"
 
 namespace checkers {
-
-// Bytes of a stamped sector: the stamp at both ends, zeroes between. Fills `sectors` of them.
-void fill_stamped(std::span<std::byte> bytes, std::uint64_t write_id, std::uint64_t first_sector);
-// The stamp that `write_id` gives to `sector`.
-[[nodiscard]] Stamp stamp_of(std::uint64_t write_id, std::uint64_t sector) noexcept;
-// The stamp a sector holds; a torn or foreign one yields a value that no write has.
-[[nodiscard]] Stamp read_stamp(std::span<const std::byte, 512> sector) noexcept;
-// For messages: "zeroes", "write 12", ...
-[[nodiscard]] std::string describe(Stamp stamp, std::uint64_t sector);
 
 class DataOracle {
  public:
@@ -73,9 +64,9 @@ class DataOracle {
     std::uint32_t device = 0;
     std::uint64_t sector = 0;
     std::uint64_t sectors = 0;
-    std::uint64_t write_id = 0;   // writes: what to stamp with; others 0
-    Stamp constant = kZeroes;     // what others than writes leave,
-    bool to_base = false;         // or those that leave what is below
+    std::uint64_t write_id = 0;       // writes: what to stamp with; others 0
+    Value constant = Value::zeroes;   // what others than writes leave,
+    bool to_base = false;             // or those that leave what is below
     Moment begun = 0;
   };
   [[nodiscard]] Moment now();
@@ -110,24 +101,38 @@ class DataOracle {
     std::uint64_t sectors = 0;
     Base base;
     Moment opened = 0;
-    std::map<std::uint64_t, SectorHistory> touched;   // by sector; others hold the initial value
+    SectorRuns<SectorHistory> touched;   // others hold the initial value
   };
-  [[nodiscard]] SectorHistory initial(const Device& device, std::uint64_t sector) const;
   // And so may what was never written: mapping it may change what it reads as.
   [[nodiscard]] bool discards_to_anything() const noexcept {
     return !options_.zeroed || options_.discarded_is_anything;
   }
-  SectorHistory& history(Device& device, std::uint64_t sector);
+  // Calls `change` with each history of the sectors of `request`, and with what is below them.
+  template <typename Change>
+  void change(Device& device, const Request& request, Change change);
   [[nodiscard]] Request begin(std::uint32_t device, std::uint64_t sector, std::uint64_t sectors);
   [[nodiscard]] Request begin_constant(std::uint32_t device, std::uint64_t sector,
-                                       std::uint64_t sectors, Stamp constant);
+                                       std::uint64_t sectors, Value constant);
   void begin_all(const Request& request);
-  // What it leaves on a sector.
-  [[nodiscard]] static Stamp left_by(const Request& request, const Device& device,
-                                     std::uint64_t sector) noexcept;
-  // What an unwritten sector shows.
-  [[nodiscard]] static Stamp below(const Device& device, std::uint64_t sector) noexcept;
+  // What it leaves on sectors that have `below` below them.
+  [[nodiscard]] static Value left_by(const Request& request, Value below) noexcept;
   void end_change(const Request& request, bool certain, bool durable);
+  // Neighbouring sectors that a read returned the same value of.
+  struct Seen {
+    std::uint64_t first = 0;
+    std::uint64_t end = 0;
+    Stamp stamp = 0;   // of the first
+    Value value{};
+  };
+  // From `first` on, and not to `end` or beyond.
+  [[nodiscard]] static Seen look(const Request& request, std::span<const std::byte> data,
+                                 std::uint64_t first, std::uint64_t end) noexcept;
+  // These two return false with a finding. The first: all of `seen` is on one side of the base's
+  // end. The second: all of it has `history`, which is settled where nothing overlapped the read.
+  [[nodiscard]] bool judge_untouched(const Request& request, const Device& device, const Seen& seen,
+                                     Findings& findings) const;
+  [[nodiscard]] bool judge(const Request& request, Device& device, const SectorHistory& history,
+                           const Seen& seen, Findings& findings) const;
   [[nodiscard]] Moment oldest_reader() const;
 
   Options options_;

@@ -4,20 +4,20 @@
 
 namespace checkers {
 
-void SectorHistory::begin(Stamp stamp, Moment now) {
+void SectorHistory::begin(Value value, Moment now) {
   candidates_.push_back(
-      Candidate{.stamp = stamp, .begun = now, .ended = kNever, .certain = false, .durable = false});
+      Candidate{.value = value, .begun = now, .ended = kNever, .certain = false, .durable = false});
 }
 
-void SectorHistory::begin_hidden(Stamp stamp, Moment now) {
-  begin(stamp, now);
+void SectorHistory::begin_hidden(Value value, Moment now) {
+  begin(value, now);
   candidates_.back().superseded = 0;
 }
 
-void SectorHistory::end(Stamp stamp, Moment begun, Moment now, bool certain, bool durable,
+void SectorHistory::end(Value value, Moment begun, Moment now, bool certain, bool durable,
                         Moment oldest_reader) {
   for (Candidate& candidate : candidates_) {
-    if (candidate.stamp != stamp || candidate.begun != begun || candidate.ended != kNever) continue;
+    if (candidate.value != value || candidate.begun != begun || candidate.ended != kNever) continue;
     candidate.ended = now;
     candidate.certain = certain;
     candidate.durable = durable && certain;
@@ -57,16 +57,16 @@ void SectorHistory::prune(Moment oldest_reader) {
   });
 }
 
-bool SectorHistory::permits(Stamp seen, Moment read_begun) const noexcept {
+bool SectorHistory::permits(Value seen, Moment read_begun) const noexcept {
   return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
-    return (candidate.stamp == seen || candidate.stamp == kAnything) &&
+    return (candidate.value == seen || candidate.value == Value::anything) &&
            candidate.superseded > read_begun;
   });
 }
 
-bool SectorHistory::permits_rolled_back(Stamp seen) const noexcept {
+bool SectorHistory::permits_rolled_back(Value seen) const noexcept {
   return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
-    return (candidate.stamp == seen || candidate.stamp == kAnything) &&
+    return (candidate.value == seen || candidate.value == Value::anything) &&
            !candidate.superseded_for_good;
   });
 }
@@ -77,18 +77,28 @@ bool SectorHistory::quiet(Moment since) const noexcept {
   });
 }
 
-void SectorHistory::settle(Stamp seen, Moment read_begun, bool anything_stays) {
-  if (!quiet(read_begun)) return;
+bool SectorHistory::settled(Value seen, Moment read_begun, bool anything_stays) const noexcept {
+  if (!quiet(read_begun)) return true;
   bool known = false;
+  bool others = false;
   for (const Candidate& candidate : candidates_) {
-    if (candidate.stamp == seen && candidate.superseded > read_begun) known = true;
+    if (candidate.value == seen && candidate.superseded > read_begun) known = true;
+    if (ruled_out(candidate, seen, read_begun, anything_stays)) others = true;
   }
   // Unknown contents stay unknown: what an unmapped block reads as may change when it is mapped.
-  if (!known) return;
+  return !known || !others;
+}
+
+bool SectorHistory::ruled_out(const Candidate& candidate, Value seen, Moment read_begun,
+                              bool anything_stays) noexcept {
+  if (anything_stays && candidate.value == Value::anything) return false;
+  return candidate.value != seen && candidate.superseded > read_begun;
+}
+
+void SectorHistory::settle(Value seen, Moment read_begun, bool anything_stays) {
+  if (settled(seen, read_begun, anything_stays)) return;
   for (Candidate& candidate : candidates_) {
-    if (anything_stays && candidate.stamp == kAnything) continue;
-    if (candidate.stamp != seen && candidate.superseded > read_begun)
-      candidate.superseded = read_begun;
+    if (ruled_out(candidate, seen, read_begun, anything_stays)) candidate.superseded = read_begun;
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "checkers/stamp.h"
 #include "engine/env/buffer.h"
 #include "engine/fiber/executor.h"
 #include "scenarios/control.h"

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "checkers/stamp.h"
 #include "engine/env/buffer.h"
 #include "engine/fiber/timer.h"
 #include "scenarios/disks.h"
