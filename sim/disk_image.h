@@ -22,7 +22,7 @@ namespace sim {
 inline constexpr std::uint32_t kPageSize = 4096;
 inline constexpr std::uint32_t kPageSectors = kPageSize / engine::kSectorSize;
 
-struct Page {
+struct Page {   // NOLINT(cppcoreguidelines-pro-type-member-init)
   std::uint32_t references = 0;
   std::array<std::byte, kPageSize> bytes;   // all of it is written when a page is made
   friend void intrusive_ptr_add_ref(Page* page) noexcept { ++page->references; }

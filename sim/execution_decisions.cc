@@ -1,5 +1,6 @@
 // Who goes on at each scheduling point, and what the environment decides: by the strategy, else by
 // the rule of schedule.h. Where the two differ, it is recorded.
+#include "engine/base/check.h"
 #include "sim/execution.h"
 #include "sim/operation.h"
 #include "sim/tsan.h"
@@ -134,6 +135,7 @@ std::uint32_t Execution::fallback(const SimFiber& self) noexcept {
     if (best == nullptr || fiber->id < best->id) best = fiber;
     if (fiber->id > self.id && (after == nullptr || fiber->id < after->id)) after = fiber;
   }
+  ENGINE_CHECK(best != nullptr, "no fiber can go on");
   return after != nullptr ? after->index : best->index;
 }
 
@@ -143,6 +145,7 @@ std::uint32_t Execution::oldest_step() const noexcept {
     if (step->duty == EnvStep::Duty::may_happen) continue;
     if (best == nullptr || step->age < best->age) best = step;
   }
+  ENGINE_CHECK(best != nullptr, "nothing has to happen");
   return static_cast<std::uint32_t>(runnable_.size()) + best->index;
 }
 

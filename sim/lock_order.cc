@@ -1,7 +1,6 @@
 #include "sim/lock_order.h"
 
 #include <algorithm>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -31,6 +30,7 @@ LockOrder::~LockOrder() {
   execution_.remove_sink(*this);
 }
 
+// Only want of memory throws here, and ends the process. NOLINTNEXTLINE(bugprone-exception-escape)
 void LockOrder::event(const engine::Event& event) noexcept {
   switch (event.op) {
     case OpKind::mutex_lock:
@@ -121,17 +121,20 @@ const char* LockOrder::keep(const char* name) {
 
 bool LockOrder::note_way(Orders& orders, const Held& first, const Held& then) {
   if (orders.ways == kWaysMax) return false;
-  Locks under;
+  const auto begin = static_cast<std::uint32_t>(under_.size());
   for (const Held& other : held_) {
-    if (other.fiber == then.fiber && other.lock != first.lock) under.push_back(other.lock);
+    if (other.fiber == then.fiber && other.lock != first.lock) under_.push_back(other.lock);
   }
-  std::sort(under.begin(), under.end());
-  under.erase(std::unique(under.begin(), under.end()), under.end());
+  std::sort(under_.begin() + begin, under_.end());
+  under_.erase(std::unique(under_.begin() + begin, under_.end()), under_.end());
+  const std::span<const std::uint32_t> here = std::span{under_}.subspan(begin);
   for (std::uint32_t i = orders.way; i != kEnd; i = ways_[i].next) {
     const Order& known = ways_[i];
     if (known.then.fiber == then.fiber && known.first.shared == first.shared &&
-        known.then.shared == then.shared && known.under == under)
+        known.then.shared == then.shared && std::ranges::equal(under(known), here)) {
+      under_.resize(begin);
       return false;
+    }
   }
   // The oldest way stays the first, which is the one that a finding tells of.
   std::uint32_t* end = &orders.way;
@@ -141,7 +144,8 @@ bool LockOrder::note_way(Orders& orders, const Held& first, const Held& then) {
   ++orders.ways;
   ways_.push_back({.first = first,
                    .then = then,
-                   .under = std::move(under),
+                   .under = begin,
+                   .under_count = static_cast<std::uint32_t>(here.size()),
                    .fiber_name = keep(execution_.current().name()),
                    .first_name = keep(first.name),
                    .then_name = keep(then.name)});
@@ -191,7 +195,7 @@ bool LockOrder::find_way(std::uint32_t from, std::uint32_t to,
 
 // Each step by another fiber, no two of them under one further lock, and at each lock somebody who
 // keeps the other out.
-bool LockOrder::could_meet(const std::vector<const Order*>& cycle) {
+bool LockOrder::could_meet(const std::vector<const Order*>& cycle) const {
   for (std::size_t i = 0; i < cycle.size(); ++i) {
     const Order& one = *cycle[i];
     const Order& next = *cycle[(i + 1) % cycle.size()];
@@ -199,8 +203,8 @@ bool LockOrder::could_meet(const std::vector<const Order*>& cycle) {
     for (std::size_t j = i + 1; j < cycle.size(); ++j) {
       const Order& other = *cycle[j];
       if (one.then.fiber == other.then.fiber) return false;
-      const bool gate = std::any_of(one.under.begin(), one.under.end(), [&](std::uint32_t lock) {
-        return std::binary_search(other.under.begin(), other.under.end(), lock);
+      const bool gate = std::ranges::any_of(under(one), [&](std::uint32_t lock) {
+        return std::ranges::binary_search(under(other), lock);
       });
       if (gate) return false;
     }

@@ -17,8 +17,6 @@
 #include <unordered_set>
 #include <vector>
 
-#include <boost/container/small_vector.hpp>
-
 #include "engine/fiber/context.h"
 #include "sim/actor.h"
 #include "sim/call_stack.h"
@@ -41,6 +39,7 @@ class LockOrder final : public engine::TraceSink {
   void reset() {
     held_.clear();
     stacks_.clear();
+    under_.clear();
     ways_.clear();
     orders_.clear();
     places_.clear();
@@ -57,12 +56,12 @@ class LockOrder final : public engine::TraceSink {
     std::source_location where;
     std::uint32_t stack = kEnd;   // in stacks_
   };
-  using Locks = boost::container::small_vector<std::uint32_t, 6>;
   // Somebody took `then` while holding `first`.
   struct Order {
     Held first;
     Held then;
-    Locks under;                        // what else was held, sorted
+    std::uint32_t under = 0;   // in under_: what else was held, sorted
+    std::uint32_t under_count = 0;
     const char* fiber_name = nullptr;   // these three outlive the execution's objects
     const char* first_name = nullptr;
     const char* then_name = nullptr;
@@ -95,17 +94,21 @@ class LockOrder final : public engine::TraceSink {
   // The orders in which that lock was held, by the one taken.
   [[nodiscard]] std::vector<const Orders*> orders_of(std::uint32_t lock) const;
   [[nodiscard]] Lock& lock(std::uint32_t id);
+  [[nodiscard]] std::span<const std::uint32_t> under(const Order& order) const {
+    return std::span{under_}.subspan(order.under, order.under_count);
+  }
   [[nodiscard]] bool leads_to(std::uint32_t from, std::uint32_t to);
   // A way from `from` to `to` that could go with what is on `way` already; extends it. Cycles of
   // more than a few locks are not looked for.
   bool find_way(std::uint32_t from, std::uint32_t to, std::vector<const Order*>& way) const;
-  [[nodiscard]] static bool could_meet(const std::vector<const Order*>& cycle);
+  [[nodiscard]] bool could_meet(const std::vector<const Order*>& cycle) const;
   [[nodiscard]] Finding describe(const std::vector<const Order*>& cycle) const;
 
   Execution& execution_;
   std::vector<Held> held_;          // by all fibers, which hold few: in the order they were taken
   std::vector<CallStack> stacks_;   // where they were taken, in traced executions
   std::vector<Order> ways_;
+  std::vector<std::uint32_t> under_;   // locks
   std::vector<Orders> orders_;
   std::vector<std::uint32_t> places_;   // of orders_, from 1: open addressing; 0: free
   std::vector<Lock> locks_;             // by id

@@ -165,10 +165,10 @@ class Dpor final : public Strategy {
     Past wake;
   };
   struct Enabled {
-    Id fiber;
-    std::uint32_t index;   // among the choices
-    Operation operation;
-    std::uint32_t object;
+    Id fiber = 0;
+    std::uint32_t index = 0;   // among the choices
+    Operation operation{};
+    std::uint32_t object = kNone;
   };
 
   static void join(Clock& into, const Clock& from);

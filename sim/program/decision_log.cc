@@ -14,10 +14,10 @@ using sim::ChoiceKind;
 using sim::Decision;
 
 struct DecisionLog::Page {
-  std::uint32_t count;
-  Phase phase;
-  std::uint64_t preemptions;
-  std::size_t which;
+  std::uint32_t count = 0;
+  Phase phase{};
+  std::uint64_t preemptions = 0;
+  std::size_t which = 0;
   std::array<Decision, std::size_t{1} << 18U> decisions;
 };
 static_assert(std::is_trivially_copyable_v<Decision>);

@@ -109,8 +109,8 @@ class Foreman {
     left_ = queue.executions_left();
     for (std::uint32_t i = 0; i < jobs_; ++i)
       left_ += board_->left[i];
-    if (board_->ended == Board::kTime) end_.ended = Exploration::Ended::time;
-    if (board_->ended == Board::kExecutions) end_.ended = Exploration::Ended::executions;
+    if (board_->ended == Board::Ended::time) end_.ended = Exploration::Ended::time;
+    if (board_->ended == Board::Ended::executions) end_.ended = Exploration::Ended::executions;
     return board_->anew && !end_.finding && end_.ended == Exploration::Ended::complete;
   }
   void begin_anew() {

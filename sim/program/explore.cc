@@ -65,7 +65,7 @@ tl::expected<fs::path, std::string> keep(const ExploreOptions& options,
           : std::move(found);
   const auto trace = record(small);
   if (!trace) return tl::unexpected(std::string{"what was found does not fail again"});
-  const fs::path folder = options.out / sim::folder_name(*trace);
+  fs::path folder = options.out / sim::folder_name(*trace);
   const auto written = sim::write_finding(folder, *trace, replay_command(folder));
   if (!written) return tl::unexpected(written.error());
   finding.preemptions = small.preemptions;

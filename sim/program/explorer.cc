@@ -143,9 +143,9 @@ bool Explorer::explore(const sim::Branch& branch, BranchQueue& queue, std::uint3
       if (const auto part = search_.give_away(BranchQueue::kChoicesMax)) queue.put(*part);
     }
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - board_.began;
-    if (passed.count() > options_.seconds) board_.ended = Board::kTime;
-    if (executions >= options_.executions_max) board_.ended = Board::kExecutions;
-    if (board_.ended != Board::kNot || queue.is_closed()) {
+    if (passed.count() > options_.seconds) board_.ended = Board::Ended::time;
+    if (executions >= options_.executions_max) board_.ended = Board::Ended::executions;
+    if (board_.ended != Board::Ended::not_yet || queue.is_closed()) {
       board_.left[number] = search_.left();
       return false;
     }

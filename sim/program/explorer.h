@@ -23,11 +23,11 @@ namespace program {
 
 // Shared between the processes of one exploration.
 struct Board {
-  enum Ended : std::uint32_t { kNot, kTime, kExecutions };
+  enum class Ended : std::uint8_t { not_yet, time, executions };
   std::atomic<std::uint64_t> executions{0};   // those cut short included
   std::atomic<std::uint64_t> points{0};
   std::atomic<std::uint64_t> cuts{0};
-  std::atomic<std::uint32_t> ended{kNot};
+  std::atomic<Ended> ended{Ended::not_yet};
   std::atomic<bool> anew{false};                 // somebody has learnt of a name that is shared
   std::array<std::atomic<double>, 256> left{};   // executions, estimated, by worker
   std::chrono::steady_clock::time_point began;
