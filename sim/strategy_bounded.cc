@@ -417,8 +417,9 @@ std::optional<Branch> Bounded::give_away(std::size_t choices_max) {
       continue;
     }
     if (branch.path.size() + left > choices_max) return std::nullopt;
-    branch.executions = executions_of_one(i) * static_cast<double>((left + 1) / 2);
-    for (std::size_t given = (left + 1) / 2; given != 0; --given) {
+    const std::size_t half = (left + 1) / 2;
+    branch.executions = executions_of_one(i) * static_cast<double>(half);
+    for (std::size_t given = half; given != 0; --given) {
       branch.ways.push_back({node.ways.back().path, node.is_value});
       node.ways.pop_back();
     }

@@ -11,7 +11,7 @@ namespace {
 
 std::string cell(const Score& score) {
   const auto median = score.quantile(0.5);
-  const std::string found = fmt::format("{}/{}", score.schedules.size(), score.seeds);
+  std::string found = fmt::format("{}/{}", score.schedules.size(), score.seeds);
   if (!median) return found;
   const auto high = score.quantile(0.75);
   return fmt::format("{} ({}-{}) {}", *median, *score.quantile(0.25),

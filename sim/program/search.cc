@@ -155,7 +155,7 @@ tl::expected<std::optional<fs::path>, std::string> keep(const SearchOptions& opt
     tell_lost(caught, talk);
     return std::nullopt;
   }
-  const fs::path folder = options.out / sim::folder_name(*trace);
+  fs::path folder = options.out / sim::folder_name(*trace);
   const auto written = sim::write_finding(folder, *trace, replay_command(folder));
   if (!written) return tl::unexpected(written.error());
   if (talk) {
@@ -167,53 +167,29 @@ tl::expected<std::optional<fs::path>, std::string> keep(const SearchOptions& opt
   return folder;
 }
 
-}   // namespace
-
-int search(const SearchOptions& options) {
-  auto opened = Source::open(options);
-  sim::StrategyBox box;
-  std::string error = opened ? "" : opened.error();
+// What was wrong with the options; empty: nothing.
+std::string problem_with(const SearchOptions& options,
+                         const tl::expected<Source, std::string>& source, sim::StrategyBox& box) {
+  std::string error = source ? "" : source.error();
   if (!box.choose(options.strategy))
     error = fmt::format("no strategy '{}': see `wavetank list strategies`", options.strategy);
-  if (error.empty()) error = options.judges.wrong();
-  if (!error.empty()) {
-    fmt::print(stderr, "wavetank: {}\n", error);
-    return 2;
+  return error.empty() ? options.judges.wrong() : error;
+}
+
+Verdict verdict_of(const sim::Outcome& outcome, const Judges& judges) {
+  Verdict verdict{.points = outcome.points, .digest = outcome.digest};
+  if (outcome.finding && !judges.count(*outcome.finding)) {
+    verdict.spoiled = true;
+  } else if (outcome.finding) {
+    verdict.found = true;
+    verdict.signature = outcome.finding->signature();
+    verdict.message = outcome.finding->message;
   }
-  sim::keep_freed_memory();   // before the workers are forked
-  Source& source = *opened;
-  sim::Execution execution;
-  const bool live = !options.quiet && !options.json && isatty(STDERR_FILENO) != 0;
-  WorkerPlan plan;
-  plan.jobs = options.jobs != 0 ? options.jobs : std::max(std::thread::hardware_concurrency(), 1U);
-  plan.schedules = options.schedules;
-  plan.seconds_max = options.seconds;
-  plan.stop_at_first = !options.keep_going;
-  plan.deaths_count = options.judges.count("crash");
-  if (box.keeps_learning()) plan.round = kRound;
-  std::uint64_t known = 0;   // the workload that the box has learnt of
-  plan.begin_round = [&] {
-    if (!box.keeps_learning()) return;
-    box.start_afresh();
-    known = 0;
-  };
-  plan.run = [&](std::uint64_t ordinal) {
-    const sim::Outcome& outcome = run_one(options, source, ordinal, execution, box, known);
-    Verdict verdict{.points = outcome.points, .digest = outcome.digest};
-    if (outcome.finding && !options.judges.count(*outcome.finding)) {
-      verdict.spoiled = true;
-    } else if (outcome.finding) {
-      verdict.found = true;
-      verdict.signature = outcome.finding->signature();
-      verdict.message = outcome.finding->message;
-    }
-    return verdict;
-  };
-  plan.show = [&](const Progress& progress) {
-    if (live) fmt::print(stderr, "\r{}\033[K", progress_line(progress, options.schedules));
-  };
-  const SearchEnd end = run_workers(plan);
-  if (live) fmt::print(stderr, "\r\033[K");
+  return verdict;
+}
+
+// Says and keeps what was caught. Exit code as of the command.
+int report(const SearchOptions& options, Source& source, const SearchEnd& end) {
   const bool talk = !options.json;
   if (talk) {
     fmt::print("{} of {}{}: {}\n", options.strategy, source.name(),
@@ -251,6 +227,45 @@ int search(const SearchOptions& options) {
   }
   if (options.json) fmt::print("{}\n", report.dump(2));
   return status;
+}
+
+}   // namespace
+
+int search(const SearchOptions& options) {
+  auto opened = Source::open(options);
+  sim::StrategyBox box;
+  const std::string error = problem_with(options, opened, box);
+  if (!error.empty()) {
+    fmt::print(stderr, "wavetank: {}\n", error);
+    return 2;
+  }
+  sim::keep_freed_memory();   // before the workers are forked
+  Source& source = *opened;
+  sim::Execution execution;
+  const bool live = !options.quiet && !options.json && isatty(STDERR_FILENO) != 0;
+  WorkerPlan plan;
+  plan.jobs = options.jobs != 0 ? options.jobs : std::max(std::thread::hardware_concurrency(), 1U);
+  plan.schedules = options.schedules;
+  plan.seconds_max = options.seconds;
+  plan.stop_at_first = !options.keep_going;
+  plan.deaths_count = options.judges.count("crash");
+  if (box.keeps_learning()) plan.round = kRound;
+  std::uint64_t known = 0;   // the workload that the box has learnt of
+  plan.begin_round = [&] {
+    if (!box.keeps_learning()) return;
+    box.start_afresh();
+    known = 0;
+  };
+  plan.run = [&](std::uint64_t ordinal) {
+    const sim::Outcome& outcome = run_one(options, source, ordinal, execution, box, known);
+    return verdict_of(outcome, options.judges);
+  };
+  plan.show = [&](const Progress& progress) {
+    if (live) fmt::print(stderr, "\r{}\033[K", progress_line(progress, options.schedules));
+  };
+  const SearchEnd end = run_workers(plan);
+  if (live) fmt::print(stderr, "\r\033[K");
+  return report(options, source, end);
 }
 
 }   // namespace program
