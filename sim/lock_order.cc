@@ -1,6 +1,7 @@
 #include "sim/lock_order.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -114,9 +115,13 @@ std::vector<const LockOrder::Orders*> LockOrder::orders_of(std::uint32_t lock) c
 }
 
 const char* LockOrder::keep(const char* name) {
+  Kept& last = kept_[reinterpret_cast<std::uintptr_t>(name) / 8 % kKept];
+  if (last.given == name && std::strcmp(last.kept, name) == 0) return last.kept;
   const std::string_view wanted{name};
   const auto known = names_.find(wanted);
-  return (known != names_.end() ? known : names_.emplace(wanted).first)->c_str();
+  const char* const kept = (known != names_.end() ? known : names_.emplace(wanted).first)->c_str();
+  last = {name, kept};
+  return kept;
 }
 
 bool LockOrder::note_way(Orders& orders, const Held& first, const Held& then) {

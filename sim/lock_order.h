@@ -8,6 +8,7 @@
 // same; try_lock that backs off.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <source_location>
@@ -121,6 +122,13 @@ class LockOrder final : public engine::TraceSink {
     }
   };
   std::unordered_set<std::string, NameHash, std::equal_to<>> names_;   // of all executions
+  // The last that were kept, by where they stood: most names are literals.
+  struct Kept {
+    const char* given = nullptr;
+    const char* kept = nullptr;
+  };
+  static constexpr std::size_t kKept = 128;
+  std::array<Kept, kKept> kept_{};
 };
 
 }   // namespace sim
