@@ -13,8 +13,7 @@ namespace {
 constexpr std::size_t kRowsMax = 24;   // more are too high to be looked at
 
 double decades_of(std::uint64_t schedules) {
-  const auto most = static_cast<double>(std::max<std::uint64_t>(schedules, 10));
-  return std::max(1.0, std::ceil(std::log10(most)));
+  return std::log10(static_cast<double>(std::max<std::uint64_t>(schedules, 10)));
 }
 
 }   // namespace
@@ -55,12 +54,11 @@ void ScoreboardPlot::legend() {
 }
 
 void ScoreboardPlot::scale(double bottom) {
-  for (int decade = 0; decade <= static_cast<int>(decades_); ++decade) {
-    const double x = left_ + width_ * decade / decades_;
+  for (std::uint64_t at = 1; at <= board_.schedules; at *= 10) {
     text_ += fmt::format(
-        "<line x1=\"{0:.1f}\" y1=\"{1}\" x2=\"{0:.1f}\" y2=\"{2:.1f}\" stroke=\"#d5dae1\"/>\n", x,
-        top_ - 6, bottom);
-    say(x, bottom + 20, 12, kPale, "middle", fmt::format("{:.0f}", std::pow(10.0, decade)));
+        "<line x1=\"{0:.1f}\" y1=\"{1}\" x2=\"{0:.1f}\" y2=\"{2:.1f}\" stroke=\"#d5dae1\"/>\n",
+        x_of(at), top_ - 6, bottom);
+    say(x_of(at), bottom + 20, 12, kPale, "middle", std::to_string(at));
   }
 }
 
