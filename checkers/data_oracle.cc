@@ -239,7 +239,7 @@ bool DataOracle::judge_untouched(const Request& request, const Device& device, c
 
 bool DataOracle::judge(const Request& request, Device& device, const SectorHistory& history,
                        const Seen& seen, Findings& findings) const {
-  if (options_.may_roll_back && history.permits_rolled_back(seen.value)) return true;
+  if (options_.may_roll_back && history.permits_rolled_back(seen.value, request.begun)) return true;
   if (history.permits(seen.value, request.begun)) {
     const bool anything_stays = discards_to_anything();
     if (history.settled(seen.value, request.begun, anything_stays)) return true;
@@ -275,8 +275,9 @@ void DataOracle::end_flush(const Request& request, bool ok) {
   ++clock_;
   const auto found = devices_.find(request.device);
   if (!ok || found == devices_.end()) return;
-  found->second.touched.change_all(
-      [&](SectorHistory& history) { history.flushed(request.begun, found->second.opened); });
+  found->second.touched.change_all([&](SectorHistory& history) {
+    history.flushed(request.begun, clock_, found->second.opened);
+  });
 }
 
 void DataOracle::power_cut() {

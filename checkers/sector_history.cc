@@ -32,11 +32,11 @@ void SectorHistory::supersede(const Candidate& by, Moment now) {
   for (Candidate& other : candidates_) {
     if (other.ended == kNever || other.ended >= by.begun) continue;
     other.superseded = std::min(other.superseded, now);
-    if (by.durable) other.superseded_for_good = true;
+    if (by.durable) other.gone_for_good = std::min(other.gone_for_good, now);
   }
 }
 
-void SectorHistory::flushed(Moment flush_begun, Moment since) {
+void SectorHistory::flushed(Moment flush_begun, Moment now, Moment since) {
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     Candidate& candidate = candidates_[i];
     if (!candidate.certain || candidate.durable || candidate.ended >= flush_begun) continue;
@@ -44,7 +44,8 @@ void SectorHistory::flushed(Moment flush_begun, Moment since) {
     candidate.durable = true;
     const Candidate by = candidate;
     for (Candidate& other : candidates_) {
-      if (other.ended != kNever && other.ended < by.begun) other.superseded_for_good = true;
+      if (other.ended != kNever && other.ended < by.begun)
+        other.gone_for_good = std::min(other.gone_for_good, now);
     }
   }
 }
@@ -53,7 +54,7 @@ void SectorHistory::flushed(Moment flush_begun, Moment since) {
 // return it is under way.
 void SectorHistory::prune(Moment oldest_reader) {
   std::erase_if(candidates_, [&](const Candidate& candidate) {
-    return candidate.superseded_for_good && candidate.superseded <= oldest_reader;
+    return std::max(candidate.gone_for_good, candidate.superseded) <= oldest_reader;
   });
 }
 
@@ -64,10 +65,10 @@ bool SectorHistory::permits(Value seen, Moment read_begun) const noexcept {
   });
 }
 
-bool SectorHistory::permits_rolled_back(Value seen) const noexcept {
+bool SectorHistory::permits_rolled_back(Value seen, Moment read_begun) const noexcept {
   return std::any_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
     return (candidate.value == seen || candidate.value == Value::anything) &&
-           !candidate.superseded_for_good;
+           candidate.gone_for_good > read_begun;
   });
 }
 
@@ -109,7 +110,7 @@ void SectorHistory::power_cut(Moment now, Moment oldest_reader) {
     // It may be there or not, and a later flush does not bring it back.
     if (!candidate.durable) candidate.certain = false;
     candidate.superseded =
-        candidate.superseded_for_good ? std::min(candidate.superseded, now) : kNever;
+        candidate.gone_for_good != kNever ? std::min(candidate.superseded, now) : kNever;
   }
 }
 
@@ -119,11 +120,11 @@ SectorHistory SectorHistory::snapshot(Moment begun, Moment now) const {
   for (const Candidate& candidate : candidates_) {
     // Superseded before the snapshot began: it may come back only after a power cut, if at all.
     const bool gone = candidate.superseded <= begun;
-    if (gone && candidate.superseded_for_good) continue;
+    if (gone && candidate.gone_for_good != kNever) continue;
     Candidate mine = candidate;
     if (!gone) {
       mine.superseded = kNever;
-      mine.superseded_for_good = false;
+      mine.gone_for_good = kNever;
     }
     if (mine.ended == kNever) mine.ended = now;   // under way on the origin, but over for us
     // Caught or not: then no flush of the snapshot makes it what is there.

@@ -29,10 +29,10 @@ class SectorHistory {
   struct Candidate {
     Value value = Value::zeroes;
     Moment begun = 0;
-    Moment ended = 0;                   // kNever while under way
-    Moment superseded = kNever;         // a read that begins later may not see it
-    bool superseded_for_good = false;   // also gone after a power cut
-    bool certain = true;                // ended well; only such a write supersedes others
+    Moment ended = 0;                // kNever while under way
+    Moment superseded = kNever;      // a read that begins later may not see it
+    Moment gone_for_good = kNever;   // since when no power cut brings it back, either
+    bool certain = true;             // ended well; only such a write supersedes others
     bool durable = true;
     friend bool operator==(const Candidate&, const Candidate&) = default;
   };
@@ -54,11 +54,11 @@ class SectorHistory {
   // also have stayed (a failed write; a discard, which is advice).
   void end(Value value, Moment begun, Moment now, bool certain, bool durable, Moment oldest_reader);
   // All that began after `since` and ended before `flush_begun` is durable now.
-  void flushed(Moment flush_begun, Moment since = 0);
+  void flushed(Moment flush_begun, Moment now, Moment since = 0);
 
   [[nodiscard]] bool permits(Value seen, Moment read_begun) const noexcept;
-  // Where the past may come back: superseded for good is all that counts.
-  [[nodiscard]] bool permits_rolled_back(Value seen) const noexcept;
+  // Where the past may come back: what counts is what was gone for good when the read began.
+  [[nodiscard]] bool permits_rolled_back(Value seen, Moment read_begun) const noexcept;
   // A read that no change overlapped returned `seen`: from now on it is the value.
   // With `anything_stays`, anything remains possible beside it: it may have been what showed.
   void settle(Value seen, Moment read_begun, bool anything_stays = false);

@@ -20,8 +20,11 @@ io::MapResult Cache::write_both(io::MappedBio& bio, CacheCell& cell, CacheBlock 
   state.all_io = all_io_.enter();
   state.place = at;
   state.step = Step::awaiting_legs;
-  // Nobody can see the bio before it is sent or listed, which is the last thing that happens.
-  release_along(cell, Place{Place::Kind::cached, at});
+  // Nobody can see the bio before it is sent or listed, which is the last thing that happens. In
+  // passthrough mode reads go to the origin, and those that go along must not go elsewhere: after a
+  // leg has failed where the block cannot leave, the two differ.
+  const bool passes = config_.io_mode == IoMode::passthrough;
+  release_along(cell, Place{passes ? Place::Kind::bypassed : Place::Kind::cached, at});
   if (memory == nullptr) {
     defer(bio);
     return io::MapResult::submitted;

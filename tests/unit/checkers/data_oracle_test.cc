@@ -276,5 +276,27 @@ TEST(DataOracleUnzeroed, UnwrittenSectorsMayBeAnything) {
   EXPECT_FALSE(findings.empty());
 }
 
+// What a discard gave up may come back with the metadata that is rolled back, until a durable write
+// has ended; a read that began before that may still return it.
+TEST_F(DataOracleTest, WhatIsRolledBackIsGoneForGoodFromTheEndOfADurableWriteOn) {
+  DataOracle oracle{DataOracle::Options{.may_roll_back = true}};
+  const std::uint64_t below = oracle.new_write_id();
+  oracle.create(0, 8, {.write_id = below, .sectors = 8});
+  const auto finds_zeroes = [&](const DataOracle::Request& read) {
+    const std::array<std::byte, 512> zeroes{};
+    Findings findings;
+    oracle.end_read(read, true, zeroes, findings);
+    return !findings.empty();
+  };
+  oracle.end_write(oracle.begin_write(0, 3, 1), true, true);
+  oracle.end_discard(oracle.begin_discard(0, 3, 1));
+  const DataOracle::Request before = oracle.begin_read(0, 3, 1);
+  const DataOracle::Request durable = oracle.begin_write(0, 3, 1);
+  oracle.end_write(durable, true, true);
+  const DataOracle::Request after = oracle.begin_read(0, 3, 1);
+  EXPECT_FALSE(finds_zeroes(before));
+  EXPECT_TRUE(finds_zeroes(after));
+}
+
 }   // namespace
 }   // namespace checkers

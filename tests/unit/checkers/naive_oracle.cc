@@ -163,7 +163,7 @@ bool NaiveOracle::judge(const Request& request, Device& device, std::uint64_t se
     return false;
   }
   SectorHistory& history = touched->second;
-  if (options_.may_roll_back && history.permits_rolled_back(seen)) return true;
+  if (options_.may_roll_back && history.permits_rolled_back(seen, request.begun)) return true;
   if (history.permits(seen, request.begun)) {
     history.settle(seen, request.begun, discards_to_anything());
     return true;
@@ -194,7 +194,7 @@ void NaiveOracle::end_flush(const Request& request, bool ok) {
   const auto found = devices_.find(request.device);
   if (!ok || found == devices_.end()) return;
   for (auto& [sector, history] : found->second.touched)
-    history.flushed(request.begun, found->second.opened);
+    history.flushed(request.begun, clock_, found->second.opened);
 }
 
 void NaiveOracle::power_cut() {
