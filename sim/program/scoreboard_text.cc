@@ -18,6 +18,21 @@ std::string cell(const Score& score) {
                      high ? std::to_string(*high) : "", found);
 }
 
+double seconds_of(const MutantScores& mutant) {
+  double seconds = 0;
+  for (const Score& score : mutant.scores)
+    seconds += score.seconds;
+  return seconds;
+}
+
+// Of the first strategy that found it.
+std::string noticed_by(const MutantScores& mutant) {
+  for (const Score& score : mutant.scores) {
+    if (!score.noticed_by.empty()) return score.noticed_by;
+  }
+  return "nobody";
+}
+
 std::string row(const std::string& name) {
   return fmt::format("{:<36}", name);
 }
@@ -49,12 +64,13 @@ std::string scoreboard_text(const Scoreboard& board) {
   text += row("");
   for (const std::string& strategy : board.strategies)
     text += fmt::format(" {:>26}", strategy);
-  text += "\n";
+  text += fmt::format(" {:>8}  noticed by\n", "seconds");
   for (const MutantScores& mutant : board.mutants) {
     text += row(mutant.mutant);
     for (const Score& score : mutant.scores)
       text += fmt::format(" {:>26}", cell(score));
-    text += mutant.error.empty() ? "\n" : fmt::format(" {}\n", mutant.error);
+    text += fmt::format(" {:>8.0f}  {}\n", seconds_of(mutant),
+                        mutant.error.empty() ? noticed_by(mutant) : mutant.error);
   }
   text += row(fmt::format("found by half of the seeds, of {}", board.mutants.size()));
   for (std::size_t i = 0; i < board.strategies.size(); ++i)
