@@ -41,9 +41,9 @@ struct Exploration {
 // A program of fibers alone is explored by strategy_dpor.h, in memory for one execution; one with
 // timers, I/O or a bound by strategy_bounded.h, which remembers the states it has seen.
 //
-// A loop that yields, or does nothing but look (spin_looks.h), is taken to wait for a change of what
-// it has read since it last yielded, once it has used up its retries. So one that gives up after n
-// looks is explored whole with n retries.
+// A loop that yields, or does nothing but look (spin_looks.h), is taken to wait for a change of
+// what it has read since it last yielded, once it has used up its retries. So one that gives up
+// after n looks is explored whole with n retries.
 [[nodiscard]] Exploration explore(const Program& program, const ExploreOptions& options = {});
 
 }   // namespace sim
