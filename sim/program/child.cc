@@ -48,7 +48,6 @@ Child::Child(const std::function<std::string()>& body) {
   pid_ = fork();
   if (pid_ == 0) {
     close(ends[0]);
-    confine_memory();
     write_all(ends[1], body());
     // No destructors, no leak check: what a failed execution held is still held.
     _exit(0);
@@ -105,7 +104,10 @@ void Child::reap() {
 }
 
 ChildResult run_in_child(const std::function<std::string()>& body, double seconds_max) {
-  Child child{body};
+  Child child{[&] {
+    confine_memory();
+    return body();
+  }};
   if (!child.wait(seconds_max)) child.kill_as_too_slow();
   return child.result();
 }

@@ -23,8 +23,9 @@ struct ChildResult {
 // What killed the process, in a word or two; empty when it ended well.
 [[nodiscard]] std::string death_of(const ChildResult& result);
 
-// To be called in a process that runs the engine: one that asks for more memory than any schedule
-// could need dies of it, rather than the machine. A sanitizer needs as much as it needs.
+// To be called in a process that runs one schedule after the other: one that asks for more memory
+// than any could need dies of it, rather than the machine. An exploration keeps what it has seen,
+// and a sanitizer needs as much as it needs.
 void confine_memory() noexcept;
 
 // One process. Only for single-threaded programs.
@@ -50,7 +51,7 @@ class Child {
   ChildResult result_;
 };
 
-// Forks, runs `body`, and hands back what it returned.
+// Forks, runs `body` with its memory confined, and hands back what it returned.
 [[nodiscard]] ChildResult run_in_child(const std::function<std::string()>& body,
                                        double seconds_max);
 
