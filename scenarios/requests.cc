@@ -44,7 +44,7 @@ void Requests::issue(const Target& target, const Operation& operation) {
   const engine::Result<void> ended = perform(opened->device(), target.volume, operation);
   bench_.begins();
   if (!ended) judge_refusal(operation, ended.error().code, begun);
-  judge_end(target, operation, ended, excused || may_fail(operation));
+  judge_end(target, operation, ended, excused || target.may_go || may_fail(operation));
 }
 
 // In a pool whose metadata can be written no more, but read, reads go on.

@@ -18,6 +18,9 @@ struct Target {
   std::uint32_t volume = 0;
   // True while the device may be found and not be ready; errors mean nothing then. Null: never.
   const std::atomic<bool>* unready = nullptr;
+  // What made the volume may not have been committed: it goes when that is aborted, and then there
+  // is nothing to read.
+  bool may_go = false;
 };
 
 // write, write_zeroes, read, discard or flush?

@@ -63,7 +63,11 @@ void Volumes::fill_external_origin() {
 }
 
 Target Volumes::target(std::uint32_t id) const {
-  return {.device = user_name_of(id), .volume = id, .unready = &thins_[id].activating};
+  const Thin& thin = thins_[id];
+  return {.device = user_name_of(id),
+          .volume = id,
+          .unready = &thin.activating,
+          .may_go = thin.exists == Exists::maybe};
 }
 
 std::uint64_t Volumes::sectors_of(const Thin& thin) const {
