@@ -82,9 +82,13 @@ void Volumes::add_targets(engine::io::TargetRegistry& registry) {
   targets_->add_to(registry);
 }
 
-void Volumes::bring_up() {
-  const auto made = bench_.system->create_with_table(
+engine::Result<void> Volumes::make_pool() {
+  return bench_.system->create_with_table(
       kPool, pool_table(workload_.system, below_.data, data_blocks_));
+}
+
+void Volumes::bring_up() {
+  const auto made = make_pool();
   if (made && bench_.power_cut) {
     for (std::uint32_t id = 0; id < kIds; ++id)
       activate(id);

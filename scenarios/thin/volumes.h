@@ -88,6 +88,7 @@ class Volumes final : public Layer {
   [[nodiscard]] Target target(std::uint32_t id) const;
   [[nodiscard]] std::uint64_t sectors_of(const Thin& thin) const;
 
+  engine::Result<void> make_pool();
   void create_thin(std::uint32_t id);
   void create_snap(const Operation& operation);
   void delete_thin(std::uint32_t id);

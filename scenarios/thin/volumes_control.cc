@@ -94,10 +94,10 @@ void Volumes::delete_thin(std::uint32_t id) {
   deactivate(id);
   const auto told = tell_pool(fmt::format("delete {}", id));
   if (!told && told.error().code == Errc::busy) return;
-  // Without power there may be no pool that could be told.
-  if (!told && told.error().code == Errc::not_found && thin.exists == Exists::yes &&
-      !workload_.faults.may_roll_back() && !bench_.world.power_is_cut()) {
-    bench_.tell("thin vanished", fmt::format("delete {} does not find it", id));
+  if (!told && told.error().code == Errc::not_found && !bench_.world.power_is_cut()) {
+    if (!bench_.system->info(kPool)) return;   // what it stands on was away when it was made again
+    if (thin.exists == Exists::yes && !workload_.faults.may_roll_back())
+      bench_.tell("thin vanished", fmt::format("delete {} does not find it", id));
   }
   bench_.changes();
   if (told) thin.undead = false;
@@ -194,12 +194,15 @@ void Volumes::remake() {
   control_.remove(kPool);
   if (!bench_.system->info(kPool)) {
     remade_ = true;
-    bring_up();
+    const auto made = make_pool();
+    // A cache below it may be away at the moment.
+    if (bench_.calm && !made && made.error().code != Errc::not_found) {
+      bench_.tell("pool does not open",
+                  "it was removed, nothing failed, and it does not open again");
+    }
   }
   for (const std::uint32_t id : gone)
     activate(id);
-  if (bench_.calm && !bench_.system->info(kPool))
-    bench_.tell("pool does not open", "it was removed, nothing failed, and it does not open again");
 }
 
 void Volumes::bounce_around(bool noflush, const Control::Action& meanwhile) {
