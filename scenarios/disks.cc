@@ -49,4 +49,23 @@ std::vector<DiskSpec> disks_of(const SystemSpec& system) {
   return disks;
 }
 
+SystemSpec shape_of(const SystemSpec& system) {
+  SystemSpec shape;
+  shape.family = system.family;
+  shape.metadata_blocks = system.metadata_blocks;
+  shape.block_sectors = system.block_sectors;
+  shape.fan_out = system.fan_out;
+  if (system.family != FamilyKind::cache) {
+    shape.data_blocks = system.data_blocks;
+    shape.data_device_blocks = system.data_device_blocks;
+  }
+  if (system.family != FamilyKind::thin) {
+    shape.cache = system.cache;
+    shape.cache.threshold = CacheSpec{}.threshold;
+    shape.cache.drained = CacheSpec{}.drained;
+  }
+  if (system.family == FamilyKind::stack) shape.stack = system.stack;
+  return shape;
+}
+
 }   // namespace scenarios

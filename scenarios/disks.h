@@ -23,4 +23,7 @@ struct DiskSpec {
 // The metadata disk first, the slowest data disk last.
 [[nodiscard]] std::vector<DiskSpec> disks_of(const SystemSpec& system);
 
+// The plainest system that leaves the same on its disks when it is made and taken down at once.
+[[nodiscard]] SystemSpec shape_of(const SystemSpec& system);
+
 }   // namespace scenarios

@@ -37,6 +37,12 @@ void Lab::run() {
   family_->judge_image(Image::final);
 }
 
+void Lab::prepare() {
+  family_->boot();
+  family_->shut_down();
+  family_->judge_image(Image::final);
+}
+
 void Lab::run_actors() {
   const auto is_going = [this](std::size_t i) {
     return done_[i] < workload_.actors[i].operations.size();

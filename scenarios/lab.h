@@ -24,9 +24,11 @@ class Lab {
   Lab(const Lab&) = delete;
   Lab& operator=(const Lab&) = delete;
 
-  // Suspends. Everything from blank devices to the last check; findings go to the world as they are
-  // made.
+  // Both suspend; findings go to the world as they are made.
+  // Everything from what prepare() has left, or from blank disks, to the last check.
   void run();
+  // The system is made and taken down again.
+  void prepare();
 
  private:
   void run_actors();

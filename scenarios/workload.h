@@ -6,6 +6,7 @@
 // what shrinking lives on.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -93,7 +94,7 @@ struct ThinSpec {
   std::uint32_t id = 0;
   std::uint64_t blocks = 0;   // virtual size
   bool external = false;      // unmapped blocks show the external origin
-  friend bool operator==(const ThinSpec&, const ThinSpec&) = default;
+  friend auto operator<=>(const ThinSpec&, const ThinSpec&) = default;
 };
 
 enum class DiscardReads : std::uint8_t { zeroes, old_data, garbage };
@@ -110,7 +111,7 @@ struct CacheSpec {
   std::uint64_t threshold = 2048;   // migration_threshold, in sectors
   // In the end it is given a cleaner, while somebody goes on reading all of it, and taken away.
   bool drained = true;
-  friend bool operator==(const CacheSpec&, const CacheSpec&) = default;
+  friend auto operator<=>(const CacheSpec&, const CacheSpec&) = default;
 };
 
 enum class StackShape : std::uint8_t { cache_over_thin, pool_over_cache };
@@ -123,7 +124,7 @@ struct StackSpec {
   bool linear_below = false;
   bool linear_between = false;
   bool linear_above = false;
-  friend bool operator==(const StackSpec&, const StackSpec&) = default;
+  friend auto operator<=>(const StackSpec&, const StackSpec&) = default;
 };
 
 // What is built before the actors start. Sizes in the units their names say.
@@ -150,7 +151,7 @@ struct SystemSpec {
   std::uint32_t commit_interval_ms = 1000;   // 0: no periodic commit
   std::uint32_t no_space_timeout_ms = 60000;
   DiscardReads discard_reads = DiscardReads::garbage;
-  friend bool operator==(const SystemSpec&, const SystemSpec&) = default;
+  friend auto operator<=>(const SystemSpec&, const SystemSpec&) = default;
 };
 
 // What a slow disk is slow at. Many are with discards alone.

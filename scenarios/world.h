@@ -21,7 +21,8 @@ class World {
  public:
   virtual ~World() = default;
 
-  // The directory knows the disks of the SystemSpec (disks.h), blank at first.
+  // The directory knows the disks of the SystemSpec (disks.h). At first they are blank, or as
+  // Lab::prepare() has left them.
   [[nodiscard]] virtual engine::Env& env() = 0;
 
   // The disk gets larger or smaller; nothing may be in flight beyond a smaller size.

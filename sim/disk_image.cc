@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
+#include <boost/pool/singleton_pool.hpp>
 #include <xxhash.h>
 
 #include "engine/base/check.h"
@@ -11,7 +13,20 @@ namespace sim {
 
 namespace {
 constexpr std::size_t kBucketsMin = 16;
+// Shared by all threads, and never smaller again.
+using PagePool = boost::singleton_pool<Page, sizeof(Page)>;
 }   // namespace
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+void* Page::operator new(std::size_t /*size*/) {
+  void* const memory = PagePool::malloc();
+  if (memory == nullptr) throw std::bad_alloc{};
+  return memory;
+}
+void Page::operator delete(void* memory) noexcept {
+  PagePool::free(memory);
+}
+#endif
 
 std::size_t PageTable::bucket(std::uint64_t number) const noexcept {
   const std::size_t mask = buckets_.size() - 1;

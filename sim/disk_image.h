@@ -25,6 +25,12 @@ inline constexpr std::uint32_t kPageSectors = kPageSize / engine::kSectorSize;
 struct Page {   // NOLINT(cppcoreguidelines-pro-type-member-init)
   std::uint32_t references = 0;
   std::array<std::byte, kPageSize> bytes;   // all of it is written when a page is made
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  // From a pool of their own: each execution makes many and drops them, among those that images
+  // keep for longer, and a heap would have to part and join its chunks each time.
+  static void* operator new(std::size_t size);
+  static void operator delete(void* memory) noexcept;
+#endif
   friend void intrusive_ptr_add_ref(Page* page) noexcept { ++page->references; }
   friend void intrusive_ptr_release(Page* page) noexcept {
     if (--page->references == 0) delete page;

@@ -50,7 +50,9 @@ void Volume::bring_up() {
   // A pool below that runs out of metadata makes what a cache stores fail, before a cut and after
   // it.
   counts_all_ = bench_.calm || (bench_.power_cut && !workload_.may_need_check());
-  const checkers::image::CacheSuperblock stored = check_metadata().superblock;
+  // Before the cut nobody has asked it for anything.
+  const checkers::image::CacheSuperblock stored =
+      bench_.power_cut ? check_metadata().superblock : checkers::image::CacheSuperblock{};
   start_counting({.read_hits = stored.read_hits,
                   .read_misses = stored.read_misses,
                   .write_hits = stored.write_hits,

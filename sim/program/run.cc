@@ -1,6 +1,7 @@
 #include "sim/program/run.h"
 
 #include "scenarios/lab.h"
+#include "sim/program/prepared_disks.h"
 #include "sim/program/tank_world.h"
 
 namespace program {
@@ -29,6 +30,10 @@ std::uint64_t mixed(std::uint64_t value) {
 
 const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
                         const RunSpec& spec) {
+  static PreparedDisks prepared_disks;   // one is enough: what it holds depends on nothing else
+  const auto* const prepared =
+      prepared_disks.of(workload.system, execution, spec.judges, spec.trace);
+  if (prepared == nullptr) return execution.outcome();
   execution.reset({.seed = spec.seed,
                    .strategy = spec.strategy,
                    .points_max = kPointsMax,
@@ -36,7 +41,7 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
                    .trace = spec.trace,
                    .digest_events = spec.trace});
   return execution.run([&] {
-    TankWorld world{execution, workload, spec.judges, spec.watch};
+    TankWorld world{execution, workload, spec.judges, spec.watch, *prepared};
     scenarios::Lab lab{world, workload};
     lab.run();
   });

@@ -100,7 +100,8 @@ class TankWorld::PowerCut final : public sim::EnvStep {
 };
 
 TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workload,
-                     const Judges& judges, const Watch& watch)
+                     const Judges& judges, const Watch& watch,
+                     const DiskImages& prepared)
     : execution_{execution},
       workload_{workload},
       judges_{judges},
@@ -114,7 +115,8 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
                       .device = nullptr,
                       .judge = checkers::LowerDevice{spec.name},
                       .sectors_most = spec.sectors});
-    build(disks_.back(), nullptr);
+    const auto image = prepared.find(spec.name);
+    build(disks_.back(), image != prepared.end() ? image->second : nullptr);
   }
   execution_.add_sink(*this);
   execution_.add_sink(lock_order_);
@@ -372,6 +374,15 @@ std::unique_ptr<checkers::image::BlockSource> TankWorld::image(std::string_view 
   if (found == nullptr) return nullptr;
   const sim::SimDevice& device = *found->device;
   return std::make_unique<ImageSource>(device.powered() ? device.snapshot() : device.crash_image());
+}
+
+DiskImages TankWorld::metadata_images() const {
+  DiskImages images;
+  for (const Disk& disk : disks_) {
+    if (disk.spec.role == scenarios::DiskRole::metadata)
+      images.emplace(disk.spec.name, disk.device->snapshot());
+  }
+  return images;
 }
 
 void TankWorld::report(const checkers::Finding& finding) {

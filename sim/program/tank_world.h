@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,14 +28,18 @@ namespace program {
 // The choices of how often faults strike and where, as long as they are a matter of chance.
 inline constexpr const char* kRateOfFaults = "rate of faults";
 
+// By the names of disks_of().
+using DiskImages = std::map<std::string_view, sim::DiskImageRef>;
+
 class TankWorld final : public scenarios::World,
                         private engine::DeviceDirectory,
                         private sim::DeviceObserver,
                         private engine::TraceSink {
  public:
-  // Inside a run of `execution`, whose end it must not outlive.
+  // Inside a run of `execution`, whose end it must not outlive. Disks that are not among the
+  // `prepared` are blank.
   TankWorld(sim::Execution& execution, const scenarios::Workload& workload, const Judges& judges,
-            const Watch& watch);
+            const Watch& watch, const DiskImages& prepared = {});
   ~TankWorld() override;
 
   [[nodiscard]] engine::Env& env() override { return env_; }
@@ -65,6 +70,9 @@ class TankWorld final : public scenarios::World,
     return disks_.back().judge.was_discarded(begin, sectors);
   }
   void expect_quiet(std::string_view disk, const char* why) override;
+
+  // What the metadata disks hold now; nothing may be in flight to them.
+  [[nodiscard]] DiskImages metadata_images() const;
 
  private:
   class PowerCut;
