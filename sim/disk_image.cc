@@ -4,8 +4,9 @@
 #include <cstring>
 #include <new>
 
-#include <boost/pool/singleton_pool.hpp>
 #include <xxhash.h>
+
+#include <boost/pool/singleton_pool.hpp>
 
 #include "engine/base/check.h"
 

@@ -83,8 +83,8 @@ void Volumes::add_targets(engine::io::TargetRegistry& registry) {
 }
 
 engine::Result<void> Volumes::make_pool() {
-  return bench_.system->create_with_table(
-      kPool, pool_table(workload_.system, below_.data, data_blocks_));
+  return bench_.system->create_with_table(kPool,
+                                          pool_table(workload_.system, below_.data, data_blocks_));
 }
 
 void Volumes::bring_up() {

@@ -15,8 +15,8 @@ constexpr std::size_t kShapesMax = 1000;
 
 }   // namespace
 
-const DiskImages* PreparedDisks::of(const scenarios::SystemSpec& system,
-                                    sim::Execution& execution, const Judges& judges, bool trace) {
+const DiskImages* PreparedDisks::of(const scenarios::SystemSpec& system, sim::Execution& execution,
+                                    const Judges& judges, bool trace) {
   scenarios::Workload workload{.scenario = "preparation",
                                .system = shape_of(system),
                                .faults = {},
@@ -25,8 +25,7 @@ const DiskImages* PreparedDisks::of(const scenarios::SystemSpec& system,
   if (const auto found = of_shapes_.find(workload.system); found != of_shapes_.end())
     return &found->second;
   sim::Replay by_the_rule{sim::Schedule{}};
-  execution.reset(
-      {.seed = 0, .strategy = &by_the_rule, .trace = trace, .digest_events = trace});
+  execution.reset({.seed = 0, .strategy = &by_the_rule, .trace = trace, .digest_events = trace});
   DiskImages images;
   const sim::Outcome& outcome = execution.run([&] {
     TankWorld world{execution, workload, judges, Watch{}};

@@ -1,5 +1,5 @@
-// What the metadata disks of a system hold when an execution begins: formatted by the engine itself,
-// taken into use and shut down.
+// What the metadata disks of a system hold when an execution begins: formatted by the engine
+// itself, taken into use and shut down.
 #pragma once
 
 #include <map>
@@ -18,8 +18,8 @@ class PreparedDisks {
  public:
   // Null: `execution` has failed at making them, and has the
   // outcome. Else it is to be reset before it is used. Valid until the next call.
-  [[nodiscard]] const DiskImages* of(const scenarios::SystemSpec& system,
-                                     sim::Execution& execution, const Judges& judges, bool trace);
+  [[nodiscard]] const DiskImages* of(const scenarios::SystemSpec& system, sim::Execution& execution,
+                                     const Judges& judges, bool trace);
 
  private:
   std::map<scenarios::SystemSpec, DiskImages> of_shapes_;

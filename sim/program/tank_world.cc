@@ -100,8 +100,7 @@ class TankWorld::PowerCut final : public sim::EnvStep {
 };
 
 TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workload,
-                     const Judges& judges, const Watch& watch,
-                     const DiskImages& prepared)
+                     const Judges& judges, const Watch& watch, const DiskImages& prepared)
     : execution_{execution},
       workload_{workload},
       judges_{judges},

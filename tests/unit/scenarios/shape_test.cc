@@ -36,7 +36,8 @@ class CalmWorld final : public World, private engine::DeviceDirectory {
 
   [[nodiscard]] engine::Env& env() override { return env_; }
   void resize(std::string_view /*disk*/, std::uint64_t /*sectors*/) override {}
-  void run_together(std::vector<std::pair<std::string, std::function<void()>>> /*bodies*/) override {}
+  void run_together(
+      std::vector<std::pair<std::string, std::function<void()>>> /*bodies*/) override {}
   void faults_begin() override {}
   void faults_end() override {}
   [[nodiscard]] bool power_is_cut() const override { return false; }
@@ -102,8 +103,7 @@ TEST(Shape, LeavesTheSameOnTheDisks) {
   for (const Scenario& scenario : all_scenarios()) {
     for (std::uint64_t seed = 0; seed < 100 / unit::sparse(); ++seed) {
       const SystemSpec system = workload_of(scenario, seed).value().system;
-      ASSERT_EQ(prepared(system), prepared(shape_of(system)))
-          << scenario.name << ", seed " << seed;
+      ASSERT_EQ(prepared(system), prepared(shape_of(system))) << scenario.name << ", seed " << seed;
     }
   }
 }
