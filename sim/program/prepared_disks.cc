@@ -26,9 +26,10 @@ const DiskImages* PreparedDisks::of(const scenarios::SystemSpec& system, sim::Ex
     return &found->second;
   sim::Replay by_the_rule{sim::Schedule{}};
   execution.reset({.seed = 0, .strategy = &by_the_rule, .trace = trace, .digest_events = trace});
+  const Watch nobody;
   DiskImages images;
   const sim::Outcome& outcome = execution.run([&] {
-    TankWorld world{execution, workload, judges, Watch{}};
+    TankWorld world{execution, workload, judges, nobody};
     scenarios::Lab lab{world, workload};
     lab.prepare();
     images = world.metadata_images();

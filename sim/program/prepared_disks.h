@@ -16,8 +16,8 @@ namespace program {
 // happened before. Not thread-safe.
 class PreparedDisks {
  public:
-  // Null: `execution` has failed at making them, and has the
-  // outcome. Else it is to be reset before it is used. Valid until the next call.
+  // Null: `execution` has failed at making them, and has the outcome. Else it is to be reset before
+  // it is used. Valid until the next call.
   [[nodiscard]] const DiskImages* of(const scenarios::SystemSpec& system, sim::Execution& execution,
                                      const Judges& judges, bool trace);
 
