@@ -78,6 +78,18 @@ std::string at(const std::source_location& where) {
   return fmt::format("{}:{}", where.file_name(), where.line());
 }
 
+bool waits_for_lock(const SimFiber& fiber) {
+  switch (fiber.waiting.op) {
+    case OpKind::mutex_lock:
+    case OpKind::read_lock:
+    case OpKind::write_lock:
+    case OpKind::spin_lock:
+      return fiber.state != SimFiber::State::runnable;
+    default:
+      return false;
+  }
+}
+
 // The fiber that has to do something before this one can go on, where that is known.
 const SimFiber* awaited(const SimFiber& fiber) {
   const bool waits = fiber.state == SimFiber::State::parked;
@@ -143,9 +155,12 @@ Finding describe_deadlock(const Execution& execution) {
   const std::vector<const SimFiber*> circle = find_circle(execution);
   std::set<std::string> objects;
   std::size_t stuck = 0;
+  bool wakes_missing = true;
   for (const SimFiber* const fiber : circle.empty() ? execution.live_fibers() : circle) {
     if (is_idle_worker(*fiber)) continue;
     ++stuck;
+    wakes_missing &=
+        fiber->waiting.op == OpKind::condition_wait || fiber->waiting.op == OpKind::completion_wait;
     const engine::SyncObject* const object = fiber->waiting.object;
     objects.insert(object != nullptr ? object->name : "nothing named");
   }
@@ -156,8 +171,39 @@ Finding describe_deadlock(const Execution& execution) {
     finding.place = "worker not stopped";
     finding.message = "everything has ended but workers that nobody stopped";
   } else {
-    finding.message = fmt::format("{} fiber{} for ever for {}", stuck,
-                                  stuck == 1 ? " waits" : "s wait", finding.place);
+    finding.message =
+        fmt::format("{}{} fiber{} for ever for {}", wakes_missing ? "lost wake-up: " : "", stuck,
+                    stuck == 1 ? " waits" : "s wait", finding.place);
+  }
+  describe_waits(execution, finding);
+  return finding;
+}
+
+Finding describe_endless(const Execution& execution) {
+  Finding finding;
+  finding.kind = FindingKind::endless;
+  std::set<std::string> going;
+  std::set<std::string> starved;
+  std::set<std::string> locks;
+  std::size_t goers = 0;
+  for (const SimFiber* const fiber : execution.live_fibers()) {
+    if (waits_for_lock(*fiber)) {
+      starved.emplace(fiber->name());
+      locks.emplace(fiber->waiting.object->name);
+    } else if (fiber->state == SimFiber::State::runnable) {
+      going.emplace(fiber->name());
+      ++goers;
+    }
+  }
+  finding.message = fmt::format("no end after {} scheduling points", execution.points());
+  const std::string all = join(going);
+  if (!starved.empty() && !going.empty()) {
+    finding.message += fmt::format("; starved: {}, for {}, while {} on", join(starved), join(locks),
+                                   all + (goers == 1 ? " goes" : " go"));
+  } else if (goers > 1) {
+    finding.message += fmt::format("; livelock: {} go on, and none gets anywhere", all);
+  } else if (goers == 1) {
+    finding.message += fmt::format("; {} goes on by itself", all);
   }
   describe_waits(execution, finding);
   return finding;

@@ -1,4 +1,5 @@
-// Who waits for what, held by whom: the report when nothing can happen any more.
+// Who waits for what, held by whom: the report when nothing can happen any more, or it goes on for
+// ever.
 #pragma once
 
 #include <string>
@@ -16,5 +17,8 @@ class SimFiber;
 // the execution is traced. Fibers that wait for each other are the finding; the others wait for
 // them.
 [[nodiscard]] Finding describe_deadlock(const Execution& execution);
+// The same of an execution that does not end: who goes on for ever, and who waits for a lock
+// meanwhile.
+[[nodiscard]] Finding describe_endless(const Execution& execution);
 
 }   // namespace sim

@@ -33,7 +33,8 @@ using engine::Access;
 using engine::OpKind;
 using engine::Point;
 
-Execution::Execution(ExecutionOptions options) : current_{&root_}, root_{} {
+Execution::Execution(ExecutionOptions options)
+    : current_{&root_}, root_{}, stacks_{options.stack_bytes} {
   reset(options);
 }
 

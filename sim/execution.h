@@ -43,6 +43,8 @@ struct ExecutionOptions {
   bool timers_race = false;
   // Keep the event log.
   bool trace = false;
+  // Of each fiber's stack; the constructor's options decide.
+  std::size_t stack_bytes = engine::StackPool::kDefaultSize;
   // Events and the bytes that reach devices also enter the digest: slower, and proves more.
   bool digest_events = false;
 };

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "sim/deadlock.h"
 #include "sim/execution.h"
 #include "sim/tsan.h"
 
@@ -14,9 +15,7 @@ using engine::OpKind;
 using engine::Point;
 
 void Execution::too_many_points(const Point& point) {
-  Finding finding;
-  finding.kind = FindingKind::endless;
-  finding.message = fmt::format("no end after {} scheduling points", points_);
+  Finding finding = describe_endless(*this);
   finding.place = fmt::format("{}:{}", point.where.file_name(), point.where.line());
   if (options_.trace) finding.add_stack(CallStack::here());
   fail(std::move(finding));

@@ -31,8 +31,13 @@ class Shrinker {
   static constexpr std::size_t kMovesMax = 8;
   static constexpr std::uint32_t kMoveSteps = 64;
   static constexpr std::size_t kBatch = 32;
+  // Of all candidates of a batch together, but one.
+  static constexpr std::size_t kBatchDecisions = 1'000'000;
 
   [[nodiscard]] std::size_t size() const noexcept { return best_.schedule.decisions.size(); }
+  [[nodiscard]] std::size_t batch_max() const {
+    return std::clamp<std::size_t>(kBatchDecisions / std::max<std::size_t>(size(), 1), 1, kBatch);
+  }
   [[nodiscard]] bool spent() const {
     return tries_ >= options_.tries_max || (options_.out_of_time && options_.out_of_time());
   }
@@ -109,7 +114,7 @@ class Shrinker {
     while (end >= width && end != 0 && !spent()) {
       std::vector<Schedule> batch;
       std::size_t next = end;
-      for (; next >= width && next != 0 && batch.size() < kBatch; next -= width)
+      for (; next >= width && next != 0 && batch.size() < batch_max(); next -= width)
         batch.push_back(without(next - width, width));
       const auto hit = take_first(batch);
       if (hit) {

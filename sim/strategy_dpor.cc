@@ -87,8 +87,12 @@ std::uint32_t Dpor::pick(const Choices& choices) {
   if (const std::uint32_t index = find_local(choices); index != kNone)
     return go_local(choices, index);
   collect_enabled(choices);
+  if (enabled_.empty() && let_waiting_look()) {
+    if (const std::uint32_t index = find_local(choices); index != kNone)
+      return go_local(choices, index);
+    collect_enabled(choices);
+  }
   if (enabled_.empty()) {
-    if (let_waiting_look()) return go_local(choices, find_local(choices));
     free_running_ = true;   // a deadlock, unless time makes somebody go on
     return choices.fallback;
   }

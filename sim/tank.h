@@ -1,4 +1,4 @@
-// All that a program of your own needs to be tested in the tank (docs/tutorial.md):
+// All that a program of your own needs to be tested in the tank (docs/tutorial/README.md):
 //
 //   void program() {
 //     sim::Variable<int> count{"count"};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <source_location>
 
 #include "engine/fiber/context.h"
@@ -14,6 +15,7 @@ class Atomic {
  public:
   explicit Atomic(const char* name, T value = T{}) noexcept
       : object_{ObjectKind::atomic, name}, value_{value} {}
+  explicit Atomic(std::nullptr_t, T = T{}) = delete;   // the name comes first: not {0}
   Atomic(const Atomic&) = delete;
   Atomic& operator=(const Atomic&) = delete;
 

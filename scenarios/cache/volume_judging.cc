@@ -214,8 +214,10 @@ bool Volume::wait_until_clean() {
   };
   const std::uint32_t tick_ms = workload_.system.commit_interval_ms;
   const std::chrono::milliseconds reading_every{tick_ms != 0 ? tick_ms / 2 : kReadingEveryMs};
+  // Without a tick nothing is tried again, and nobody is blamed.
+  const std::uint32_t idle_max = tick_ms != 0 ? kIdleReadingsMax : kFailingReadingsMax;
   std::uint32_t idle = 0;
-  for (std::uint32_t all = 0; view.dirty_count() != 0 && idle < kIdleReadingsMax; ++all) {
+  for (std::uint32_t all = 0; view.dirty_count() != 0 && idle < idle_max; ++all) {
     if (view.mode() != engine::cache::CacheMode::write) return false;
     // It may try again and again what takes long and fails, and never be seen idle.
     if ((idle >= kFailingReadingsMax || all >= 2 * kFailingReadingsMax) && may_fail()) break;
@@ -224,7 +226,7 @@ bool Volume::wait_until_clean() {
     if (view.counts().migrations == 0) ++idle;
   }
   if (view.dirty_count() == 0) return true;
-  if (workload_.system.commit_interval_ms != 0 && !may_fail()) {
+  if (tick_ms != 0 && !may_fail()) {
     bench_.tell("never clean", fmt::format("a cleaner has left {} blocks dirty and does nothing",
                                            view.dirty_count()));
   }

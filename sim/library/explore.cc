@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "sim/library/crashes.h"
+#include "sim/library/time_limit.h"
 #include "sim/rng.h"
 #include "sim/shrink.h"
 #include "sim/strategy_bounded.h"
@@ -40,12 +42,15 @@ class Probe final : public Strategy {
   double ways_ = 1;
 };
 
+constexpr std::uint32_t kProbesInVain = 10;
+
 double interleavings(const Program& program, const ExploreOptions& options) {
   double sum = 0;
   std::uint32_t ended = 0;
-  Execution execution;
+  Execution execution{{.stack_bytes = options.stack_bytes}};
   Probe probe;
-  for (std::uint32_t i = 0; i < options.probes; ++i) {
+  // Where all walks fail nothing is learnt, and some take long for it.
+  for (std::uint32_t i = 0; i < options.probes && (ended != 0 || i < kProbesInVain); ++i) {
     execution.reset({.seed = i, .strategy = &probe, .points_max = options.points_max});
     if (execution.run(program).finding) continue;
     sum += probe.ways();
@@ -54,6 +59,10 @@ double interleavings(const Program& program, const ExploreOptions& options) {
   return ended == 0 ? 0 : sum / ended;
 }
 
+// Dpor lets one go on for as long as it likes, and what it does for an execution grows with the
+// square of its length.
+constexpr std::uint64_t kUnfairPointsMax = 20'000;
+
 // A few of these also tell which objects are shared.
 constexpr std::uint32_t kProbesMin = 4;
 
@@ -61,8 +70,9 @@ double interleavings_within(const Program& program, const ExploreOptions& option
                             Bounded& search) {
   double sum = 0;
   std::uint32_t ended = 0;
-  Execution execution;
-  for (std::uint32_t i = 0; i < std::max(options.probes, kProbesMin); ++i) {
+  Execution execution{{.stack_bytes = options.stack_bytes}};
+  const std::uint32_t probes = std::max(options.probes, kProbesMin);
+  for (std::uint32_t i = 0; i < probes && (ended != 0 || i < kProbesInVain); ++i) {
     search.probe(i);
     execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
     if (execution.run(program).finding) continue;
@@ -77,20 +87,23 @@ Found found_by(const Program& program, const Outcome& outcome, const ExploreOpti
                std::uint64_t executions, bool timers_race) {
   Found found = shrunk(program, outcome,
                        {.points_max = options.points_max,
+                        .stack_bytes = options.stack_bytes,
                         .timers_race = timers_race,
                         .lock_order = false,
-                        .shrink_tries = options.shrink_tries});
+                        .shrink_tries = options.shrink_tries,
+                        .shrink_seconds = options.shrink_seconds});
   found.ordinal = executions + 1;
   return found;
 }
 
 // With steps of the environment as free as any other, or within a bound.
-Exploration explore_bounded(const Program& program, const ExploreOptions& options) {
+Exploration explore_bounded(const Program& program, const ExploreOptions& options,
+                            const TimeLimit& limit) {
   Exploration result;
   Bounded search{
       {.preemptions = options.preemptions.value_or(Bounds::kNone), .retries = options.retries}};
   result.interleavings = interleavings_within(program, options, search);
-  Execution execution;
+  Execution execution{{.stack_bytes = options.stack_bytes}};
   std::uint64_t executions = 0;
   for (;;) {
     execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
@@ -104,7 +117,7 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
       result.complete = true;
       break;
     }
-    if (executions >= options.executions_max) break;
+    if (executions >= options.executions_max || limit.over()) break;
   }
   result.executions = search.classes();
   result.cut_short = executions - std::min(executions, search.classes());
@@ -117,26 +130,31 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
 }   // namespace
 
 Exploration explore(const Program& program, const ExploreOptions& options) {
-  if (options.preemptions) return explore_bounded(program, options);
+  const CrashesAreFindings crashes;
+  const TimeLimit limit{options.seconds_max};
+  if (options.preemptions) return explore_bounded(program, options, limit);
   Exploration result;
   result.interleavings = interleavings(program, options);
   Dpor search{options.retries};
-  Execution execution;
+  Execution execution{{.stack_bytes = options.stack_bytes}};
   for (;;) {
-    execution.reset({.strategy = &search, .points_max = options.points_max});
+    execution.reset(
+        {.strategy = &search, .points_max = std::min(options.points_max, kUnfairPointsMax)});
     const Outcome& outcome = execution.run(program);
+    if (outcome.finding && outcome.finding->kind == FindingKind::endless)
+      return explore_bounded(program, options, limit);
     if (outcome.finding) {
       result.found = found_by(program, outcome, options, result.executions, false);
       break;
     }
-    if (search.saw_environment()) return explore_bounded(program, options);
+    if (search.saw_environment()) return explore_bounded(program, options, limit);
     ++result.executions;
     if (!search.next()) {
       result.complete = true;
       break;
     }
     if (search.began_anew()) result.executions = 0;
-    if (result.executions >= options.executions_max) break;
+    if (result.executions >= options.executions_max || limit.over()) break;
   }
   result.done = result.complete ? 1 : search.done();
   result.limits = search.left_out();

@@ -13,7 +13,10 @@ namespace sim {
 struct ExploreOptions {
   std::uint64_t executions_max = 1'000'000;   // those cut short included
   std::uint64_t points_max = 100'000;         // in one execution; more is a finding
+  std::size_t stack_bytes = kStackBytes;      // of each thread
+  double seconds_max = 0;                     // looked at between two executions; 0: any time
   std::uint64_t shrink_tries = 5'000;
+  double shrink_seconds = 10;
   // Random walks from which the number of all interleavings within the bounds is estimated; 0: no
   // estimate.
   std::uint32_t probes = 0;
@@ -39,7 +42,8 @@ struct Exploration {
 // anybody, I/Os to one place of a disk in any order. Reading the clock is no operation.
 //
 // A program of fibers alone is explored by strategy_dpor.h, in memory for one execution; one with
-// timers, I/O or a bound by strategy_bounded.h, which remembers the states it has seen.
+// timers, I/O, a bound, or a loop that goes on as long as nobody else has a turn by
+// strategy_bounded.h, which remembers the states it has seen and ends turns that are too long.
 //
 // A loop that yields, or does nothing but look (spin_looks.h), is taken to wait for a change of
 // what it has read since it last yielded, once it has used up its retries. So one that gives up

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "sim/library/crashes.h"
 #include "sim/library/explore.h"
+#include "sim/library/time_limit.h"
 #include "sim/lock_order.h"
 #include "sim/shrink.h"
 #include "sim/strategies.h"
@@ -42,7 +44,7 @@ Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions
               .timers_race = options.timers_race};
   const std::string signature = found.finding.signature();
   const auto attempt = [&](const Schedule& schedule) -> std::optional<ShrinkTrial> {
-    Execution execution;
+    Execution execution{{.stack_bytes = options.stack_bytes}};
     LockOrder locks{execution};
     Replay strategy{schedule};
     execution.reset({.strategy = &strategy,
@@ -56,8 +58,14 @@ Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions
     return ShrinkTrial{tried.schedule, tried.preemptions};
   };
   if (options.shrink_tries == 0) return found;
-  const auto best = shrink(outcome.schedule, one_by_one(attempt),
-                           {.tries_max = options.shrink_tries, .out_of_time = {}});
+  const CrashesAreFindings crashes;
+  const TimeLimit limit{options.shrink_seconds};
+  const auto in_time = [&](const Schedule& schedule) {
+    return limit.over() ? std::nullopt : attempt(schedule);
+  };
+  const auto best =
+      shrink(outcome.schedule, one_by_one(in_time),
+             {.tries_max = options.shrink_tries, .out_of_time = [&limit] { return limit.over(); }});
   if (!best) return found;
   found.schedule = best->best.schedule;
   found.preemptions = best->best.preemptions;
@@ -71,15 +79,23 @@ namespace {
 // quite another schedule does with fewer: it is looked for among all of those.
 void prefer_fewer_preemptions(const Program& program, const SearchOptions& options, Found& found) {
   if (options.shrink_tries == 0) return;
-  for (std::uint32_t most = 0; most < found.preemptions; ++most) {
+  const TimeLimit limit{options.shrink_seconds};
+  for (std::uint32_t most = 0; most < found.preemptions && !limit.over(); ++most) {
+    const double left = options.shrink_seconds > 0 ? limit.left() : 0;
     const Exploration within = explore(program, {.executions_max = options.shrink_tries / 4,
                                                  .points_max = options.points_max,
+                                                 .stack_bytes = options.stack_bytes,
+                                                 .seconds_max = left,
                                                  .shrink_tries = options.shrink_tries,
+                                                 .shrink_seconds = left,
                                                  .preemptions = most});
     if (!within.found || within.found->preemptions >= found.preemptions) continue;
     // Exploration lets timers race.
-    Execution execution;
-    const Outcome& again = replay(execution, program, within.found->schedule, options.timers_race);
+    Execution execution{{.stack_bytes = options.stack_bytes}};
+    const Outcome& again = replay(execution, program, within.found->schedule,
+                                  {.timers_race = options.timers_race,
+                                   .points_max = options.points_max,
+                                   .lock_order = options.lock_order});
     if (!again.finding || again.finding->signature() != found.finding.signature()) continue;
     found.finding = *again.finding;
     found.schedule = within.found->schedule;
@@ -95,7 +111,9 @@ SearchResult search(const Program& program, const SearchOptions& options) {
   StrategyBox box;
   ENGINE_CHECK(box.choose(options.strategy), "no strategy '{}'", options.strategy);
   SearchResult result;
-  Execution execution;
+  const CrashesAreFindings crashes;
+  const TimeLimit limit{options.seconds_max};
+  Execution execution{{.stack_bytes = options.stack_bytes}};
   LockOrder locks{execution};
   const auto run = [&](Strategy& strategy, std::uint64_t seed) -> const Outcome& {
     execution.reset({.seed = seed,
@@ -108,7 +126,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
     result.points += outcome.points;
     return outcome;
   };
-  for (std::uint64_t i = 0; i < options.schedules; ++i) {
+  for (std::uint64_t i = 0; i < options.schedules && !limit.over(); ++i) {
     const std::uint64_t seed = options.seed + i;
     Strategy& strategy = box.for_seed(i);
     const Outcome& outcome = run(strategy, seed);
@@ -123,7 +141,8 @@ SearchResult search(const Program& program, const SearchOptions& options) {
       Replay again{outcome.schedule};
       const std::uint64_t digest = outcome.digest;
       if (run(again, seed).digest != digest) {
-        result.found = Found{.finding = not_deterministic(seed), .ordinal = 1};
+        result.found =
+            Found{.finding = not_deterministic(seed), .ordinal = 1, .not_deterministic = true};
         return result;
       }
     }
@@ -132,11 +151,15 @@ SearchResult search(const Program& program, const SearchOptions& options) {
 }
 
 const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule,
-                      bool timers_race) {
+                      const ReplayOptions& options) {
+  const CrashesAreFindings crashes;
   Replay strategy{schedule};
   LockOrder locks{execution};
-  execution.reset({.strategy = &strategy, .timers_race = timers_race, .trace = true});
-  execution.add_sink(locks);
+  execution.reset({.strategy = &strategy,
+                   .points_max = options.points_max,
+                   .timers_race = options.timers_race,
+                   .trace = true});
+  if (options.lock_order) execution.add_sink(locks);
   return execution.run(program);
 }
 

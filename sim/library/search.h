@@ -2,6 +2,7 @@
 // for schedules under which it fails.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -23,6 +24,9 @@ using Program = std::function<void()>;
 void expect(bool holds, std::string_view what,
             std::source_location where = std::source_location::current());
 
+// Only what is used of it takes memory.
+inline constexpr std::size_t kStackBytes = std::size_t{256} * 1024;
+
 struct SearchOptions {
   std::uint64_t seed = 1;
   std::uint64_t schedules = 10'000;
@@ -30,12 +34,15 @@ struct SearchOptions {
   std::string strategy = "portfolio";
   // An execution with more scheduling points than this is a finding: something never ends.
   std::uint64_t points_max = 1'000'000;
+  std::size_t stack_bytes = kStackBytes;   // of each thread
+  double seconds_max = 0;                  // ends the search between two schedules; 0: never
   // Timers may fire while fibers could go on, as for fibers slowed down by something else.
   bool timers_race = false;
   // Locks taken in opposite orders are a finding also when nobody waited (lock_order.h).
   bool lock_order = true;
   // 0: what is found is reported as it was found.
   std::uint64_t shrink_tries = 5'000;
+  double shrink_seconds = 10;   // at most; 0: any time
 };
 
 struct Found {
@@ -45,6 +52,8 @@ struct Found {
   std::uint64_t preemptions = 0;
   std::uint64_t digest = 0;   // of the shrunk execution
   bool timers_race = false;
+  // There is no schedule that shows it: two runs of one differed.
+  bool not_deterministic = false;
 };
 
 struct SearchResult {
@@ -53,17 +62,22 @@ struct SearchResult {
   std::optional<Found> found;
 };
 
-// Stops at the first finding. The first schedule is run twice: a program whose runs differ has that
-// for a finding. Fails (ENGINE_CHECK) on an unknown strategy.
+// Stops at the first finding; a crash is one, too (crashes.h). The first schedule is run twice: a
+// program whose runs differ has that for a finding. Fails (ENGINE_CHECK) on an unknown strategy.
 [[nodiscard]] SearchResult search(const Program& program, const SearchOptions& options = {});
 
-// What `outcome` found, with the smallest schedule that the options' tries lead to.
+// What `outcome` found, with the smallest schedule that the options' tries and seconds lead to.
 [[nodiscard]] Found shrunk(const Program& program, const Outcome& outcome,
                            const SearchOptions& options);
 
-// Runs `program` under that schedule, watching the order of locks. `execution` is reset with
-// tracing on. `timers_race` as when the schedule was found.
+struct ReplayOptions {
+  bool timers_race = false;   // as when the schedule was found
+  std::uint64_t points_max = 20'000'000;
+  bool lock_order = true;
+};
+
+// Runs `program` under that schedule. `execution` is reset with tracing on.
 const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule,
-                      bool timers_race = false);
+                      const ReplayOptions& options = {});
 
 }   // namespace sim

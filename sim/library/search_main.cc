@@ -22,24 +22,46 @@ namespace fs = std::filesystem;
 constexpr int kUsage = 2;
 // The strategy that a trace names when its timers could fire at any time.
 constexpr const char* kTimersRace = "explore";
+constexpr double kSeconds = 60;   // unless told otherwise
+// From which the number of all interleavings is estimated.
+constexpr std::uint32_t kProbes = 200;
 
 int complain(const std::string& error) {
   fmt::print(stderr, "error: {}\n", error);
   return kUsage;
 }
 
+struct Arguments {
+  SearchOptions search;
+  bool everything = false;
+  std::optional<std::uint64_t> points;   // in one execution
+  std::uint32_t stack_kib = kStackBytes / 1024;
+  std::optional<std::uint32_t> preemptions;
+  std::uint32_t retries = 0;
+  bool any_lock_order = false;
+  fs::path trace;
+  fs::path out = "out";
+};
+
 // Replays it once more with the log on, writes the folder, says what there is.
 int report(const Program& program, const Found& found, const std::string& name,
-           const fs::path& out) {
-  fmt::print("found: {}: {}\n  {}\n  {} preemptions, {} decisions; schedule {}\n",
-             to_string(found.finding.kind), found.finding.place, found.finding.message,
-             found.preemptions, found.schedule.decisions.size(), found.ordinal);
+           const Arguments& given, std::uint64_t points_max) {
+  fmt::print("found: {}: {}\n  {}\n", to_string(found.finding.kind), found.finding.place,
+             found.finding.message);
+  if (!found.not_deterministic) {
+    fmt::print("  {} preemptions, {} decisions; schedule {}\n", found.preemptions,
+               found.schedule.decisions.size(), found.ordinal);
+  }
   if (!found.finding.detail.empty()) fmt::print("{}\n", found.finding.detail);
-  Execution execution;
-  static_cast<void>(replay(execution, program, found.schedule, found.timers_race));
+  if (found.not_deterministic) return 1;   // no schedule leads there
+  Execution execution{{.stack_bytes = given.search.stack_bytes}};
+  static_cast<void>(replay(execution, program, found.schedule,
+                           {.timers_race = found.timers_race,
+                            .points_max = points_max,
+                            .lock_order = given.search.lock_order}));
   traces::Trace trace = trace_of(execution);
   if (found.timers_race) trace.strategy = kTimersRace;
-  const fs::path folder = out / folder_name(trace);
+  const fs::path folder = given.out / folder_name(trace);
   const std::string command = fmt::format("{} --replay {}", name, folder.string());
   const auto written = write_finding(folder, trace, command);
   if (!written) return complain(written.error());
@@ -47,13 +69,17 @@ int report(const Program& program, const Found& found, const std::string& name,
   return 1;
 }
 
-int replay_trace(const Program& program, const fs::path& path) {
-  const auto trace = load_trace(path);
+int replay_trace(const Program& program, const Arguments& given) {
+  const auto trace = load_trace(given.trace);
   if (!trace) return complain(trace.error());
   const auto schedule = Schedule::from_text(trace->schedule);
-  if (!schedule) return complain(fmt::format("{}: its schedule is damaged", path.string()));
-  Execution execution;
-  const Outcome& outcome = replay(execution, program, *schedule, trace->strategy == kTimersRace);
+  if (!schedule) return complain(fmt::format("{}: its schedule is damaged", given.trace.string()));
+  Execution execution{{.stack_bytes = given.search.stack_bytes}};
+  ReplayOptions options{.timers_race = trace->strategy == kTimersRace,
+                        .lock_order = given.search.lock_order};
+  // What has no end ends where it did.
+  if (trace->defect.kind == to_string(FindingKind::endless)) options.points_max = trace->points;
+  const Outcome& outcome = replay(execution, program, *schedule, options);
   fmt::print("digest {:016x}, {}\n", outcome.digest,
              outcome.digest == trace->digest ? "as recorded" : "not as recorded");
   if (!outcome.finding) {
@@ -65,61 +91,91 @@ int replay_trace(const Program& program, const fs::path& path) {
   return 1;
 }
 
+int explore_all(const Program& program, const std::string& name, const Arguments& given) {
+  ExploreOptions options{.executions_max = given.search.schedules,
+                         .stack_bytes = given.search.stack_bytes,
+                         .seconds_max = given.search.seconds_max,
+                         .probes = kProbes,
+                         .preemptions = given.preemptions,
+                         .retries = given.retries};
+  if (given.points) options.points_max = *given.points;
+  const Exploration result = explore(program, options);
+  const std::string within =
+      given.preemptions ? fmt::format(" of at most {} preemptions", *given.preemptions) : "";
+  fmt::print("{} executions, {} cut short; of about {:.3g} interleavings{}\n", result.executions,
+             result.cut_short, result.interleavings, within);
+  if (result.found) return report(program, *result.found, name, given, options.points_max);
+  if (result.complete) {
+    fmt::print("complete: {} executions{}, nothing found\n", result.executions, within);
+  } else {
+    fmt::print("not complete: about {:.1f} % done; --schedules N and --time S go further\n",
+               result.done * 100);
+  }
+  if (!result.limits.empty()) fmt::print("not explored: {}\n", result.limits);
+  return 0;
+}
+
+int search_some(const Program& program, const std::string& name, Arguments& given) {
+  if (given.points) given.search.points_max = *given.points;
+  const SearchResult result = search(program, given.search);
+  const bool in_time = result.found || result.schedules == given.search.schedules;
+  fmt::print("{} schedules, {} scheduling points{}\n", result.schedules, result.points,
+             in_time ? "" : "; the time is up (--time)");
+  if (result.found) return report(program, *result.found, name, given, given.search.points_max);
+  fmt::print("nothing found\n");
+  return 0;
+}
+
+void add_options(CLI::App& app, Arguments& given) {
+  SearchOptions& search = given.search;
+  app.option_defaults()->always_capture_default();
+  app.add_option("--schedules", search.schedules, "how many to run")->check(CLI::NonNegativeNumber);
+  app.add_option("--seed", search.seed, "the first seed")->check(CLI::NonNegativeNumber);
+  app.add_option("--strategy", search.strategy, "names, with commas between them: they take turns");
+  app.add_option("--time", search.seconds_max, "seconds, looked at between schedules; 0: any")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option(
+         "--points", given.points,
+         "in one schedule; more is a finding: something never ends (1000000; explore 100000)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--stack", given.stack_kib, "of each thread, in KiB")
+      ->check(CLI::Range(16U, 1U << 20U));
+  app.add_flag("--any-lock-order", given.any_lock_order,
+               "locks taken in opposite orders are no finding, only deadlocks are");
+  CLI::Option* const explore = app.add_flag("--explore", given.everything,
+                                            "every schedule that matters, instead of a search");
+  app.add_option("--preemptions", given.preemptions,
+                 "explore: at most so many; a bound makes it finish sooner")
+      ->needs(explore)
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--retries", given.retries,
+                 "explore: how often a fiber that yields looks again though nothing has changed")
+      ->needs(explore)
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--replay", given.trace, "run a finding again: its folder or its trace");
+  app.add_option("--out", given.out, "where a finding goes");
+}
+
 }   // namespace
 
 int search_main(int argc, char** argv, const Program& program) {
   CLI::App app{"Searches this program for schedules under which it fails."};
-  SearchOptions options;
-  bool everything = false;
-  std::optional<std::uint32_t> preemptions;
-  std::uint32_t retries = 0;
-  fs::path trace;
-  fs::path out = "out";
-  app.add_option("--schedules", options.schedules, "how many to run");
-  app.add_option("--seed", options.seed, "the first seed");
-  app.add_option("--strategy", options.strategy,
-                 "names, with commas between them: they take turns");
-  app.add_flag("--explore", everything, "every schedule that matters, instead of a search");
-  app.add_option("--preemptions", preemptions,
-                 "explore: at most so many; a bound makes it finish sooner");
-  app.add_option("--retries", retries,
-                 "explore: how often a fiber that yields looks again though nothing has changed");
-  app.add_option("--replay", trace, "run a finding again: its folder or its trace");
-  app.add_option("--out", out, "where a finding goes");
+  Arguments given;
+  given.search.seconds_max = kSeconds;
+  add_options(app, given);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return error.get_exit_code() == 0 ? app.exit(error) : complain(error.what());
   }
-  if (!StrategyBox{}.choose(options.strategy))
-    return complain(fmt::format("no strategy '{}'", options.strategy));
+  if (!StrategyBox{}.choose(given.search.strategy))
+    return complain(fmt::format("no strategy '{}'", given.search.strategy));
+  given.search.stack_bytes = std::size_t{given.stack_kib} * 1024;
+  given.search.lock_order = !given.any_lock_order;
   keep_freed_memory();
-  if (!trace.empty()) return replay_trace(program, trace);
+  if (!given.trace.empty()) return replay_trace(program, given);
   const std::string name = argc > 0 ? argv[0] : "program";
-  if (everything) {
-    const Exploration result = explore(program, {.executions_max = options.schedules,
-                                                 .probes = 200,
-                                                 .preemptions = preemptions,
-                                                 .retries = retries});
-    const std::string within =
-        preemptions ? fmt::format(" of at most {} preemptions", *preemptions) : "";
-    fmt::print("{} executions, {} cut short; of about {:.3g} interleavings{}\n", result.executions,
-               result.cut_short, result.interleavings, within);
-    if (result.found) return report(program, *result.found, name, out);
-    if (result.complete) {
-      fmt::print("complete: {} executions{}, nothing found\n", result.executions, within);
-    } else {
-      fmt::print("not complete: about {:.1f} % done; --schedules N goes further\n",
-                 result.done * 100);
-    }
-    if (!result.limits.empty()) fmt::print("not explored: {}\n", result.limits);
-    return 0;
-  }
-  const SearchResult result = search(program, options);
-  fmt::print("{} schedules, {} scheduling points\n", result.schedules, result.points);
-  if (result.found) return report(program, *result.found, name, out);
-  fmt::print("nothing found\n");
-  return 0;
+  return given.everything ? explore_all(program, name, given) : search_some(program, name, given);
 }
 
 }   // namespace sim

@@ -3,6 +3,7 @@
 // that nothing orders.
 #pragma once
 
+#include <cstddef>
 #include <source_location>
 #include <utility>
 
@@ -15,6 +16,7 @@ class Variable {
  public:
   explicit Variable(const char* name, T value = T{}) noexcept
       : object_{engine::ObjectKind::variable, name}, value_{std::move(value)} {}
+  explicit Variable(std::nullptr_t, T = T{}) = delete;   // the name comes first: not {0}
   Variable(const Variable&) = delete;
   Variable& operator=(const Variable&) = delete;
 
