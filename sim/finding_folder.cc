@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 
 #include "traces/circle.h"
@@ -40,6 +42,19 @@ std::string folder_name(const traces::Trace& trace) {
   while (!name.empty() && name.back() == '-')
     name.pop_back();
   return name;
+}
+
+std::string why_unusable(const fs::path& folder) {
+  std::error_code failed;
+  fs::path there = fs::absolute(folder, failed);
+  while (!failed && !fs::exists(there, failed) && there.has_relative_path())
+    there = there.parent_path();
+  if (failed) return fmt::format("{}: {}", folder.string(), failed.message());
+  if (!fs::is_directory(there, failed))
+    return fmt::format("{}: {} is no folder", folder.string(), there.string());
+  if (access(there.c_str(), W_OK | X_OK) != 0)
+    return fmt::format("{}: nothing can be written in {}", folder.string(), there.string());
+  return {};
 }
 
 tl::expected<void, std::string> write_file(const fs::path& path, const std::string& bytes) {

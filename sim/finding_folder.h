@@ -16,6 +16,10 @@ inline constexpr const char* kTraceFile = "trace.wavetank";
 // A name for the folder, made of what was found and where.
 [[nodiscard]] std::string folder_name(const traces::Trace& trace);
 
+// Why no finding could be written below that folder, which need not be there; empty: it could. To
+// be asked before anybody has searched for long.
+[[nodiscard]] std::string why_unusable(const std::filesystem::path& folder);
+
 // Writes the folder, replacing what an earlier run left in it. `replay_command` is what a person
 // types to run it again. The error is one line.
 tl::expected<void, std::string> write_finding(const std::filesystem::path& folder,

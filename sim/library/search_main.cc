@@ -11,6 +11,7 @@
 
 #include "sim/finding_folder.h"
 #include "sim/library/explore.h"
+#include "sim/plain_numbers.h"
 #include "sim/process.h"
 #include "sim/strategies.h"
 #include "sim/trace_of.h"
@@ -52,7 +53,8 @@ int report(const Program& program, const Found& found, const std::string& name,
     fmt::print("  {} preemptions, {} decisions; schedule {}\n", found.preemptions,
                found.schedule.decisions.size(), found.ordinal);
   }
-  if (!found.finding.detail.empty()) fmt::print("{}\n", found.finding.detail);
+  const std::string& detail = found.finding.detail;   // lines
+  fmt::print("{}{}", detail, detail.empty() || detail.ends_with('\n') ? "" : "\n");
   if (found.not_deterministic) return 1;   // no schedule leads there
   Execution execution{{.stack_bytes = given.search.stack_bytes}};
   static_cast<void>(replay(execution, program, found.schedule,
@@ -129,15 +131,13 @@ int search_some(const Program& program, const std::string& name, Arguments& give
 void add_options(CLI::App& app, Arguments& given) {
   SearchOptions& search = given.search;
   app.option_defaults()->always_capture_default();
-  app.add_option("--schedules", search.schedules, "how many to run")->check(CLI::NonNegativeNumber);
-  app.add_option("--seed", search.seed, "the first seed")->check(CLI::NonNegativeNumber);
+  app.add_option("--schedules", search.schedules, "how many to run");
+  app.add_option("--seed", search.seed, "the first seed");
   app.add_option("--strategy", search.strategy, "names, with commas between them: they take turns");
-  app.add_option("--time", search.seconds_max, "seconds, looked at between schedules; 0: any")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--time", search.seconds_max, "seconds, looked at between schedules; 0: any");
   app.add_option(
-         "--points", given.points,
-         "in one schedule; more is a finding: something never ends (1000000; explore 100000)")
-      ->check(CLI::PositiveNumber);
+      "--points", given.points,
+      "in one schedule; more is a finding: something never ends (1000000; explore 100000)");
   app.add_option("--stack", given.stack_kib, "of each thread, in KiB")
       ->check(CLI::Range(16U, 1U << 20U));
   app.add_flag("--any-lock-order", given.any_lock_order,
@@ -146,12 +146,10 @@ void add_options(CLI::App& app, Arguments& given) {
                                             "every schedule that matters, instead of a search");
   app.add_option("--preemptions", given.preemptions,
                  "explore: at most so many; a bound makes it finish sooner")
-      ->needs(explore)
-      ->check(CLI::NonNegativeNumber);
+      ->needs(explore);
   app.add_option("--retries", given.retries,
                  "explore: how often a fiber that yields looks again though nothing has changed")
-      ->needs(explore)
-      ->check(CLI::NonNegativeNumber);
+      ->needs(explore);
   app.add_option("--replay", given.trace, "run a finding again: its folder or its trace");
   app.add_option("--out", given.out, "where a finding goes");
 }
@@ -163,6 +161,7 @@ int search_main(int argc, char** argv, const Program& program) {
   Arguments given;
   given.search.seconds_max = kSeconds;
   add_options(app, given);
+  want_plain_numbers(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "sim/finding_folder.h"
+#include "sim/plain_numbers.h"
 
 namespace program {
 namespace {
@@ -26,6 +27,7 @@ CommandLine::CommandLine()
   add_scoreboard();
   add_list();
   add_check();
+  sim::want_plain_numbers(app_);
 }
 
 void CommandLine::with_mutant(CLI::App& command) {

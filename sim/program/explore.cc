@@ -115,9 +115,14 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
     if (options.cuts)
       fmt::print("{} times the power went, {} distinct images opened and judged\n", end.cuts,
                  end.images);
-    if (executions != 0 && !options.cuts)
-      fmt::print("of about {} without reduction: {} times fewer\n", number(end.naive),
-                 number(end.naive / executions));
+    if (executions != 0 && !options.cuts) {
+      // Those that are cut short have run, too, up to there.
+      const double begun = executions + static_cast<double>(end.cut_short);
+      fmt::print("of about {} without reduction; {} begun, {} of them cut short: {}\n",
+                 number(end.naive), number(begun), end.cut_short,
+                 end.naive > begun ? fmt::format("{:.3g} times fewer", end.naive / begun)
+                                   : "nothing is saved");
+    }
   } else if (end.ended != Exploration::Ended::found && end.ended != Exploration::Ended::died) {
     fmt::print(
         "not complete ({}): about {:.2g} % done, about {} executions left; "
@@ -218,6 +223,8 @@ int explore(const ExploreOptions& given) {
   if (const std::string wrong = options.judges.wrong(); !wrong.empty()) return complain(wrong);
   if (options.workload.empty() == options.scenario.empty())
     return complain("explore needs --workload or --scenario, one of them");
+  if (const std::string wrong = sim::why_unusable(options.out); !wrong.empty())
+    return complain(wrong);
   sim::keep_freed_memory();
   if (!options.scenario.empty()) return explore_scenario(options);
   auto workload = load(options.workload);

@@ -173,6 +173,7 @@ std::string problem_with(const SearchOptions& options,
   std::string error = source ? "" : source.error();
   if (!box.choose(options.strategy))
     error = fmt::format("no strategy '{}': see `wavetank list strategies`", options.strategy);
+  if (error.empty() && !options.no_folder) error = sim::why_unusable(options.out);
   return error.empty() ? options.judges.wrong() : error;
 }
 
@@ -214,13 +215,14 @@ int report(const SearchOptions& options, Source& source, const SearchEnd& end) {
       if (talk) fmt::print("found: {}\n  {}\n", caught.signature, caught.message);
       continue;
     }
+    Json& found = report["findings"].emplace_back(to_json(caught));
     const auto folder = keep(options, source, caught, talk);
     if (!folder) {
+      if (talk) fmt::print("found: {}\n  {}\n", caught.signature, caught.message);
       fmt::print(stderr, "wavetank: {}\n", folder.error());
       status = 2;
       continue;
     }
-    Json& found = report["findings"].emplace_back(to_json(caught));
     if (!*folder) continue;
     found["folder"] = (*folder)->string();
     found["replay"] = replay_command(**folder);
