@@ -97,7 +97,16 @@ bool fallocate_works(int fd, int mode, std::uint64_t size) {
   return fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, past_end, 4096) == 0;
 }
 
+// 0 or an errno.
+int lock_file(int fd, int operation) {
+  return with_patience([&] { return flock(fd, operation | LOCK_NB); }) == 0 ? 0 : errno;
+}
+
 }   // namespace
+
+int lock_alone(int fd) {
+  return lock_file(fd, LOCK_EX);
+}
 
 FileHandle::~FileHandle() {
   if (fd_ >= 0) close(fd_);
@@ -117,9 +126,9 @@ tl::expected<FileHandle, std::string> FileHandle::open(const std::string& path, 
     return tl::unexpected{failure(path, busy ? "in use" : "cannot open", errno)};
   }
   const int lock = mode == OpenMode::read_write ? LOCK_EX : LOCK_SH;
-  if (with_patience([&] { return flock(file.fd_, lock | LOCK_NB); }) != 0)
-    return tl::unexpected{errno == EWOULDBLOCK ? path + ": in use by another device or process"
-                                               : failure(path, "cannot lock", errno)};
+  if (const int error = lock_file(file.fd_, lock); error != 0)
+    return tl::unexpected{error == EWOULDBLOCK ? path + ": in use by another device or process"
+                                               : failure(path, "cannot lock", error)};
   Facts& facts = file.facts_;
   if (caching == Caching::direct) facts.logical_block_bytes = direct_alignment(file.fd_, caching);
   if (caching == Caching::buffered) fcntl(file.fd_, F_SETFL, fcntl(file.fd_, F_GETFL) & ~O_DIRECT);

@@ -15,6 +15,10 @@ enum class FileKind : std::uint8_t { regular, block_device };
 enum class Caching : std::uint8_t { direct, buffered };
 enum class OpenMode : bool { read_only, read_write };
 
+// The lock that a device opened for writing has on its file. 0 or an errno; EWOULDBLOCK: somebody
+// has the file.
+[[nodiscard]] int lock_alone(int fd);
+
 class FileHandle {
  public:
   struct Facts {

@@ -1,52 +1,41 @@
 #include "real-io/program/real_world.h"
 
-#include <cerrno>
-#include <system_error>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <fmt/format.h>
 
 #include "checkers/image/image_file.h"
 #include "engine/fiber/completion.h"
+#include "real-io/program/blank_file.h"
 #include "scenarios/disks.h"
 
 namespace wavetankd {
-namespace {
-
-tl::expected<void, std::string> make_blank(const std::string& path, std::uint64_t bytes) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  struct stat status{};
-  const bool made = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-                    ftruncate(fd, 0) == 0 && ftruncate(fd, static_cast<off_t>(bytes)) == 0;
-  const int error = fd >= 0 && !S_ISREG(status.st_mode) ? EINVAL : errno;
-  if (fd >= 0) close(fd);
-  if (made) return {};
-  return tl::unexpected{fmt::format("{}: cannot make a blank file: {}", path,
-                                    std::generic_category().message(error))};
-}
-
-}   // namespace
-
 RealWorld::RealWorld(real_io::UringExecutor& executor, std::uint64_t seed)
     : executor_{executor}, env_{executor, *this}, dice_{seed} {}
 
 tl::expected<std::unique_ptr<RealWorld>, std::string> RealWorld::make(
     real_io::UringExecutor& executor, const Paths& paths, const scenarios::SystemSpec& system,
     std::uint64_t seed) {
-  std::unique_ptr<RealWorld> world{new RealWorld{executor, seed}};
-  for (const scenarios::DiskSpec& disk : scenarios::disks_of(system)) {
-    const auto path = paths.find(disk.name);
-    if (path == paths.end())
+  const std::vector<scenarios::DiskSpec> disks = scenarios::disks_of(system);
+  for (const scenarios::DiskSpec& disk : disks)
+    if (!paths.contains(disk.name))
       return tl::unexpected{fmt::format("no file for the disk '{}'", disk.name)};
-    if (auto made = make_blank(path->second, disk.sectors_max * engine::kSectorSize); !made)
-      return tl::unexpected{made.error()};
-    auto device = real_io::UringDevice::open(executor, path->second);
+  // A run that is refused costs nobody anything: every file is ours before the first is made blank.
+  std::vector<BlankFile> files;
+  for (const scenarios::DiskSpec& disk : disks) {
+    auto file = BlankFile::lock(paths.find(disk.name)->second);
+    if (!file) return tl::unexpected{file.error()};
+    files.push_back(*std::move(file));
+  }
+  for (std::size_t i = 0; i < disks.size(); ++i)
+    if (auto blank = files[i].make_blank(disks[i].sectors_max * engine::kSectorSize); !blank)
+      return tl::unexpected{blank.error()};
+  files.clear();   // the devices have locks of their own
+  std::unique_ptr<RealWorld> world{new RealWorld{executor, seed}};
+  for (const scenarios::DiskSpec& disk : disks) {
+    const std::string& path = paths.find(disk.name)->second;
+    auto device = real_io::UringDevice::open(executor, path);
     if (!device) return tl::unexpected{device.error()};
     (*device)->use_only(disk.sectors);
-    world->disks_.emplace(disk.name, Disk{path->second, *std::move(device)});
+    world->disks_.emplace(disk.name, Disk{path, *std::move(device)});
   }
   return world;
 }

@@ -27,7 +27,8 @@ class RealWorld final : public scenarios::World, private engine::DeviceDirectory
   // Files by the names of disks.
   using Paths = std::map<std::string, std::string, std::less<>>;
 
-  // Makes the files of the disks of `system` blank and large enough.
+  // Makes the files of the disks of `system` blank and large enough: all of them or, when one is
+  // missing or in use, none.
   [[nodiscard]] static tl::expected<std::unique_ptr<RealWorld>, std::string> make(
       real_io::UringExecutor& executor, const Paths& paths, const scenarios::SystemSpec& system,
       std::uint64_t seed);

@@ -3,16 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <system_error>
 #include <vector>
 
-#include <sys/stat.h>
-
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "real-io/program/blank_file.h"
 #include "real-io/program/real_world.h"
 #include "real-io/ring.h"
 #include "scenarios/lab.h"
@@ -28,19 +26,6 @@ constexpr int kUsage = 2;
 int complain(const std::string& line) {
   fmt::print(stderr, "wavetankd: {}\n", line);
   return kUsage;
-}
-
-// The files are made blank, so somebody's image must not be named by mistake.
-bool holds_something(const std::string& path) {
-  struct stat status{};
-  if (stat(path.c_str(), &status) != 0) return false;
-  if (!S_ISREG(status.st_mode)) return true;
-  std::ifstream file{path, std::ios::binary};
-  std::vector<char> bytes(1 << 20);
-  file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  for (std::streamsize i = 0; i < file.gcount(); ++i)
-    if (bytes[static_cast<std::size_t>(i)] != 0) return true;
-  return false;
 }
 
 // Nothing is made to fail, and time is real: a pool that waits for space gives up soon, whatever is
@@ -88,10 +73,15 @@ int run_scenario(const RunOptions& options) {
   const scenarios::Scenario* const scenario = scenarios::find_scenario(options.scenario);
   if (scenario == nullptr) return complain(fmt::format("no scenario '{}'", options.scenario));
   if (options.reactors == 0 || options.reactors > 64) return complain("--reactors: 1 to 64");
+  // The files are made blank, so somebody's image must not be named by mistake.
   for (const std::string& path :
-       {options.data, options.metadata, options.fast, options.cache_metadata})
-    if (!options.overwrite && holds_something(path))
+       {options.data, options.metadata, options.fast, options.cache_metadata}) {
+    if (options.overwrite || path.empty()) continue;
+    const auto holds = holds_something(path);
+    if (!holds) return complain(holds.error());
+    if (*holds)
       return complain(fmt::format("{}: holds something; --overwrite makes it blank", path));
+  }
   if (const int error = real_io::Ring::available(); error != 0)
     return complain(
         fmt::format("io_uring is not to be had: {}", std::generic_category().message(error)));

@@ -157,6 +157,56 @@ class BadFlags(BadInput):
 
 
 @case.needs_programs
+class RefusedRuns(BadInput):
+    """`wavetankd run` makes files blank: not those of a run that it refuses."""
+
+    def run_command(self, *words):
+        return [str(word) for word in (case.program("wavetankd"), "run", "--data", self.data,
+                                       "--metadata", self.meta, "--runs", "1", *words)]
+
+    def test_a_file_in_use(self):
+        self.make_pool()
+        with server.Wavetankd(self.folder, self.meta, self.data, {0: self.SIZE}):
+            idle = self.folder / "idle.img"
+            idle.write_bytes(os.urandom(4096))
+            before = idle.read_bytes()
+            for one, other in (("--data", "--metadata"), ("--metadata", "--data")):
+                held = self.meta if other == "--metadata" else self.data
+                command = [str(case.program("wavetankd")), "run", "--overwrite", "--runs", "1",
+                           one, str(idle), other, str(held)]
+                with self.subTest(other):
+                    self.assert_refused(command, held, "in use", statuses=(2,))
+                    self.assertEqual(idle.read_bytes(), before)
+
+    def test_a_missing_file_is_not_left_behind(self):
+        fresh = self.folder / "fresh.img"
+        command = self.run_command("--overwrite")
+        command[command.index(str(self.meta))] = str(fresh)
+        command[command.index(str(self.data))] = str(self.folder)
+        self.assert_refused(command, self.folder, "not a regular file", statuses=(2,))
+        self.assertFalse(fresh.exists())
+
+    def test_a_file_that_holds_something(self):
+        for offset in (0, 3 * MIB, 64 * MIB - 1):
+            for sparse in (True, False):
+                with self.subTest(offset=offset, sparse=sparse):
+                    with open(self.data, "wb") as file:
+                        if sparse:
+                            file.truncate(64 * MIB)
+                        else:
+                            file.write(bytes(64 * MIB))
+                        file.seek(offset)
+                        file.write(b"x")
+                    self.assert_refused(self.run_command(), self.data, "holds something",
+                                        statuses=(2,))
+
+    def test_a_disk_without_a_file(self):
+        self.meta.write_bytes(os.urandom(4096))
+        self.assert_refused(self.run_command("--scenario", "cache-general", "--overwrite"), "'fast'",
+                            statuses=(2,))
+
+
+@case.needs_programs
 class ForeignDevices(BadInput):
     def test_wrong_block_size(self):
         self.make_pool()
