@@ -58,6 +58,7 @@ std::string table_trouble(std::string_view table, const engine::Error& error) {
 template <typename SuperblockDisk>
 std::string other_block_size(engine::BlockDevice& device, std::uint64_t magic,
                              std::uint64_t asked_bytes) {
+  if (device.limits().sectors < kMetadataBlockBytes / engine::kSectorSize) return {};
   engine::AlignedBuffer buffer{kMetadataBlockBytes};
   engine::Bio bio;
   bio.op = engine::BioOp::read;

@@ -220,11 +220,14 @@ class ForeignDevices(BadInput):
         self.assert_refused(self.serve(), "data.img")
 
     def test_metadata_device_too_small(self):
-        for size in (0, 4096, 15 * 4096):
+        for size in (0, 512, 4000, 4095, 4096, 15 * 4096):
             with self.subTest(size=size):
                 with open(self.meta, "r+b") as file:
                     file.truncate(size)
-                self.assert_refused(self.serve(), "meta.img")
+                listen = server.short_folder(self.folder) / "nbd"
+                self.assert_refused(self.serve(listen=listen), "meta.img",
+                                    *(["metadata device too small"] if size >= 512 else []))
+                self.assertFalse(listen.exists())
 
     def test_truncated_metadata(self):
         self.make_pool()
@@ -419,6 +422,9 @@ class CacheImages(BadInput):
         with open(self.meta, "r+b") as file:
             file.truncate(16 * 4096)
         self.assert_refused(self.serve_cache(), "meta.img")
+        with open(self.meta, "r+b") as file:
+            file.truncate(1000)
+        self.assert_refused(self.serve_cache(), "meta.img", "metadata device too small")
 
     def test_foreign_contents(self):
         self.meta.write_bytes(b"not a cache\n" * 1000 + bytes(4 * MIB - 12000))
