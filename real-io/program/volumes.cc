@@ -167,16 +167,28 @@ Volumes::Outcome Volumes::open_pool(const ServeOptions& options, engine::BlockDe
     spdlog::info("{}: there already", message);
   }
   for (const ThinSpec& thin : options.thins) {
-    const std::string make = fmt::format("create_thin {}", thin.id);
-    const auto made = system_->message(kPool, engine::Sector{0}, make);
-    if (!made && made.error().code != Errc::exists) return Trouble{in_words(make, made.error())};
-    const std::string line =
-        fmt::format("0 {} thin {} {}", thin.size_bytes / engine::kSectorSize, kPool, thin.id);
-    if (const auto active = system_->create_with_table(thin.name, line); !active)
-      return Trouble{fmt::format("thin {}: {}", thin.id, table_trouble(line, active.error()))};
+    if (auto active = activate(thin); !active) return active;
     if (options.under_cache(thin)) continue;
     if (auto offered = export_device(thin.name, thin.name); !offered) return offered;
   }
+  return std::string{};
+}
+
+// A pool that is read-only, or needs a check, serves what it has; only a thin that it does not have
+// takes a message.
+Volumes::Outcome Volumes::activate(const ThinSpec& thin) {
+  const std::string line =
+      fmt::format("0 {} thin {} {}", thin.size_bytes / engine::kSectorSize, kPool, thin.id);
+  auto active = system_->create_with_table(thin.name, line);
+  if (!active && active.error().code == Errc::not_found) {
+    const std::string make = fmt::format("create_thin {}", thin.id);
+    if (const auto made = system_->message(kPool, engine::Sector{0}, make); !made)
+      return Trouble{
+          fmt::format("thin {}: not in the pool; {}", thin.id, in_words(make, made.error()))};
+    active = system_->create_with_table(thin.name, line);
+  }
+  if (!active)
+    return Trouble{fmt::format("thin {}: {}", thin.id, table_trouble(line, active.error()))};
   return std::string{};
 }
 

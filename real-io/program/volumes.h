@@ -52,6 +52,8 @@ class Volumes {
   [[nodiscard]] Outcome verb(std::string_view verb, std::string_view rest);
   [[nodiscard]] Outcome load(std::string_view name, std::string_view table);
   [[nodiscard]] Outcome pool_message(std::string_view text);
+  // Creates it when the pool does not have it.
+  [[nodiscard]] Outcome activate(const ThinSpec& thin);
   [[nodiscard]] Outcome export_device(std::string_view device, const std::string& as);
   [[nodiscard]] Outcome unexport(std::string_view name);
   // Closes a plain device that no table names.

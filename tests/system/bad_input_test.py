@@ -91,13 +91,15 @@ class BadInput(case.SystemTest):
         return [str(word) for word in command]
 
     def assert_refused(self, command, *names, statuses=(1, 2)):
-        """One line, the names in it, a status among `statuses`, and the devices untouched."""
+        """One line, but for a pool's events, the names in it, a status among `statuses`, and the
+        devices untouched."""
         before = self.digests()
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=15)
         except subprocess.TimeoutExpired:
             self.fail(f"accepted: {' '.join(command)}")
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        lines = [line for line in done.stderr.splitlines()
+                 if line.strip() and not line.startswith("wavetankd: pool: event ")]
         self.assertIn(done.returncode, statuses, f"{command}\n{done.stderr}")
         self.assertEqual(len(lines), 1, f"not one line:\n{done.stderr}")
         for name in names:
@@ -272,6 +274,35 @@ class ForeignDevices(BadInput):
             done = subprocess.run(command, capture_output=True, text=True, timeout=15)
             self.assertNotEqual(done.returncode, 0, "two servers of one pool")
             self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+
+
+@case.needs_programs
+class PoolsThatMayNotChange(BadInput):
+    def assert_served_unchanged(self, *extra):
+        """The thins that there are, and none that would have to be made."""
+        before = self.digests()
+        with server.Wavetankd(self.folder, self.meta, self.data, {0: self.SIZE, 1: self.SIZE},
+                              extra=extra) as subject:
+            for name in ("0", "1"):
+                client = nbd.Client(subject.socket, name)
+                client.submit(nbd.READ, 0, 4096)
+                self.assertEqual(client.reap()[1], 0)
+                client.close()
+        self.assertEqual(self.digests(), before)
+        self.assert_refused(self.serve("--thin", "7:1MiB", *extra), "thin 7: not in the pool",
+                            "the pool's mode allows no messages")
+
+    def test_read_only(self):
+        self.make_pool()
+        self.assert_served_unchanged("--feature", "read_only")
+
+    def test_needs_check(self):
+        self.make_pool()
+        good = self.meta.read_bytes()
+        flags = struct.unpack_from("<I", good, 4)[0] | 1
+        block = good[:4] + struct.pack("<I", flags) + good[8:4096]
+        self.meta.write_bytes(resealed(block, SUPERBLOCK) + good[4096:])
+        self.assert_served_unchanged()
 
 
 @case.needs_programs
