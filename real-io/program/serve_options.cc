@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <set>
 #include <string_view>
 
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "real-io/program/pool_message.h"
 #include "real-io/program/sizes.h"
 
 namespace wavetankd {
@@ -21,6 +23,21 @@ constexpr std::uint64_t kBlockSizeMax = 1 << 30;
 constexpr std::uint64_t kCacheBlockSizeMin = 32 << 10;
 constexpr std::uint32_t kThinIdMax = (1U << 24) - 1;
 constexpr std::uint32_t kReactorsMax = 64;
+// NBD's clients count bytes in signed numbers.
+constexpr std::uint64_t kVolumeBytesMax = std::numeric_limits<std::int64_t>::max();
+constexpr std::size_t kDeviceNameMax = 127;
+
+// What is wrong with a name for a mapped device and its export; engine::dm refuses the same, and
+// too late: the metadata is formatted then.
+std::optional<std::string> wrong_with_name(std::string_view name) {
+  if (name.empty()) return "an empty name";
+  if (name.size() > kDeviceNameMax)
+    return fmt::format("a name has at most {} bytes", kDeviceNameMax);
+  if (name.find_first_of(" \t\r\n/") != std::string_view::npos)
+    return fmt::format("'{}' has a blank or a slash in it", name);
+  if (name == kPoolName) return fmt::format("the pool itself is called '{}'", name);
+  return std::nullopt;
+}
 
 tl::expected<ThinSpec, std::string> parse_thin(std::string_view text) {
   const Problem wrong{fmt::format("--thin {}: want ID:SIZE or ID:SIZE:NAME", text)};
@@ -38,9 +55,13 @@ tl::expected<ThinSpec, std::string> parse_thin(std::string_view text) {
   if (!size) return Problem{fmt::format("--thin {}: {}", text, size.error())};
   if (*size == 0 || *size % 512 != 0)
     return Problem{fmt::format("--thin {}: the size is not in whole sectors", text)};
+  if (*size > kVolumeBytesMax)
+    return Problem{fmt::format("--thin {}: the size is not below 8 EiB", text)};
   spec.size_bytes = *size;
   spec.name = second == std::string_view::npos ? fmt::format("thin{}", spec.id)
                                                : std::string{rest.substr(second + 1)};
+  if (const auto why = wrong_with_name(spec.name))
+    return Problem{fmt::format("--thin {}: {}", text, *why)};
   return spec;
 }
 
@@ -53,6 +74,7 @@ tl::expected<CacheSpec, std::string> parse_cache(std::string_view text) {
   if (colon == std::string_view::npos) return wrong("want NAME:metadata=F,fast=F,origin=F");
   CacheSpec spec;
   spec.name = text.substr(0, colon);
+  if (const auto why = wrong_with_name(spec.name)) return wrong(*why);
   std::string_view rest = text.substr(colon + 1);
   while (!rest.empty()) {
     const std::string_view item = rest.substr(0, rest.find(','));
@@ -194,12 +216,12 @@ tl::expected<void, std::string> check(ServeOptions& options) {
   std::set<std::uint32_t> ids;
   for (const ThinSpec& thin : options.thins) {
     if (!ids.insert(thin.id).second) return Problem{fmt::format("--thin {}: given twice", thin.id)};
-    if (thin.name.empty() || thin.name.size() > 4096 || !names.insert(thin.name).second)
-      return Problem{fmt::format("two exports, or none, are called '{}'", thin.name)};
+    if (!names.insert(thin.name).second)
+      return Problem{fmt::format("--thin {}: two exports are called '{}'", thin.id, thin.name)};
   }
   for (const CacheSpec& cache : options.caches)
-    if (cache.name.empty() || cache.name == "pool" || !names.insert(cache.name).second)
-      return Problem{fmt::format("two devices, or none, are called '{}'", cache.name)};
+    if (!names.insert(cache.name).second)
+      return Problem{fmt::format("--cache {}: two devices are called that", cache.name)};
   for (const RawSpec& raw : options.raws)
     if (raw.name.empty() || raw.name.size() > 4096 || !names.insert(raw.name).second)
       return Problem{fmt::format("two exports, or none, are called '{}'", raw.name)};
@@ -265,6 +287,9 @@ tl::expected<ServeOptions, std::string> read_serve_options(const ServeFlags& giv
   options.low_water_blocks = flags.low_water.value_or(0);
   options.features = flags.features;
   options.messages = flags.messages;
+  for (const std::string& text : options.messages)
+    if (const auto why = wrong_with_message(text))
+      return Problem{fmt::format("--message '{}': {}", text, *why)};
   options.reactors = flags.reactors.value_or(1);
   options.spin_us = flags.spin_us;
   if (!flags.block_size.empty()) {

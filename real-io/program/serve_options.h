@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <tl/expected.hpp>
@@ -13,6 +14,9 @@ class App;
 }
 
 namespace wavetankd {
+
+// The pool among the mapped devices; no other of them is called that.
+inline constexpr std::string_view kPoolName = "pool";
 
 struct ThinSpec {
   std::uint32_t id = 0;

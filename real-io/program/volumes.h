@@ -27,7 +27,7 @@ class Volumes {
   Volumes(const Volumes&) = delete;
   Volumes& operator=(const Volumes&) = delete;
 
-  static constexpr std::string_view kPool = "pool";
+  static constexpr std::string_view kPool = kPoolName;
   using Outcome = tl::expected<std::string, std::string>;   // an answer; one line of trouble
 
   // All suspend; fibers of any reactor, one control action at a time.

@@ -136,6 +136,22 @@ class BadFlags(BadInput):
             with self.subTest(" ".join(words[2:])):
                 self.assert_refused(words, *names)
 
+    def test_before_anything_is_formatted(self):
+        thins = ("0:1M:a b", "0:1M:a/b", "0:1M:", "0:1M:pool", "0:1M:" + "n" * 128,
+                 "0:18446744073709551104", "0:8EiB")
+        messages = ("", " ", "frobnicate 1", "create_thin", "create_thin x", "create_thin 16777216",
+                    "create_snap 1", "create_snap 1 2 3", "delete -1", "set_transaction_id 0 y",
+                    "reserve_metadata_snap 1")
+        for option, names, words in (
+                *(("--thin", [text], self.serve(thin=text)) for text in thins),
+                *(("--message", [text], self.serve("--message", text)) for text in messages),
+                ("--message", ["create_thin x"],
+                 self.serve("--message", "create_thin 5", "--message", "create_thin x")),
+                *(("--cache", [name], self.serve("--cache", f"{name}:metadata=a,fast=b,origin=c"))
+                  for name in ("a b", "pool", ""))):
+            with self.subTest(" ".join(words[6:])):
+                self.assert_refused(words, option, *names, statuses=(2,))
+
     def test_of_the_tank(self):
         wavetank = str(case.program("wavetank"))
         damaged = self.folder / "damaged"
