@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <limits>
 #include <set>
 #include <string_view>
+#include <system_error>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -198,6 +200,46 @@ tl::expected<void, std::string> read_config(ServeFlags& flags) {
   return {};
 }
 
+bool same_path(const std::string& one, const std::string& other) {
+  std::error_code error;
+  const auto resolved = [&](const std::string& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+  };
+  if (one.empty() || other.empty()) return false;
+  return one == other || (resolved(one) == resolved(other) && !error);
+}
+
+tl::expected<void, std::string> check_names(const ServeOptions& options) {
+  std::set<std::string_view> names;
+  std::set<std::uint32_t> ids;
+  for (const ThinSpec& thin : options.thins) {
+    if (!ids.insert(thin.id).second) return Problem{fmt::format("--thin {}: given twice", thin.id)};
+    if (!names.insert(thin.name).second)
+      return Problem{fmt::format("--thin {}: two exports are called '{}'", thin.id, thin.name)};
+  }
+  for (const CacheSpec& cache : options.caches)
+    if (!names.insert(cache.name).second)
+      return Problem{fmt::format("--cache {}: two devices are called that", cache.name)};
+  for (const RawSpec& raw : options.raws)
+    if (raw.name.empty() || raw.name.size() > 4096 || !names.insert(raw.name).second)
+      return Problem{fmt::format("two exports, or none, are called '{}'", raw.name)};
+  // A table finds mapped devices before plain ones: no mapped device may bear the name of a plain
+  // one that a later table of ours means. Thins come after the pool's table.
+  std::set<std::string> plain;
+  for (const CacheSpec& cache : options.caches)
+    for (const std::string_view role : {"metadata", "fast", "origin"})
+      plain.insert(fmt::format("{}.{}", cache.name, role));
+  for (const ThinSpec& thin : options.thins)
+    if (plain.contains(thin.name))
+      return Problem{fmt::format("--thin {}: '{}' is a cache's own device", thin.id, thin.name)};
+  if (!options.metadata.empty()) plain.insert("metadata");
+  if (!options.data.empty() && options.data_cache() == nullptr) plain.insert("data");
+  for (const CacheSpec& cache : options.caches)
+    if (plain.contains(cache.name))
+      return Problem{fmt::format("--cache {}: a device below is called that", cache.name)};
+  return {};
+}
+
 tl::expected<void, std::string> check(ServeOptions& options) {
   if (options.metadata.empty() != options.data.empty())
     return Problem{"a pool needs both --metadata and --data"};
@@ -212,20 +254,9 @@ tl::expected<void, std::string> check(ServeOptions& options) {
         fmt::format("--block-size {}: a multiple of 64 KiB up to 1 GiB", options.block_size_bytes)};
   if (options.reactors == 0 || options.reactors > kReactorsMax)
     return Problem{fmt::format("--reactors {}: 1 to {}", options.reactors, kReactorsMax)};
-  std::set<std::string_view> names;
-  std::set<std::uint32_t> ids;
-  for (const ThinSpec& thin : options.thins) {
-    if (!ids.insert(thin.id).second) return Problem{fmt::format("--thin {}: given twice", thin.id)};
-    if (!names.insert(thin.name).second)
-      return Problem{fmt::format("--thin {}: two exports are called '{}'", thin.id, thin.name)};
-  }
-  for (const CacheSpec& cache : options.caches)
-    if (!names.insert(cache.name).second)
-      return Problem{fmt::format("--cache {}: two devices are called that", cache.name)};
-  for (const RawSpec& raw : options.raws)
-    if (raw.name.empty() || raw.name.size() > 4096 || !names.insert(raw.name).second)
-      return Problem{fmt::format("two exports, or none, are called '{}'", raw.name)};
-  return {};
+  if (same_path(options.listen, options.control))
+    return Problem{fmt::format("--control {}: clients connect there (--listen)", options.control)};
+  return check_names(options);
 }
 
 }   // namespace

@@ -148,9 +148,19 @@ class BadFlags(BadInput):
                 ("--message", ["create_thin x"],
                  self.serve("--message", "create_thin 5", "--message", "create_thin x")),
                 *(("--cache", [name], self.serve("--cache", f"{name}:metadata=a,fast=b,origin=c"))
-                  for name in ("a b", "pool", ""))):
+                  for name in ("a b", "pool", "", "metadata", "data")),
+                ("--thin", ["home.fast"],
+                 self.serve("--cache", "home:metadata=a,fast=b,origin=c", thin="0:1M:home.fast"))):
             with self.subTest(" ".join(words[6:])):
                 self.assert_refused(words, option, *names, statuses=(2,))
+
+    def test_one_path_for_two_sockets(self):
+        folder = server.short_folder(self.folder)
+        for control in ("nbd", "./nbd", f"../{folder.name}/nbd"):
+            with self.subTest(control):
+                self.assert_refused(self.serve("--control", f"{folder}/{control}",
+                                               listen=folder / "nbd"), "--control", control,
+                                    statuses=(2,))
 
     def test_of_the_tank(self):
         wavetank = str(case.program("wavetank"))
