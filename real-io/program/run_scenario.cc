@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <system_error>
@@ -11,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "real-io/program/blank_file.h"
+#include "real-io/program/numbers.h"
 #include "real-io/program/real_world.h"
 #include "real-io/ring.h"
 #include "scenarios/lab.h"
@@ -22,6 +24,7 @@ namespace {
 
 constexpr int kFound = 1;
 constexpr int kUsage = 2;
+constexpr std::uint32_t kReactorsMax = 64;
 
 int complain(const std::string& line) {
   fmt::print(stderr, "wavetankd: {}\n", line);
@@ -62,17 +65,20 @@ void add_run_flags(CLI::App& command, RunOptions& options) {
   command.add_option("--fast", options.fast, "file to use as a cache's fast disk; made blank");
   command.add_option("--cache-metadata", options.cache_metadata,
                      "file to use for the metadata of a cache in a stack; made blank");
-  command.add_option("--seed", options.seed, "of the first workload (1)");
-  command.add_option("--runs", options.runs, "how many workloads (100)");
-  command.add_option("--time", options.seconds, "seconds to go on for, instead of --runs");
-  command.add_option("--reactors", options.reactors, "threads (2)");
+  command.add_option("--seed", options.seed, "of the first workload (1)")
+      ->transform(whole_number(0, UINT64_MAX));
+  command.add_option("--runs", options.runs, "how many workloads (100)")
+      ->transform(whole_number(0, UINT64_MAX));
+  command.add_option("--time", options.seconds, "seconds to go on for, instead of --runs")
+      ->check(seconds());
+  command.add_option("--reactors", options.reactors, "threads (2)")
+      ->transform(whole_number(1, kReactorsMax));
   command.add_flag("--overwrite", options.overwrite, "also when the files hold something");
 }
 
 int run_scenario(const RunOptions& options) {
   const scenarios::Scenario* const scenario = scenarios::find_scenario(options.scenario);
   if (scenario == nullptr) return complain(fmt::format("no scenario '{}'", options.scenario));
-  if (options.reactors == 0 || options.reactors > 64) return complain("--reactors: 1 to 64");
   // The files are made blank, so somebody's image must not be named by mistake.
   for (const std::string& path :
        {options.data, options.metadata, options.fast, options.cache_metadata}) {

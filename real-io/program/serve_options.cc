@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <set>
@@ -12,6 +13,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "real-io/program/numbers.h"
 #include "real-io/program/pool_message.h"
 #include "real-io/program/sizes.h"
 
@@ -286,6 +288,7 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags) {
       ->type_name("FILE");
   command.add_option("--block-size", flags.block_size, "of a new pool (64KiB)")->type_name("SIZE");
   command.add_option("--low-water", flags.low_water, "free data blocks that raise an event")
+      ->transform(whole_number(0, INT64_MAX))
       ->type_name("BLOCKS");
   command.add_option("--feature", flags.features,
                      "of the pool's table line, e.g. skip_block_zeroing");
@@ -303,9 +306,14 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags) {
   command.add_option("--listen", flags.listen, "where NBD clients connect")->type_name("unix:PATH");
   command.add_option("--control", flags.control, "socket that takes control verbs")
       ->type_name("PATH");
-  command.add_option("--reactors", flags.reactors, "threads (1)")->type_name("N");
-  command.add_option("--spin-us", flags.spin_us,
-                     "look for work so long before sleeping (while clients are busy: 120)");
+  command.add_option("--reactors", flags.reactors, "threads (1)")
+      ->transform(whole_number(1, kReactorsMax))
+      ->type_name("N");
+  command
+      .add_option("--spin-us", flags.spin_us,
+                  "look for work so long before sleeping (while clients are busy: 120)")
+      ->transform(whole_number(0, INT32_MAX))
+      ->type_name("US");
 }
 
 tl::expected<ServeOptions, std::string> read_serve_options(const ServeFlags& given) {

@@ -185,6 +185,33 @@ class BadFlags(BadInput):
 
 
 @case.needs_programs
+class BadNumbers(BadInput):
+    WRAPPED = "-18446744073709551615"
+
+    def test_of_the_server(self):
+        self.assert_each_refused(self.serve(), {
+            "--low-water": ("-1", "1.5", "0x10", "18446744073709551615", ""),
+            "--spin-us": ("-1", "x", "18446744073709551615"),
+            "--reactors": ("-1", "0", "65", "4294967297", self.WRAPPED)})
+
+    def test_of_runs(self):
+        run = [str(word) for word in (case.program("wavetankd"), "run", "--data", self.data,
+                                      "--metadata", self.meta)]
+        self.assert_each_refused(run, {
+            "--runs": ("-1", self.WRAPPED, "1e3"),
+            "--seed": ("-1", "x"),
+            "--time": ("nan", "inf", "-1", "1s", ""),
+            "--reactors": ("0", "65", self.WRAPPED)})
+
+    def assert_each_refused(self, command, options):
+        for option, values in options.items():
+            for value in values:
+                with self.subTest(option=option, value=value):
+                    self.assert_refused([*command, f"{option}={value}"], option, value,
+                                        statuses=(2,))
+
+
+@case.needs_programs
 class RefusedRuns(BadInput):
     """`wavetankd run` makes files blank: not those of a run that it refuses."""
 
