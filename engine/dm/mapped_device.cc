@@ -107,13 +107,7 @@ void MappedDevice::internal_resume() {
   reopen();
 }
 
-// Under suspend_lock_, like every other quiescing: another device may be about to suspend this one.
-std::unique_ptr<Table> MappedDevice::shut_down() {
-  const MutexLock lock{suspend_lock_};
-  shut_down_ = true;
-  if (!user_suspended_ && internal_suspends_ == 0) quiesce(io::SuspendKind::flush);
-  user_suspended_ = true;   // for good: internal resumes leave it alone
-  user_suspended_shown_.store(true, std::memory_order_release);
+void MappedDevice::refuse_waiting() {
   io::BioList waiting;
   {
     const SpinGuard guard{deferred_lock_};
@@ -125,6 +119,16 @@ std::unique_ptr<Table> MappedDevice::shut_down() {
     waiting.pop_front();
     complete(object(), bio, Errc::io_error);
   }
+}
+
+// Under suspend_lock_, like every other quiescing: another device may be about to suspend this one.
+std::unique_ptr<Table> MappedDevice::shut_down() {
+  const MutexLock lock{suspend_lock_};
+  shut_down_ = true;
+  if (!user_suspended_ && internal_suspends_ == 0) quiesce(io::SuspendKind::flush);
+  user_suspended_ = true;   // for good: internal resumes leave it alone
+  user_suspended_shown_.store(true, std::memory_order_release);
+  refuse_waiting();
   events_.stop();
   std::unique_ptr<Table> last;
   const WriteLock table_lock{table_lock_};
@@ -147,6 +151,13 @@ Result<std::string> MappedDevice::message(Sector sector, std::span<const std::st
     return fail(Errc::invalid, sector.value(), "no target at that sector");
   if (args.empty()) return fail(Errc::invalid, 0, "an empty message");
   return active_->find(sector).target->message(args);
+}
+
+void MappedDevice::stop_queueing() {
+  const ReadLock lock{table_lock_};
+  if (active_ == nullptr) return;
+  for (const Table::Row& row : active_->rows())
+    row.target->stop_queueing();
 }
 
 std::string MappedDevice::status(io::StatusCommit commit) {

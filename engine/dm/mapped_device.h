@@ -58,6 +58,10 @@ class MappedDevice final : private DeviceName,
   // old table's type cannot be replaced (nothing changed); a target's preresume failure, which
   // leaves the device suspended with the new table.
   Result<void> resume(std::unique_ptr<Table>& next, io::SuspendKind kind);
+  // Tells the targets of the active table (io::Target::stop_queueing).
+  void stop_queueing();
+  // What is deferred ends with io_error, and so does from now on what would wait for a resume.
+  void refuse_waiting();
   // Quiesces for good: what is deferred and what still comes ends with io_error. Returns the active
   // table for the caller to destroy.
   [[nodiscard]] std::unique_ptr<Table> shut_down();

@@ -1,6 +1,7 @@
 #include "engine/dm/system.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -248,6 +249,53 @@ Result<void> System::remove_all() {
         !removed && removed.error().code != Errc::busy && removed.error().code != Errc::not_found)
       return removed;
   }
+}
+
+// --- Towards the end. ---
+
+std::vector<System::NodeRef> System::from_below() {
+  std::vector<NodeRef> order;
+  std::set<const Node*> seen;
+  const auto visit = [&](const auto& self, Node& node) -> void {
+    if (!seen.insert(&node).second) return;
+    for (Node* const below : node.below)
+      self(self, *below);
+    node.references.get();
+    order.emplace_back(node);
+  };
+  const SpinGuard guard{directory_lock_};
+  for (const auto& [name, node] : directory_)
+    visit(visit, *node);
+  return order;
+}
+
+// A resume may do I/O to the devices below, so those come first.
+Result<void> System::release_waiting() {
+  const std::vector<NodeRef> nodes = from_below();
+  std::set<const Node*> stood_on;
+  {
+    const SpinGuard guard{directory_lock_};
+    for (const NodeRef& node : nodes)
+      stood_on.insert(node->below.begin(), node->below.end());
+  }
+  for (const NodeRef& node : nodes)
+    node->device.stop_queueing();
+  Result<void> outcome;
+  for (const NodeRef& node : nodes) {
+    if (!stood_on.contains(&*node) || !node->device.user_suspended()) continue;
+    const MutexLock control{node->control_lock};
+    if (node->removed) continue;
+    Action action{node->device, "resume"};
+    std::unique_ptr<Table> none;
+    const auto resumed = action.ended(node->device.resume(none, io::SuspendKind::flush));
+    if (!resumed && outcome) outcome = resumed;
+  }
+  return outcome;
+}
+
+void System::refuse_waiting() {
+  for (const NodeRef& node : from_below())
+    node->device.refuse_waiting();
 }
 
 // --- Tables. ---

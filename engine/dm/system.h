@@ -69,6 +69,14 @@ class System {
   Result<void> remove(std::string_view name);
   // Removes all devices, those above before those below. Errors: busy (some remain).
   Result<void> remove_all();
+  // Two steps towards remove_all() for users who wait for their I/O and will neither resume a
+  // device nor make space any more. The first: targets stop queueing, and suspended devices that
+  // tables stand on resume with the tables they have, so that what stands on them can be brought to
+  // an end; to be repeated when control actions that were under way are over. Errors: the first
+  // that a resume gave; the others were resumed.
+  Result<void> release_waiting();
+  // The second: what waits for a resume ends with io_error, now and from now on.
+  void refuse_waiting();
   Result<std::string> message(std::string_view name, Sector sector, std::string_view text);
   // One line per target of the active table.
   Result<std::string> status(std::string_view name,
@@ -94,6 +102,8 @@ class System {
 
   [[nodiscard]] NodeRef find(std::string_view name);
   DeviceInfo describe(Node& node);
+  // All that there are, those below before those above.
+  std::vector<NodeRef> from_below();
   // `above`: the node whose table opens it; null for users.
   Result<io::DeviceRef> open_for(Node* above, std::string_view name, io::DeviceTable& closer);
   void close_for(Node* above, io::OwnerDevice& device) noexcept;

@@ -176,6 +176,8 @@ class Target {
   // A failure leaves the device suspended.
   virtual Result<void> preresume() { return {}; }
   virtual void resume() {}
+  // Suspends; at any time. From now on no bio waits for what a user would have to do: it fails.
+  virtual void stop_queueing() {}
 
   // Suspends. Runs concurrently with I/O and with suspend; must not wait for a resume.
   virtual Result<std::string> message(std::span<const std::string_view> args) {

@@ -119,7 +119,7 @@ void Pool::resume() {
     suspended_.store(false);
     quiet_.store(false);
     low_water_signalled_ = false;
-    error_if_no_space_.store(config_.features.error_if_no_space);
+    error_if_no_space_.store(wants_error_if_no_space());
     if (mode() == PoolMode::out_of_data_space) arm_no_space_timer();
     retry_queued_bios();
     return true;
@@ -137,7 +137,7 @@ void Pool::bind(const PoolConfig& config) {
   if (discard_policy_ == DiscardPolicy::passdown && data.discard_sectors_max < block_sectors_) {
     discard_policy_ = DiscardPolicy::no_passdown;
   }
-  error_if_no_space_.store(config.features.error_if_no_space);
+  error_if_no_space_.store(wants_error_if_no_space());
   if (config.features.read_only) {
     metadata_->set_read_only(true);   // also when the mode stays
     set_mode(PoolMode::read_only, "table");

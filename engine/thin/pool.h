@@ -69,6 +69,8 @@ class Pool final : private PreCommitHook {
   void postsuspend();
   Result<void> preresume(const PoolConfig& config);
   void resume();
+  // error_if_no_space from now on, whatever the tables say; what waits for space ends.
+  void stop_queueing();
   Result<std::string> message(std::span<const std::string_view> args);
   std::string status(io::StatusCommit commit);
   std::string thin_status(const ThinDevice& thin);
@@ -153,6 +155,7 @@ class Pool final : private PreCommitHook {
   void check_low_water(std::uint64_t free_blocks);
   void check_metadata_low_water();
   void no_space_timed_out();
+  [[nodiscard]] bool wants_error_if_no_space() const noexcept;
   void arm_no_space_timer();
   // What a bio that cannot be served gets; nothing: it waits for space.
   [[nodiscard]] std::optional<Errc> unserviceable_status() const;
@@ -259,6 +262,7 @@ class Pool final : private PreCommitHook {
   PoolConfig config_;
   DiscardPolicy discard_policy_ = DiscardPolicy::passdown;            // as the data device allows
   Atomic<bool> error_if_no_space_{"pool.error_if_no_space", false};   // at present
+  bool queueing_stopped_ = false;
   bool bound_ = false;
 
   // --- In flight.

@@ -69,7 +69,7 @@ void Pool::install_mode(PoolMode next, const char* reason) {
   if (old == PoolMode::out_of_data_space) no_space_.cancel();
   switch (next) {
     case PoolMode::write:
-      error_if_no_space_.store(config_.features.error_if_no_space);
+      error_if_no_space_.store(wants_error_if_no_space());
       settle_debts();
       retry_queued_bios();
       break;
@@ -187,6 +187,19 @@ void Pool::no_space_timed_out() {
   error_if_no_space_.store(true);
   fail_queued_bios(Errc::no_data_space);
   owner_.event();
+}
+
+bool Pool::wants_error_if_no_space() const noexcept {
+  return queueing_stopped_ || config_.features.error_if_no_space;
+}
+
+void Pool::stop_queueing() {
+  on_worker("pool.stop_queueing", [this] {
+    queueing_stopped_ = true;
+    error_if_no_space_.store(true);
+    fail_queued_bios(Errc::no_data_space);
+    return true;
+  });
 }
 
 std::optional<Errc> Pool::unserviceable_status() const {

@@ -41,6 +41,10 @@ void PoolTarget::resume() {
   pool_->resume();
 }
 
+void PoolTarget::stop_queueing() {
+  pool_->stop_queueing();
+}
+
 Result<std::string> PoolTarget::message(std::span<const std::string_view> args) {
   return pool_->message(args);
 }

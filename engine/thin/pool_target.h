@@ -28,6 +28,7 @@ class PoolTarget final : public io::Target {
   void postsuspend() override;
   Result<void> preresume() override;
   void resume() override;
+  void stop_queueing() override;
   Result<std::string> message(std::span<const std::string_view> args) override;
   std::string status(io::StatusCommit commit) override;
   [[nodiscard]] std::string table_line() const override;

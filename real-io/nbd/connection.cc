@@ -55,6 +55,11 @@ void Connection::stop() noexcept {
   wake_reader();
 }
 
+void Connection::cut() noexcept {
+  cut_ = true;
+  shutdown(fd_, SHUT_RDWR);
+}
+
 void Connection::hostile(std::string_view what) {
   server_.log(fmt::format("connection {} closed: {}", number_, what));
   broken_ = true;
@@ -203,7 +208,7 @@ bool Connection::room_for(std::size_t bytes) const noexcept {
 
 void Connection::wait_for_room(std::size_t bytes) {
   waiting_reader_ = engine::t_thread.fiber;
-  while (!room_for(bytes))
+  while (!room_for(bytes) && !stopping_)
     home.executor().park(engine::Point{engine::OpKind::condition_wait, engine::Access::read, &room_,
                                        std::source_location::current()});
   waiting_reader_ = nullptr;
@@ -232,7 +237,7 @@ void Connection::transmit() {
     const bool runs = request.verdict == Request::Verdict::run;
     const std::size_t buffer_bytes = request.transfers() ? request.length : 0;
     if (!room_for(buffer_bytes)) wait_for_room(buffer_bytes);
-    if (broken_) return;
+    if (broken_ || stopping_) return;
     if (!runs) {
       if (!skip_payload(request.payload)) return;
       answer(take_call(request), request.error);

@@ -47,6 +47,8 @@ class Connection {
   void serve();
   // Own reactor. No further requests are read; those under way are answered.
   void stop() noexcept;
+  // Own reactor, after stop(). The peer hears no more; those under way stop after their piece.
+  void cut() noexcept;
 
   boost::intrusive::list_member_hook<> hook;   // the server's list
   Reactor& home;
@@ -122,6 +124,7 @@ class Connection {
   ExportFacts facts_;
   bool structured_ = false;
   bool stopping_ = false;
+  bool cut_ = false;
   bool broken_ = false;   // sends no longer reach the peer
 
   // Received and not yet used: [begin, end) of stream_.

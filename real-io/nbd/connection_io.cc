@@ -185,7 +185,12 @@ void Connection::take_result(Call& call) {
     return;
   }
   call.done_bytes += call.piece_bytes;
-  if (call.done_bytes < request.length) return;
+  if (call.done_bytes < request.length) {
+    if (!call.connection.cut_) return;
+    call.error = NbdError::io;   // nobody will hear of it
+    call.stage = Call::Stage::over;
+    return;
+  }
   const bool flush_after = request.command == Command::trim && request.fua;
   call.stage = flush_after ? Call::Stage::flush : Call::Stage::over;
 }

@@ -117,19 +117,33 @@ void Server::connection_over() {
   if (--connections_alive_ == 0) over_.signal();
 }
 
-void Server::stop() {
-  if (listen_fd_ < 0) return;
-  stopping_ = true;
-  shutdown(listen_fd_, SHUT_RDWR);   // wakes the accept
+template <typename Job>
+void Server::on_each_connection(const char* name, Job job) {
   engine::Completion told{"nbd.told", executor_.reactor_count()};
   for (std::uint32_t i = 0; i < executor_.reactor_count(); ++i) {
-    executor_.spawn_on(i, "nbd.stop", [this, &told] {
+    executor_.spawn_on(i, name, [this, &told, job] {
       for (Connection& connection : shares_[Reactor::current()->index()]->connections)
-        connection.stop();
+        job(connection);
       told.signal();
     });
   }
   told.wait();
+}
+
+void Server::begin_stop() {
+  if (listen_fd_ < 0) return;
+  stopping_ = true;
+  shutdown(listen_fd_, SHUT_RDWR);   // wakes the accept
+  on_each_connection("nbd.stop", [](Connection& connection) { connection.stop(); });
+}
+
+void Server::cut() {
+  on_each_connection("nbd.cut", [](Connection& connection) { connection.cut(); });
+}
+
+void Server::stop() {
+  if (listen_fd_ < 0) return;
+  begin_stop();
   if (accepting_) over_.wait();
   close(listen_fd_);
   unlink(path_.c_str());

@@ -45,8 +45,13 @@ class Server {
   [[nodiscard]] tl::expected<void, std::string> bind(const std::string& path);
   // Any thread, after bind(). Accepts clients from now on.
   [[nodiscard]] tl::expected<void, std::string> listen();
-  // Suspends. Accepts no more, answers what is under way, returns when the last connection is gone.
-  // Also after bind() alone.
+  // --- The end; all suspend. Also after bind() alone.
+  // Accepts no more, and reads no more requests; those under way go on to be answered.
+  void begin_stop();
+  // Between begin_stop() and the destructor: closes the connections of clients that have not taken
+  // their answers. What the devices are at is still waited for.
+  void cut();
+  // Returns when the last connection is gone.
   void stop();
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -63,6 +68,9 @@ class Server {
   void welcome(int fd);
   void serve(int fd, std::uint64_t number);
   void connection_over();
+  // Suspends. Runs `job(connection)` for each, on its own reactor.
+  template <typename Job>
+  void on_each_connection(const char* name, Job job);
 
   UringExecutor& executor_;
   const Options options_;

@@ -61,7 +61,7 @@ void ControlServer::serve(int fd) {
     pending.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(got));
     std::string answers;
     std::size_t begin = 0;
-    for (std::size_t end = 0; (end = pending.find('\n', begin)) != std::string::npos;
+    for (std::size_t end = 0; !stopping_ && (end = pending.find('\n', begin)) != std::string::npos;
          begin = end + 1) {
       const auto outcome = handler_(std::string_view{pending}.substr(begin, end - begin));
       answers +=
@@ -83,12 +83,22 @@ void ControlServer::serve(int fd) {
   less_.notify_all();
 }
 
-void ControlServer::stop() {
+void ControlServer::begin_stop() noexcept {
   if (listen_fd_ < 0) return;
   stopping_ = true;
   shutdown(listen_fd_, SHUT_RDWR);
   for (const int fd : clients_)
     shutdown(fd, SHUT_RD);
+}
+
+void ControlServer::cut() noexcept {
+  for (const int fd : clients_)
+    shutdown(fd, SHUT_RDWR);
+}
+
+void ControlServer::stop() {
+  if (listen_fd_ < 0) return;
+  begin_stop();
   {
     const engine::MutexLock lock{mutex_};
     while (fibers_ != 0)

@@ -26,7 +26,12 @@ class ControlServer {
 
   [[nodiscard]] tl::expected<void, std::string> bind(const std::string& path);
   [[nodiscard]] tl::expected<void, std::string> listen();
-  // Suspends. Ends the connections, after the line that each is at.
+  // --- The end; on reactor 0.
+  // Takes no more lines; the one that each client is at goes on to be answered.
+  void begin_stop() noexcept;
+  // After begin_stop(): closes the connections of clients that have not taken their answers.
+  void cut() noexcept;
+  // Suspends. Returns when the last connection is gone.
   void stop();
 
  private:

@@ -1,9 +1,12 @@
 #include "real-io/program/serve.h"
 
+#include <atomic>
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -41,6 +44,9 @@ real_io::Reactor::Options spinning(std::optional<std::uint64_t> asked_us) {
   return {.spin = std::chrono::microseconds{asked_us.value_or(0)},
           .busy_spin = std::chrono::microseconds{asked_us.value_or(kBusyUs)}};
 }
+
+// For clients to take the answers to what they asked for before the end.
+constexpr timespec kClientPatience{.tv_sec = 5, .tv_nsec = 0};
 
 // Everything that is served, in the order in which it is made; taken down in the other.
 class Service {
@@ -87,13 +93,27 @@ class Service {
     return std::string{};
   }
 
+  // What has begun is answered, as far as it can be without its users' help.
   Outcome finish() {
+    control_.begin_stop();
+    server_.begin_stop();
+    if (volumes_) volumes_->release_waiting();
     control_.stop();
+    if (volumes_) {
+      volumes_->release_waiting();   // the last control action may have suspended a device
+      volumes_->refuse_waiting();
+    }
     server_.stop();
     if (!volumes_) return std::string{};
     auto closed = volumes_->close();
     if (closed) volumes_.reset();
     return closed;
+  }
+
+  // On reactor 0, beside finish() or after it: waits for no client any longer.
+  void cut() {
+    control_.cut();
+    server_.cut();
   }
 
   UringExecutor& executor() noexcept { return executor_; }
@@ -115,6 +135,27 @@ class Service {
   std::optional<Volumes> volumes_;
   ControlServer control_;
 };
+
+// From a thread that is no reactor. Another of `signals` meanwhile ends the patience with clients.
+Outcome finish(Service& service, const sigset_t& signals) {
+  Outcome finished;
+  std::atomic<bool> over{false};
+  std::thread finishing{[&, waiting = pthread_self()] {
+    service.executor().run([&] { finished = service.finish(); });
+    over = true;
+    pthread_kill(waiting, SIGTERM);
+  }};
+  for (bool patient = true; !over;) {
+    const int got = patient ? sigtimedwait(&signals, nullptr, &kClientPatience)
+                            : sigwaitinfo(&signals, nullptr);
+    if (over || !patient || (got < 0 && errno == EINTR)) continue;
+    patient = false;
+    spdlog::info("{}: waiting for clients no longer", got < 0 ? "time is up" : strsignal(got));
+    service.executor().run([&] { service.cut(); });
+  }
+  finishing.join();
+  return finished;
+}
 
 }   // namespace
 
@@ -140,8 +181,7 @@ int serve(const ServeOptions& options) {
   } else {
     spdlog::error("{}", begun.error());
   }
-  Outcome finished;
-  service->executor().run([&] { finished = service->finish(); });
+  const Outcome finished = finish(*service, signals);
   if (!finished) {
     if (begun) spdlog::error("{}", finished.error());
     std::_Exit(1);   // what is left cannot be taken down in good order

@@ -325,6 +325,15 @@ Volumes::Outcome Volumes::verb(std::string_view verb, std::string_view rest) {
                      info->has_inactive_table ? "yes" : "no");
 }
 
+void Volumes::release_waiting() {
+  if (const auto released = system_->release_waiting(); !released)
+    spdlog::warn("{}", in_words("resuming what is suspended", released.error()));
+}
+
+void Volumes::refuse_waiting() {
+  system_->refuse_waiting();
+}
+
 Volumes::Outcome Volumes::close() {
   const engine::MutexLock lock{mutex_};
   exports_.clear();

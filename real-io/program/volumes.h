@@ -44,6 +44,10 @@ class Volumes {
   void add_raw(const RawSpec& raw, real_io::UringDevice& device);
   // One line of the control protocol (docs/operating.md).
   [[nodiscard]] Outcome control(std::string_view line);
+  // Nobody will resume a device or make space any more: see engine::dm::System. These two may run
+  // beside a control action.
+  void release_waiting();
+  void refuse_waiting();
   // Ends every device: the pool commits. Nothing may be connected any more.
   [[nodiscard]] Outcome close();
 

@@ -64,6 +64,12 @@ class Server:
         self._process.wait()
         shutil.rmtree(self.socket.parent, ignore_errors=True)
 
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def running(self):
+        return self._process.poll() is None
+
     def stop(self, timeout=30):
         """SIGTERM, and a clean end."""
         if self._process.poll() is None:

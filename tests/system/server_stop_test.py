@@ -1,0 +1,168 @@
+"""A server that is told to stop does, whatever its clients and its devices are waiting for; and what
+it leaves behind is sound."""
+
+import contextlib
+import pathlib
+import signal
+import socket
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from harness import case, nbd, pools, server
+
+MIB = 1 << 20
+BLOCK = 64 << 10
+STOP_SECONDS = 10
+NO_SPACE, IO = 28, 5
+
+
+def contents(number):
+    return bytes([number % 255 + 1]) * BLOCK
+
+
+@case.needs_programs
+class ServerStop(case.SystemTest):
+    SIZE = 64 * MIB
+
+    def serve(self, data_bytes=128 * MIB, extra=()):
+        """A server with one thin, `0`, whose first block is written and flushed."""
+        self.meta, self.data = self.folder / "meta.img", self.folder / "data.img"
+        for path, size in ((self.meta, 4 * MIB), (self.data, data_bytes)):
+            with open(path, "wb") as file:
+                file.truncate(size)
+        subject = server.Wavetankd(self.folder, self.meta, self.data, {0: self.SIZE}, extra=extra)
+        self.addCleanup(subject.kill)
+        client = nbd.Client(subject.socket, "0")
+        client.write_at(0, contents(0))
+        client.flush()
+        client.close()
+        return subject
+
+    def client(self, subject):
+        client = nbd.Client(subject.socket, "0")
+        self.addCleanup(client.close)
+        return client
+
+    def control_client(self, subject):
+        peer = socket.socket(socket.AF_UNIX)
+        self.addCleanup(peer.close)
+        peer.connect(str(subject.control_path))
+        return peer
+
+    def assert_stops(self, subject, within=STOP_SECONDS):
+        begin = time.monotonic()
+        subject.stop(STOP_SECONDS)
+        self.assertLess(time.monotonic() - begin, within)
+        status, said = server.check_thin(self.meta)
+        self.assertEqual(status, 0, said)
+        self.assertIsNone(pools.thin_check(self.meta))
+
+    def assert_holds(self, *numbers):
+        """The blocks of these numbers have their contents when the pool is opened again."""
+        with server.Wavetankd(self.folder, self.meta, self.data, {0: self.SIZE}) as subject:
+            client = nbd.Client(subject.socket, "0")
+            for number in numbers:
+                self.assertEqual(client.read_at(number * BLOCK, BLOCK), contents(number))
+            client.close()
+
+    def deaf_control_client(self, subject):
+        """Asks until the server takes no more, and reads nothing."""
+        peer = self.control_client(subject)
+        peer.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                peer.sendall(b"table 0\n" * 1000)
+
+    def test_with_nothing_to_wait_for(self):
+        subject = self.serve()
+        client = self.client(subject)
+        client.write_at(BLOCK, contents(1))
+        self.assert_stops(subject, within=2)
+        self.assert_holds(0, 1)
+
+    def test_with_a_control_client_that_does_not_read(self):
+        subject = self.serve()
+        self.deaf_control_client(subject)
+        self.assert_stops(subject)
+        self.assert_holds(0)
+
+    def test_with_an_nbd_client_that_does_not_read(self):
+        subject = self.serve()
+        client = self.client(subject)
+        client.write_at(BLOCK, contents(1))
+        for _ in range(40):
+            client.submit(nbd.READ, 0, 8 * MIB)
+        time.sleep(0.5)
+        self.assert_stops(subject)
+        self.assert_holds(0, 1)
+
+    def test_a_second_signal_ends_the_patience(self):
+        subject = self.serve()
+        self.deaf_control_client(subject)
+        subject.signal(signal.SIGTERM)
+        time.sleep(0.5)
+        self.assertTrue(subject.running())
+        self.assert_stops(subject, within=2)   # with another one
+
+    def test_with_a_write_to_a_suspended_thin(self):
+        subject = self.serve()
+        client = self.client(subject)
+        subject.control("suspend 0")
+        client.submit(nbd.WRITE, BLOCK, data=contents(1))
+        time.sleep(0.2)
+        self.assert_stops(subject, within=2)
+        self.assertEqual(client.reap()[1], IO)
+        self.assert_holds(0)
+
+    def test_with_a_write_under_a_suspended_pool(self):
+        for kind in ("", " noflush"):
+            with self.subTest(kind):
+                subject = self.serve()
+                client = self.client(subject)
+                subject.control("suspend pool" + kind)
+                client.submit(nbd.WRITE, BLOCK, data=contents(1))
+                time.sleep(0.2)
+                self.assert_stops(subject, within=2)
+                self.assertEqual(client.reap()[1], 0)
+                self.assert_holds(0, 1)
+
+    def fill(self, subject):
+        """Writes until some wait for space; the client, and how many blocks went in."""
+        client = self.client(subject)
+        blocks = 4 * MIB // BLOCK
+        for number in range(1, blocks):
+            client.write_at(number * BLOCK, contents(number))
+        client.flush()
+        for number in range(blocks, blocks + 8):
+            client.submit(nbd.WRITE, number * BLOCK, data=contents(number))
+        time.sleep(0.5)
+        self.assertIn("out_of_data_space", subject.control("status pool"))
+        return client, blocks
+
+    def assert_no_space(self, client):
+        while client.in_flight():
+            self.assertEqual(client.reap()[1], NO_SPACE)
+
+    def test_with_writes_that_wait_for_space(self):
+        subject = self.serve(data_bytes=4 * MIB)
+        client, blocks = self.fill(subject)
+        self.assert_stops(subject, within=2)
+        self.assert_no_space(client)
+        self.assert_holds(*range(blocks))
+
+    def test_with_a_suspend_that_waits_for_space(self):
+        subject = self.serve(data_bytes=4 * MIB)
+        client, blocks = self.fill(subject)
+        peer = self.control_client(subject)
+        peer.sendall(b"suspend 0\n")
+        time.sleep(0.2)
+        self.assert_stops(subject, within=2)
+        self.assertEqual(peer.recv(100), b"ok\n")
+        self.assert_no_space(client)
+        self.assert_holds(*range(blocks))
+
+
+if __name__ == "__main__":
+    unittest.main()
