@@ -208,6 +208,33 @@ TEST(System, EndsWhatIsDeferredWhenADeviceIsRemoved) {
   });
 }
 
+// What waits below a device goes on; what waits in a device that nothing stands on does not.
+TEST(System, EndsWhatWaitsForAResume) {
+  unit::for_seeds(300, [](sim::Execution& execution, std::uint64_t) {
+    Rig rig{execution};
+    System& system = rig.system;
+    rig.make("low", "0 8 linear a 0").reset();
+    rig.make("mid", "0 8 linear low 0").reset();
+    const auto top = rig.make("top", "0 8 linear mid 0");
+    const auto lone = rig.make("lone", "0 8 linear b 0");
+    for (const char* const name : {"mid", "low", "lone"})
+      ASSERT_TRUE(system.suspend(name, io::SuspendKind::flush));
+    ASSERT_TRUE(system.load("low", "0 8 error"));
+    ASSERT_TRUE(system.create("blank"));
+    unit::Together fibers{execution};
+    fibers.run("top", [&] { EXPECT_EQ(unit::write(top.device(), 0, 8, 1), Errc::ok); });
+    fibers.run("lone", [&] { EXPECT_EQ(unit::write(lone.device(), 0, 8, 1), Errc::io_error); });
+    EXPECT_TRUE(system.release_waiting());
+    EXPECT_FALSE(system.info("low")->suspended);
+    EXPECT_TRUE(system.info("low")->has_inactive_table);
+    EXPECT_TRUE(system.info("lone")->suspended);
+    sleep_for(Nanos{1000000});
+    system.refuse_waiting();
+    fibers.wait();
+    EXPECT_EQ(unit::write(lone.device(), 0, 8, 1), Errc::io_error);
+  });
+}
+
 TEST(System, FailsWhenItIsDestroyedWithDevices) {
   const auto finding = unit::finding_of([](sim::Execution& execution) {
     unit::Directory directory;

@@ -67,6 +67,25 @@ TEST(ThinSpace, AGrownPoolServesWhatWaits) {
   });
 }
 
+TEST(ThinSpace, StoppingToQueueEndsWhatWaits) {
+  for_seeds(60, [](sim::Execution& execution, std::uint64_t seed) {
+    PoolTank tank{execution, {.data_blocks = 2}};
+    tank.make_pool();
+    tank.make_thin(0);
+    fill(tank, 2);
+    Together both{execution};
+    both.run("writer", [&] { EXPECT_EQ(tank.write(0, 2 * kBlock, 1, 3), Errc::no_data_space); });
+    if (seed % 2 == 0) sleep_for(std::chrono::seconds{1});
+    EXPECT_TRUE(tank.system.release_waiting());
+    both.wait();
+    EXPECT_LT(execution.now(), std::chrono::seconds{3});
+    EXPECT_TRUE(tank.reload_pool(2));   // whose table queues
+    EXPECT_EQ(tank.write(0, 2 * kBlock, 1, 3), Errc::no_data_space);
+    EXPECT_LT(execution.now(), std::chrono::seconds{5});
+    EXPECT_EQ(tank.read(0, 0), 1U);
+  });
+}
+
 // No tick: nothing but the discard itself can lead to the commit that the writer needs.
 TEST(ThinSpace, ADiscardServesWhatWaitsAlsoWithoutATick) {
   for_seeds(100, [](sim::Execution& execution, std::uint64_t) {
