@@ -40,7 +40,8 @@ ImageFile::~ImageFile() {
 }
 
 ImageFile::Opened ImageFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Not to wait for somebody to open the other end of a FIFO, which is refused below.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return {nullptr, fmt::format("{}: {}", path, std::generic_category().message(errno))};
   struct stat status{};
   std::uint64_t bytes = 0;

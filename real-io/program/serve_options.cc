@@ -170,6 +170,14 @@ struct TomlReader {
 };
 
 tl::expected<void, std::string> read_config(ServeFlags& flags) {
+  // The parser reads a directory as an empty file, and waits at a FIFO. What is missing is its to
+  // say.
+  std::error_code ignored;
+  const auto type = std::filesystem::status(flags.config, ignored).type();
+  if (type == std::filesystem::file_type::directory)
+    return Problem{fmt::format("{}: is a directory", flags.config)};
+  if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::not_found)
+    return Problem{fmt::format("{}: not a regular file", flags.config)};
   toml::table table;
   try {
     table = toml::parse_file(flags.config);

@@ -5,8 +5,6 @@
 // What was found is shrunk and kept like the findings of a search.
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -20,6 +18,7 @@
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
 #include "sim/program/small_workloads.h"
+#include "sim/program/workload_file.h"
 
 namespace program {
 namespace {
@@ -34,15 +33,6 @@ std::string number(double value) {
 int complain(const std::string& error) {
   fmt::print(stderr, "wavetank: {}\n", error);
   return 2;
-}
-
-tl::expected<scenarios::Workload, std::string> load(const fs::path& path) {
-  std::ifstream file{path};
-  if (!file) return tl::unexpected(fmt::format("{}: no such file", path.string()));
-  const std::string text{std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{}};
-  auto workload = scenarios::from_toml(text);
-  if (!workload) return tl::unexpected(fmt::format("{}: {}", path.string(), workload.error()));
-  return workload.value();
 }
 
 // Shrinks what was found and writes its folder.
@@ -227,7 +217,7 @@ int explore(const ExploreOptions& given) {
     return complain(wrong);
   sim::keep_freed_memory();
   if (!options.scenario.empty()) return explore_scenario(options);
-  auto workload = load(options.workload);
+  auto workload = load_workload(options.workload);
   if (!workload) return complain(workload.error());
   if (options.cuts) workload->faults = {.power_cuts = 1};
   Exploration end;

@@ -1,7 +1,5 @@
 // wavetank search: many schedules, worker processes, a live line; what is found is shrunk at once.
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <thread>
 
 #include <unistd.h>
@@ -10,13 +8,13 @@
 #include <nlohmann/json.hpp>
 
 #include "scenarios/scenario.h"
-#include "scenarios/workload_text.h"
 #include "sim/finding_folder.h"
 #include "sim/process.h"
 #include "sim/program/commands.h"
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
 #include "sim/program/workers.h"
+#include "sim/program/workload_file.h"
 
 namespace program {
 namespace {
@@ -32,13 +30,8 @@ class Source {
     Source source;
     source.options_ = &options;
     if (!options.workload.empty()) {
-      std::ifstream file{options.workload};
-      if (!file) return tl::unexpected(fmt::format("{}: no such file", options.workload.string()));
-      const std::string text{std::istreambuf_iterator<char>{file},
-                             std::istreambuf_iterator<char>{}};
-      auto workload = scenarios::from_toml(text);
-      if (!workload)
-        return tl::unexpected(fmt::format("{}: {}", options.workload.string(), workload.error()));
+      auto workload = load_workload(options.workload);
+      if (!workload) return tl::unexpected(workload.error());
       source.fixed_ = *std::move(workload);
       source.name_ = options.workload.string();
       return source;

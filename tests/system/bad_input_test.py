@@ -111,6 +111,8 @@ class BadInput(case.SystemTest):
 class BadFlags(BadInput):
     def test_of_the_server(self):
         self.make_pool()
+        fifo = self.folder / "fifo"
+        os.mkfifo(fifo)
         for names, words in (
                 (["--no-such-flag"], self.serve("--no-such-flag")),
                 (["0"], self.serve(block="0")),
@@ -123,6 +125,11 @@ class BadFlags(BadInput):
                 (["0:100"], self.serve(thin="0:100")),
                 (["0:16EiB"], self.serve(thin="0:16EiB")),
                 ([], self.serve("--thin", "0:1MiB:again")),
+                (["nowhere"], self.serve("--config", self.folder / "nowhere")),
+                ([self.folder.name, "directory"], self.serve("--config", self.folder)),
+                (["fifo"], self.serve("--config", fifo)),
+                (["fifo"], self.serve("--raw", fifo)),
+                (["fifo"], self.serve(meta=fifo)),
                 (["nowhere"], self.serve(meta=self.folder / "nowhere")),
                 (["nowhere"], self.serve(data=self.folder / "nowhere")),
                 ([self.folder.name], self.serve(data=self.folder)),
@@ -165,6 +172,8 @@ class BadFlags(BadInput):
     def test_of_the_tank(self):
         wavetank = str(case.program("wavetank"))
         damaged = self.folder / "damaged"
+        fifo = self.folder / "fifo"
+        os.mkfifo(fifo)
         for names, words, text in (
                 (["no-such"], ["search", "--scenario", "no-such"], None),
                 (["no-such"], ["search", "--scenario", "thin-general", "--strategy", "no-such"], None),
@@ -172,11 +181,15 @@ class BadFlags(BadInput):
                 (["damaged"], ["search", "--workload", damaged], b"actors = ["),
                 (["damaged"], ["search", "--workload", damaged], os.urandom(300)),
                 (["nowhere"], ["search", "--workload", self.folder / "nowhere"], None),
+                ([self.folder.name, "directory"], ["search", "--workload", self.folder], None),
+                ([self.folder.name, "directory"], ["explore", "--workload", self.folder], None),
                 (["damaged"], ["replay", damaged], b""),
                 (["damaged"], ["replay", damaged], b"{\"version\": 1"),
                 (["damaged"], ["replay", damaged], os.urandom(3000)),
                 (["nowhere"], ["replay", self.folder / "nowhere"], None),
                 (["nowhere"], ["check", "thin", self.folder / "nowhere"], None),
+                (["fifo"], ["check", "thin", fifo], None),
+                (["fifo"], ["check", "cache", fifo], None),
                 ([], ["list", "spoons"], None)):
             with self.subTest(" ".join(map(str, words))):
                 if text is not None:
