@@ -269,7 +269,17 @@ std::vector<System::NodeRef> System::from_below() {
   return order;
 }
 
-// A resume may do I/O to the devices below, so those come first.
+// Its inactive table stays where it is.
+Result<void> System::resume_as_it_is(Node& node) {
+  const MutexLock control{node.control_lock};
+  if (node.removed) return {};
+  Action action{node.device, "resume"};
+  std::unique_ptr<Table> none;
+  return action.ended(node.device.resume(none, io::SuspendKind::flush));
+}
+
+// A resume may do I/O to the devices below, and a target may be at some before it can listen: so
+// those come first.
 Result<void> System::release_waiting() {
   const std::vector<NodeRef> nodes = from_below();
   std::set<const Node*> stood_on;
@@ -278,17 +288,13 @@ Result<void> System::release_waiting() {
     for (const NodeRef& node : nodes)
       stood_on.insert(node->below.begin(), node->below.end());
   }
-  for (const NodeRef& node : nodes)
-    node->device.stop_queueing();
   Result<void> outcome;
   for (const NodeRef& node : nodes) {
-    if (!stood_on.contains(&*node) || !node->device.user_suspended()) continue;
-    const MutexLock control{node->control_lock};
-    if (node->removed) continue;
-    Action action{node->device, "resume"};
-    std::unique_ptr<Table> none;
-    const auto resumed = action.ended(node->device.resume(none, io::SuspendKind::flush));
-    if (!resumed && outcome) outcome = resumed;
+    if (stood_on.contains(&*node) && node->device.user_suspended()) {
+      const auto resumed = resume_as_it_is(*node);
+      if (!resumed && outcome) outcome = resumed;
+    }
+    node->device.stop_queueing();
   }
   return outcome;
 }

@@ -104,6 +104,7 @@ class System {
   DeviceInfo describe(Node& node);
   // All that there are, those below before those above.
   std::vector<NodeRef> from_below();
+  Result<void> resume_as_it_is(Node& node);
   // `above`: the node whose table opens it; null for users.
   Result<io::DeviceRef> open_for(Node* above, std::string_view name, io::DeviceTable& closer);
   void close_for(Node* above, io::OwnerDevice& device) noexcept;

@@ -26,13 +26,19 @@ def contents(number):
 class ServerStop(case.SystemTest):
     SIZE = 64 * MIB
 
-    def serve(self, data_bytes=128 * MIB, extra=()):
-        """A server with one thin, `0`, whose first block is written and flushed."""
+    def serve(self, data_bytes=128 * MIB, cached=False):
+        """A server with one thin, `0`, whose first block is written and flushed.
+
+        `cached`: the pool's data is on a cache called bulk.
+        """
         self.meta, self.data = self.folder / "meta.img", self.folder / "data.img"
         for path, size in ((self.meta, 4 * MIB), (self.data, data_bytes)):
             with open(path, "wb") as file:
                 file.truncate(size)
-        subject = server.Wavetankd(self.folder, self.meta, self.data, {0: self.SIZE}, extra=extra)
+        extra = ["--cache", f"bulk:metadata={self.folder}/cmeta.img,fast={self.folder}/fast.img,"
+                 f"origin={self.data}"] if cached else []
+        subject = server.Wavetankd(self.folder, self.meta, "bulk" if cached else self.data,
+                                   {0: self.SIZE}, extra=extra)
         self.addCleanup(subject.kill)
         client = nbd.Client(subject.socket, "0")
         client.write_at(0, contents(0))
@@ -127,6 +133,23 @@ class ServerStop(case.SystemTest):
                 self.assert_stops(subject, within=2)
                 self.assertEqual(client.reap()[1], 0)
                 self.assert_holds(0, 1)
+
+    def test_with_the_devices_of_a_stack_suspended(self):
+        for suspended in (["bulk"], ["pool", "bulk"], ["0", "bulk"]):
+            with self.subTest(suspended):
+                for name in ("cmeta.img", "fast.img"):
+                    with open(self.folder / name, "wb") as file:
+                        file.truncate(8 * MIB)
+                subject = self.serve(cached=True)
+                client = self.client(subject)
+                for name in suspended:
+                    subject.control(f"suspend {name}")
+                client.submit(nbd.WRITE, BLOCK, data=contents(1))
+                client.submit(nbd.FLUSH)
+                time.sleep(0.2)
+                self.assert_stops(subject, within=2)
+                wanted = IO if "0" in suspended else 0
+                self.assertEqual([client.reap()[1] for _ in range(2)], [wanted] * 2)
 
     def fill(self, subject):
         """Writes until some wait for space; the client, and how many blocks went in."""
