@@ -1,7 +1,6 @@
 #include "engine/dm/system.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "engine/base/check.h"
@@ -255,9 +254,10 @@ Result<void> System::remove_all() {
 
 std::vector<System::NodeRef> System::from_below() {
   std::vector<NodeRef> order;
-  std::set<const Node*> seen;
+  std::vector<const Node*> seen;
   const auto visit = [&](const auto& self, Node& node) -> void {
-    if (!seen.insert(&node).second) return;
+    if (std::find(seen.begin(), seen.end(), &node) != seen.end()) return;
+    seen.push_back(&node);
     for (Node* const below : node.below)
       self(self, *below);
     node.references.get();
@@ -282,15 +282,16 @@ Result<void> System::resume_as_it_is(Node& node) {
 // those come first.
 Result<void> System::release_waiting() {
   const std::vector<NodeRef> nodes = from_below();
-  std::set<const Node*> stood_on;
+  std::vector<const Node*> stood_on;
   {
     const SpinGuard guard{directory_lock_};
     for (const NodeRef& node : nodes)
-      stood_on.insert(node->below.begin(), node->below.end());
+      stood_on.insert(stood_on.end(), node->below.begin(), node->below.end());
   }
   Result<void> outcome;
   for (const NodeRef& node : nodes) {
-    if (stood_on.contains(&*node) && node->device.user_suspended()) {
+    const bool below_others = std::find(stood_on.begin(), stood_on.end(), &*node) != stood_on.end();
+    if (below_others && node->device.user_suspended()) {
       const auto resumed = resume_as_it_is(*node);
       if (!resumed && outcome) outcome = resumed;
     }
