@@ -64,6 +64,7 @@ void Volumes::fill_external_origin() {
 
 Target Volumes::target(std::uint32_t id) const {
   const Thin& thin = thins_[id];
+  bench_.begins();
   return {.device = user_name_of(id),
           .volume = id,
           .unready = &thin.activating,

@@ -72,7 +72,8 @@ class Volumes final : public Layer {
   enum class Exists : std::uint8_t { no, yes, maybe };
   struct Thin {
     engine::Mutex control{"lab.thin"};
-    Exists exists = Exists::no;
+    // Changed with the lock held; requests look without it.
+    std::atomic<Exists> exists{Exists::no};
     // Its deletion may not have been committed: the old thin may come back in place of a new one.
     bool undead = false;
     std::uint64_t blocks = 0;
