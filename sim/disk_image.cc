@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include <xxhash.h>
 
 #include <boost/pool/singleton_pool.hpp>
 
 #include "engine/base/check.h"
+#include "sim/undecided_pages.h"
 
 namespace sim {
 
@@ -70,9 +72,28 @@ void PageTable::grow() {
     buckets_[bucket(entries_[i].number)] = i + 1;
 }
 
+void DiskImage::leave_undecided(std::shared_ptr<UndecidedPages> pages) {
+  ENGINE_CHECK(!undecided_, "pages are undecided already");
+  still_undecided_ = pages->numbers();
+  undecided_ = std::move(pages);
+}
+
+double DiskImage::alike() const noexcept {
+  return undecided_ ? undecided_->alike() : 1;
+}
+
+void DiskImage::decide(std::uint64_t number) const {
+  const auto at = std::lower_bound(still_undecided_.begin(), still_undecided_.end(), number);
+  if (at == still_undecided_.end() || *at != number) return;
+  still_undecided_.erase(at);
+  pages_.put(number).page = undecided_->decide(number);
+}
+
 void DiskImage::resize(std::uint64_t sector_count) {
   if (sector_count < sectors_) {
     DiskImage shorter{sector_count};
+    while (!still_undecided_.empty())
+      decide(still_undecided_.front());
     std::array<std::byte, engine::kSectorSize> sector{};
     for (const PageTable::Entry& entry : pages_.entries()) {
       const std::uint64_t first = entry.number * kPageSectors;
@@ -102,7 +123,7 @@ void DiskImage::write(engine::Sector sector, engine::ConstBytes bytes) {
   while (done < bytes.size()) {
     const std::size_t offset = at % kPageSize;
     const std::size_t part = std::min<std::size_t>(bytes.size() - done, kPageSize - offset);
-    PageRef& target = pages_.put(at / kPageSize).page;
+    PageRef& target = place(at / kPageSize);
     if (!target || target->references > 1) {
       const PageRef old = target;
       target = new Page;
@@ -119,9 +140,12 @@ void DiskImage::write(engine::Sector sector, engine::ConstBytes bytes) {
 }
 
 std::uint64_t DiskImage::digest() const {
+  const auto is_undecided = [this](std::uint64_t number) {
+    return std::binary_search(still_undecided_.begin(), still_undecided_.end(), number);
+  };
   std::vector<const PageTable::Entry*> sorted;
   for (const PageTable::Entry& entry : pages_.entries()) {
-    if (!entry.page) continue;
+    if (!entry.page || is_undecided(entry.number)) continue;
     const auto& bytes = entry.page->bytes;
     if (std::any_of(bytes.begin(), bytes.end(), [](std::byte b) { return b != std::byte{0}; }))
       sorted.push_back(&entry);

@@ -1,7 +1,7 @@
 // The contents of a simulated disk, as sparse 4 KiB pages that images share until written.
 //
-// A page that is absent reads as zeroes. Copying an image costs a reference per page. Not
-// thread-safe.
+// A page that is absent reads as zeroes. Copying an image costs a reference per page. What some
+// pages hold may be left undecided until somebody looks (undecided_pages.h). Not thread-safe.
 #pragma once
 
 #include <algorithm>
@@ -79,6 +79,8 @@ class PageTable {
   std::vector<std::uint32_t> buckets_;   // 1 + index of an entry, 0 for none; a power of two
 };
 
+class UndecidedPages;
+
 class DiskImage {
  public:
   explicit DiskImage(std::uint64_t sector_count = 0) noexcept : sectors_{sector_count} {}
@@ -91,17 +93,32 @@ class DiskImage {
   void write(engine::Sector sector, engine::ConstBytes bytes);
 
   [[nodiscard]] const Page* page(std::uint64_t number) const noexcept {
+    if (undecided_) decide(number);
     const PageTable::Entry* const entry = pages_.find(number);
     return entry != nullptr ? entry->page.get() : nullptr;
   }
-  [[nodiscard]] const PageTable& pages() const noexcept { return pages_; }
-  [[nodiscard]] PageTable& pages() noexcept { return pages_; }
-  // Of all contents; the same for equal contents, however they came about.
+  // Where page `number` is kept, to be replaced. Valid until the next call.
+  [[nodiscard]] PageRef& place(std::uint64_t number) {
+    if (undecided_) decide(number);
+    return pages_.put(number).page;
+  }
+  // Of all contents, but of pages that are undecided; the same for equal contents, however they
+  // came about.
   [[nodiscard]] std::uint64_t digest() const;
 
+  // Of these pages it is not known yet what they hold. None was undecided before.
+  void leave_undecided(std::shared_ptr<UndecidedPages> pages);
+  // How many images this one stands for: UndecidedPages::alike(), 1 if nothing was undecided.
+  [[nodiscard]] double alike() const noexcept;
+
  private:
+  void decide(std::uint64_t number) const;
+
   std::uint64_t sectors_;
-  PageTable pages_;
+  // Looking at an undecided page decides it, which nobody who has looked before can tell.
+  mutable PageTable pages_;
+  std::shared_ptr<UndecidedPages> undecided_ = {};            // shared with copies; mostly null
+  mutable std::vector<std::uint64_t> still_undecided_ = {};   // here, in order
 };
 
 using DiskImageRef = std::shared_ptr<const DiskImage>;

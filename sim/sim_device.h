@@ -19,6 +19,7 @@
 #include "sim/disk_image.h"
 #include "sim/execution.h"
 #include "sim/fault_plan.h"
+#include "sim/undecided_pages.h"
 
 namespace sim {
 
@@ -38,9 +39,7 @@ struct SimDeviceOptions {
   bool write_cache = true;     // false: every write is durable when it has ended
   // A power cut keeps or loses groups of that many sectors as one.
   std::uint32_t atomic_sectors = 1;
-  // What it leaves of each is a decision of its own, so that all images can be visited
-  // (crash_images.h); else a few decisions choose a random one.
-  bool cuts_by_sector = false;
+  CutLeaves cut_leaves = CutLeaves::drawn;   // of each of those groups
   std::uint32_t logical_block_sectors = 1;
   std::uint64_t discard_sectors_max = 1U << 20U;   // 0: no discards
   std::uint32_t discard_granularity_sectors = 1;
@@ -117,7 +116,7 @@ class SimDevice final : public engine::BlockDevice {
   [[nodiscard]] PageRef page_ref(std::uint64_t number) const noexcept;
   [[nodiscard]] DiskImageRef choose_crash_image();
   void keep_versions(DiskImage& image, Rng& rng) const;
-  [[nodiscard]] DiskImageRef choose_by_sector();
+  [[nodiscard]] DiskImageRef undecided_image();
 
   Execution& execution_;
   SimDeviceOptions options_;

@@ -2,11 +2,12 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <utility>
 
-#include "sim/crash_images.h"
 #include "sim/rng.h"
 #include "sim/sim_device_io.h"
 #include "sim/tsan.h"
+#include "sim/undecided_pages.h"
 
 namespace sim {
 
@@ -66,7 +67,7 @@ void SimDevice::make_durable(std::uint64_t sector, std::uint64_t count) {
 void SimDevice::power_cut() {
   const Hush hush;
   if (!powered()) return;
-  crash_ = options_.cuts_by_sector ? choose_by_sector() : choose_crash_image();
+  crash_ = options_.cut_leaves != CutLeaves::drawn ? undecided_image() : choose_crash_image();
   for (DeviceObserver* const observer : observers_)
     observer->power_cut(*this);
   for (Io* const io : in_flight_) {
@@ -81,7 +82,7 @@ DiskImageRef SimDevice::snapshot() const {
   auto image = options_.image ? std::make_shared<DiskImage>(*options_.image)
                               : std::make_shared<DiskImage>(sectors_);
   for (const PageTable::Entry& entry : now_.entries())
-    image->pages().put(entry.number).page = entry.page;
+    image->place(entry.number) = entry.page;
   image->resize(sectors_);
   return image;
 }
@@ -90,11 +91,11 @@ DiskImageRef SimDevice::durable_snapshot() const {
   const Hush hush;
   auto image = std::make_shared<DiskImage>(*snapshot());
   for (const PageTable::Entry& entry : durable_.entries())
-    image->pages().put(entry.number).page = entry.page;
+    image->place(entry.number) = entry.page;
   return image;
 }
 
-DiskImageRef SimDevice::choose_by_sector() {
+DiskImageRef SimDevice::undecided_image() {
   const std::uint32_t group = options_.atomic_sectors;
   std::map<std::uint64_t, LooseSectors> by_sector;
   const auto content = [](const Page* page, std::uint64_t sector) {
@@ -129,11 +130,18 @@ DiskImageRef SimDevice::choose_by_sector() {
   for (auto& [sector, each] : by_sector) {
     if (each.contents.size() > 1) loose.push_back(std::move(each));
   }
-  // The image gets pages of its own: what is told here must stay what it is.
-  const DiskImageRef now = snapshot();
-  auto image = std::make_shared<DiskImage>(*now);
-  settle(*image, loose,
-         [&](const char* what, std::uint32_t count) { return execution_.choose(what, count); });
+  auto image = std::make_shared<DiskImage>(*snapshot());
+  auto undecided = std::make_shared<UndecidedPages>(
+      *image, loose, options_.cut_leaves,
+      [&execution = execution_](const char* what, std::uint32_t count) {
+        return execution.choose(what, count);
+      });
+  const std::vector<std::uint64_t> numbers = undecided->numbers();
+  image->leave_undecided(std::move(undecided));
+  if (options_.cut_leaves == CutLeaves::each_image) {
+    for (const std::uint64_t number : numbers)
+      static_cast<void>(image->page(number));
+  }
   return image;
 }
 
@@ -171,7 +179,7 @@ DiskImageRef SimDevice::choose_crash_image() {
   const std::uint32_t kept = keeps == Keeps::prefix && pages != 0 ? rng.below(pages + 1) : 0;
   std::uint32_t place = 0;
   for (const PageTable::Entry& entry : durable_.entries()) {
-    PageRef& now = image->pages().put(entry.number).page;
+    PageRef& now = image->place(entry.number);
     const bool lost = keeps == Keeps::none || (keeps == Keeps::prefix && place >= kept) ||
                       (keeps == Keeps::pages && rng.one_in(2));
     ++place;
@@ -190,7 +198,7 @@ DiskImageRef SimDevice::choose_crash_image() {
 void SimDevice::keep_versions(DiskImage& image, Rng& rng) const {
   std::vector<PageRef> versions;
   for (const PageTable::Entry& entry : durable_.entries()) {
-    PageRef& now = image.pages().put(entry.number).page;
+    PageRef& now = image.place(entry.number);
     versions = {now, entry.page};
     for (const PageTable::Entry& each : between_) {
       if (each.number == entry.number) versions.push_back(each.page);

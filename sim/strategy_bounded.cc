@@ -16,8 +16,6 @@ namespace {
 
 constexpr std::uint32_t kValuesMax = 256;   // of one choice
 constexpr std::uint32_t kPlacesMax = 64;    // among which some may sleep
-// So begins the name of a choice that does not offer all there is.
-constexpr std::string_view kSomeOf = "some of";
 
 }   // namespace
 
@@ -263,8 +261,11 @@ void Bounded::leave_out(const char* what) {
 std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::uint32_t count,
                              std::uint32_t one_in) {
   if (free_running_) return 0;
-  const auto& indifferent = bounds_.indifferent;
-  if (std::find(indifferent.begin(), indifferent.end(), what) != indifferent.end()) return 0;
+  const auto is_among = [what](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), what) != names.end();
+  };
+  if (is_among(bounds_.indifferent)) return 0;
+  if (follow_rule_ && !is_among(bounds_.always)) return 0;
   const std::uint32_t cost = one_in > 1 ? 1 : 0;
   std::uint32_t chosen = 0;
   if (count > kValuesMax) {
@@ -276,7 +277,6 @@ std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::ui
     }
   } else if (cost == 0 || faults_ < bounds_.faults) {
     if (at_ >= fixed_) {
-      if (std::string_view{what}.starts_with(kSomeOf)) leave_out(what);
       Node& node = new_node(true);
       node.ways.clear();
       for (std::uint32_t i = 0; i < count; ++i)

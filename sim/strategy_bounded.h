@@ -67,6 +67,8 @@ struct Bounds {
   std::uint32_t retries = 0;
   // Choices of which any answer is as good as any other.
   std::vector<std::string> indifferent = {};
+  // Choices that matter whatever else is of interest.
+  std::vector<std::string> always = {};
   // Look whether beginnings that are taken for equivalent are.
   bool checks = false;
 };
@@ -103,7 +105,8 @@ class Bounded final : public Strategy {
   [[nodiscard]] double ways() const noexcept { return probe_ways_; }
 
   // From now on, until told otherwise or the execution ends, the rule of schedule.h decides what
-  // happens next: what is of interest has not begun, or is over.
+  // happens next, and choices but those that bounds name are answered 0: what is of interest has not
+  // begun, or is over.
   void follow_rule(bool follow) noexcept { follow_rule_ = follow; }
 
   // The execution just run led only to what had been seen.

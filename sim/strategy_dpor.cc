@@ -2,7 +2,6 @@
 #include "sim/strategy_dpor.h"
 
 #include <algorithm>
-#include <string_view>
 
 #include <fmt/format.h>
 
@@ -16,8 +15,6 @@ using engine::Point;
 namespace {
 
 constexpr std::uint32_t kValuesMax = 256;   // of one choice
-// So begins the name of a choice that does not offer all there is.
-constexpr std::string_view kSomeOf = "some of";
 
 }   // namespace
 
@@ -299,7 +296,6 @@ std::uint32_t Dpor::value(const SimFiber& /*self*/, const char* what, std::uint3
   if (is_given) {
     event.value = given->value;
   } else {
-    if (std::string_view{what}.starts_with(kSomeOf)) ++partial_[what];
     find_ways(number);
   }
   happens(number);

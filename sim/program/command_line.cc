@@ -86,6 +86,8 @@ void CommandLine::add_explore() {
                    "timers may fire while something else could happen");
   command.add_flag("--cuts", explore_.cuts,
                    "one power cut anywhere, and every image that it can leave");
+  command.add_flag("--every-image", explore_.every_image,
+                   "of these also those apart that differ only where nobody looks, or in data");
   command.add_flag("--check", explore_.check, "look whether what is taken for equivalent is");
   command.add_option("--jobs", explore_.jobs, "worker processes; 0: one a core");
   command.add_option("--time", explore_.seconds, "stop after so many seconds");

@@ -44,6 +44,7 @@ struct ExploreOptions {
   std::uint32_t retries = 0;   // looks in vain of each fiber that yields
   bool timers = false;         // timers may fire while something else could happen
   bool cuts = false;           // one cut anywhere, and every image that it can leave
+  bool every_image = false;    // also those that differ only where nobody looks, or in data
   bool check = false;          // whether what is taken for equivalent is
   std::uint32_t jobs = 0;      // 0: one a core
   double seconds = 600;        // of each workload

@@ -115,6 +115,8 @@ class Foreman {
   }
   void begin_anew() {
     board_->anew = false;
+    images_.clear();
+    end_.images_alike = 0;
     seen_.forget_states();
   }
   bool await(Child& child) {
@@ -132,6 +134,7 @@ class Foreman {
     const Report report = Report::from_text(child.result().bytes);
     learn(report);
     images_.insert(report.images.begin(), report.images.end());
+    end_.images_alike += report.images_alike;
     end_.contradictions += report.contradictions;
     if (end_.contradiction.empty()) end_.contradiction = report.contradiction;
     for (const auto& [what, times] : report.left_out)
@@ -174,7 +177,7 @@ const char* to_string(Exploration::Ended ended) noexcept {
 }
 
 std::uint64_t seed_of(const ExploreOptions& options) noexcept {
-  if (options.cuts) return kEveryImageSeed;
+  if (options.cuts) return options.every_image ? kEveryImageSeed : kEveryReadingSeed;
   return options.timers ? kTimersRaceSeed : 0;
 }
 

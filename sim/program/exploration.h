@@ -30,6 +30,7 @@ struct Exploration {
   std::uint64_t states = 0;           // beginnings that were followed
   std::uint64_t cuts = 0;             // executions in which the power went
   std::uint64_t images = 0;           // distinct ones that it left, of all disks together
+  double images_alike = 0;            // one of those each (Watch::left), at all moments together
   std::uint64_t contradictions = 0;   // with --check: beginnings wrongly taken for equivalent
   std::string contradiction{};        // the first of them
   double naive = 0;                   // executions without reduction, estimated

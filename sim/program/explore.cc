@@ -85,6 +85,7 @@ Json to_json(const ExploreOptions& options, const std::string& name, const Explo
             {"naive", end.naive},
             {"cuts", end.cuts},
             {"images", end.images},
+            {"images_alike", end.images_alike},
             {"contradictions", end.contradictions},
             {"contradiction", end.contradiction},
             {"left_out", end.left_out},
@@ -103,8 +104,10 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
   if (end.ended == Exploration::Ended::complete) {
     fmt::print("complete: {} executions within these bounds, nothing found\n", end.executions);
     if (options.cuts)
-      fmt::print("{} times the power went, {} distinct images opened and judged\n", end.cuts,
-                 end.images);
+      fmt::print(
+          "{} times the power went, {} distinct images opened and judged, which stand for {}: all "
+          "that it can leave\n",
+          end.cuts, end.images, number(end.images_alike));
     if (executions != 0 && !options.cuts) {
       // Those that are cut short have run, too, up to there.
       const double begun = executions + static_cast<double>(end.cut_short);
@@ -174,9 +177,11 @@ int explore_scenario(const ExploreOptions& options) {
   std::uint64_t executions = 0;
   double seconds = 0;
   int status = 0;
-  SmallWorkloads workloads{*scenario, options.seed, options.operations, options.faults != 0};
+  SmallWorkloads workloads{*scenario, options.seed, options.operations,
+                           options.faults != 0 && !options.cuts};
   for (std::uint32_t i = 0; i < options.workloads; ++i) {
-    const scenarios::Workload workload = workloads.next();
+    scenarios::Workload workload = workloads.next();
+    if (options.cuts) workload.faults = {.power_cuts = 1};
     Exploration end;
     Json json;
     const std::string name = fmt::format("{} {}", scenario->name, i);
@@ -208,6 +213,7 @@ int explore_scenario(const ExploreOptions& options) {
 
 int explore(const ExploreOptions& given) {
   ExploreOptions options = given;
+  if (options.every_image && !options.cuts) return complain("--every-image needs --cuts");
   if (options.cuts) options.faults = 1;
   if (!options.cuts && !options.preemptions) options.preemptions = 1;
   if (const std::string wrong = options.judges.wrong(); !wrong.empty()) return complain(wrong);

@@ -15,6 +15,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::uint32_t kProbes = 12;
+// More images are as good as that many, and JSON knows no infinity.
+constexpr double kAlikeMost = 1e300;
 
 // In numbers: what happened, where, and to what. Not when, nor which of several alike.
 std::uint64_t digest_of(const engine::Event& event) noexcept {
@@ -33,6 +35,7 @@ sim::Bounds bounds_of(const ExploreOptions& options) {
           .schedules = !options.cuts || options.preemptions.has_value(),
           .retries = options.retries,
           .indifferent = {kRateOfFaults},
+          .always = {sim::kCutLeaves},
           .checks = options.check};
 }
 
@@ -42,6 +45,7 @@ std::string Report::to_text() const {
   Json json{{"naive", naive},
             {"learnt", learnt},
             {"images", images},
+            {"images_alike", images_alike},
             {"left_out", left_out},
             {"contradictions", contradictions},
             {"contradiction", contradiction}};
@@ -59,6 +63,7 @@ Report Report::from_text(const std::string& text) {
   Report report{.naive = json["naive"],
                 .learnt = json["learnt"],
                 .images = json["images"],
+                .images_alike = json["images_alike"],
                 .left_out = json["left_out"],
                 .contradictions = json["contradictions"],
                 .contradiction = json["contradiction"]};
@@ -82,10 +87,15 @@ const sim::Outcome& Explorer::execute() {
   bool cut = false;
   Watch watch{.actors = [this](bool start) { search_.follow_rule(!start); },
               .cut =
-                  [&](std::uint64_t images) {
+                  [&] {
                     cut = true;
-                    images_.insert(images);
                     search_.follow_rule(true);
+                  },
+              .left =
+                  [&](std::uint64_t digest, double alike) {
+                    if (search_.was_cut_short()) return;
+                    images_.insert(digest);
+                    report_.images_alike = std::min(report_.images_alike + alike, kAlikeMost);
                   },
               .judged = [this] { return !search_.was_cut_short(); }};
   if (options_.check) watch.event = [this](const engine::Event& event) { observe(event); };
@@ -111,6 +121,7 @@ std::string Explorer::estimate() {
     ++ended;
   }
   report_.naive = ended == 0 ? 0 : sum / ended;
+  board_.cuts = 0;   // those are not the search's
   return report();
 }
 

@@ -38,6 +38,7 @@ struct Report {
   double naive = 0;   // of an estimate
   std::vector<std::uint64_t> learnt{};
   std::vector<std::uint64_t> images{};
+  double images_alike = 0;   // to those, or one of them
   std::map<std::string, std::uint64_t> left_out{};
   std::uint64_t contradictions = 0;
   std::string contradiction{};   // the first

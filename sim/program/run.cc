@@ -44,6 +44,7 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
     TankWorld world{execution, workload, spec.judges, spec.watch, *prepared};
     scenarios::Lab lab{world, workload};
     lab.run();
+    world.tell_what_was_left();
   });
 }
 

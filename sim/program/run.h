@@ -24,8 +24,11 @@ struct Watch {
   std::function<void(Phase)> phase{};
   // The actors are about to start; they have not started yet, or have all ended.
   std::function<void(bool start)> actors{};
-  // What a power cut has left: a digest of all disks together.
-  std::function<void(std::uint64_t images)> cut{};
+  // The power has been cut.
+  std::function<void()> cut{};
+  // All is over, and what that cut had left is known: a digest of all disks together, and how many
+  // images differ from it only in what nobody has looked at, or in data (sim/undecided_pages.h).
+  std::function<void(std::uint64_t digest, double alike)> left{};
   // When the actors have ended: is what has become of all to be judged?
   std::function<bool()> judged{};
   // Whatever the engine says of itself.
@@ -42,8 +45,10 @@ struct RunSpec {
 
 // A seed of runs in which timers may fire at any time.
 inline constexpr std::uint64_t kTimersRaceSeed = std::uint64_t{1} << 32U;
-// The seed of runs in which what a power cut leaves is decided sector by sector. No search has it.
+// The seeds of runs in which what a power cut leaves is visited whole, image by image or by what is
+// read of them. No search has them.
 inline constexpr std::uint64_t kEveryImageSeed = 0x4352415348;
+inline constexpr std::uint64_t kEveryReadingSeed = 0x5245414453;
 
 // `execution` is reset and may be used again, unless the outcome has a finding: then it has
 // abandoned fibers that hold what they held, and its process should end soon.

@@ -133,7 +133,13 @@ void TankWorld::build(Disk& disk, sim::DiskImageRef left) {
   sim::SimDeviceOptions options;
   options.sectors = left != nullptr ? left->sectors() : disk.spec.sectors;
   options.image = std::move(left);
-  options.cuts_by_sector = execution_.options().seed == kEveryImageSeed;
+  const std::uint64_t seed = execution_.options().seed;
+  if (seed == kEveryImageSeed) options.cut_leaves = sim::CutLeaves::each_image;
+  if (seed == kEveryReadingSeed) {
+    // The engine does not look into data, and the oracle looks at each sector by itself.
+    options.cut_leaves = disk.spec.role == scenarios::DiskRole::data ? sim::CutLeaves::each_content
+                                                                     : sim::CutLeaves::each_reading;
+  }
   switch (disk.spec.role) {
     case scenarios::DiskRole::metadata:
       options.discard_sectors_max = 0;
@@ -196,9 +202,9 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
     });
   }
   all.wait();
-  if (watched) watch_.actors(false);
   // A cut that has not come until now finds everything answered, and much of it not committed.
   if (faults_on_ && cuts_left_ != 0 && execution_.choose("power cut", 2) != 0) cut_power();
+  if (watched) watch_.actors(false);
   enter(Phase::closing);
 }
 
@@ -350,11 +356,21 @@ void TankWorld::cut_power() {
     disk.device->resize(disk.sectors_most);   // what a smaller size hides is there all the same
     disk.device->power_cut();
   }
-  if (!watch_.cut) return;
-  std::uint64_t digest = 0;
+  left_.clear();
   for (const Disk& disk : disks_)
-    digest = digest * 0x9E3779B97F4A7C15ULL + disk.device->crash_image()->digest();
-  watch_.cut(digest);
+    left_.push_back(disk.device->crash_image());
+  if (watch_.cut) watch_.cut();
+}
+
+void TankWorld::tell_what_was_left() const {
+  if (left_.empty() || !watch_.left) return;
+  std::uint64_t digest = 0;
+  double alike = 1;
+  for (const sim::DiskImageRef& image : left_) {
+    digest = digest * 0x9E3779B97F4A7C15ULL + image->digest();
+    alike *= image->alike();
+  }
+  watch_.left(digest, alike);
 }
 
 void TankWorld::reboot() {

@@ -71,6 +71,9 @@ class TankWorld final : public scenarios::World,
   }
   void expect_quiet(std::string_view disk, const char* why) override;
 
+  // When nobody will look at the disks any more: tells the watch what the last cut had left.
+  void tell_what_was_left() const;
+
   // What the metadata disks hold now; nothing may be in flight to them.
   [[nodiscard]] DiskImages metadata_images() const;
 
@@ -111,6 +114,7 @@ class TankWorld final : public scenarios::World,
   const Watch& watch_;
   engine::Env env_;
   std::vector<Disk> disks_;               // the metadata first, the slowest last
+  std::vector<sim::DiskImageRef> left_;   // of them, by the last cut
   std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer
   bool faults_on_ = false;
   Phase phase_ = Phase::setup;

@@ -63,6 +63,19 @@ def main(mutants):
         together = clean(out, "S4", ["--preemptions", "0", "--jobs", "3"])
         assert alone["executions"] == together["executions"], (alone, together)
         assert alone["contradictions"] == 0, alone
+        # Image by image there are as many as those that are looked into stand for.
+        by_reading = clean(out, "cut", ["--cuts"])
+        by_image = clean(out, "cut", ["--cuts", "--every-image"])
+        assert by_image["cuts"] == by_image["images_alike"] == by_reading["images_alike"], by_image
+        assert by_reading["cuts"] * 10 < by_image["cuts"], (by_reading, by_image)
+        status, bad = explore(out, "cut", "--cuts", "--every-image", "--mutant", "B072")
+        assert status == 1 and bad["signature"].startswith("checker"), bad
+        for scenario in ("thin-general", "cache-general", "stack-general"):
+            done = wavetank("explore", "--scenario", scenario, "--cuts", "--workloads", "2",
+                            "--operations", "3", "--executions", "2000", "--json", "--out", out)
+            report = json.loads(done.stdout)
+            assert done.returncode == 0 and len(report["each"]) == 2, (done, report)
+            assert all(each["cuts"] > 0 for each in report["each"]), report
         small = wavetank("explore", "--scenario", "thin-discard-passdown", "--workloads", "3",
                          "--preemptions", "0", "--json", "--out", out)
         report = json.loads(small.stdout)
@@ -70,6 +83,8 @@ def main(mutants):
         assert len({each["toml"] for each in report["each"]}) == 3, report
         status, report = explore(out, "S3", "--preemptions", "2", "--executions", "50")
         assert status == 0 and report["ended"] == "executions" and 0 < report["done"] < 1, report
+    wrong = wavetank("explore", "--workload", "nonsense.toml", "--every-image")
+    assert wrong.returncode == 2 and "--every-image needs --cuts" in wrong.stderr, wrong
     wrong = wavetank("explore", "--workload", "nonsense.toml")
     assert wrong.returncode == 2 and "nonsense" in wrong.stderr, wrong
     return 0

@@ -1,0 +1,240 @@
+// Every image that a power cut can leave: exactly those, each once; or those that can be told apart
+// by what is looked at.
+#include "sim/undecided_pages.h"
+
+#include <array>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "engine/env/buffer.h"
+#include "engine/fiber/completion.h"
+#include "sim/sim_device.h"
+#include "sim/strategy_bounded.h"
+
+namespace sim {
+namespace {
+
+using engine::Bio;
+using engine::BioOp;
+using engine::kSectorSize;
+using engine::Sector;
+
+// A write of single sectors, each with a letter.
+class Write {
+ public:
+  Write(std::uint64_t sector, const std::string& letters) : buffer_{letters.size() * kSectorSize} {
+    for (std::size_t i = 0; i < letters.size(); ++i)
+      std::memset(buffer_.data() + i * kSectorSize, letters[i], kSectorSize);
+    bio_.op = BioOp::write;
+    bio_.sector = Sector{sector};
+    bio_.sectors = letters.size();
+    bio_.data = buffer_.data();
+    bio_.owner = &ended_;
+    bio_.end_io = [](Bio& bio) { static_cast<engine::Completion*>(bio.owner)->signal(); };
+  }
+  void submit(SimDevice& disk) { disk.submit(bio_); }
+  void wait() { ended_.wait(); }
+
+ private:
+  engine::AlignedBuffer buffer_;
+  Bio bio_;
+  engine::Completion ended_{"write"};
+};
+
+void write(SimDevice& disk, std::uint64_t sector, const std::string& letters) {
+  Write bio{sector, letters};
+  bio.submit(disk);
+  bio.wait();
+}
+
+void flush(SimDevice& disk) {
+  Bio bio;
+  bio.op = BioOp::flush;
+  EXPECT_TRUE(submit_and_wait(disk, bio));
+}
+
+// What sectors hold, a letter each; '.' for zeroes.
+std::string letters_of(const DiskImage& image, std::uint64_t first, std::uint64_t sectors) {
+  std::string letters;
+  for (std::uint64_t s = first; s < first + sectors; ++s) {
+    std::array<std::byte, kSectorSize> bytes;
+    image.read(Sector{s}, bytes);
+    letters += bytes[0] == std::byte{0} ? '.' : static_cast<char>(bytes[0]);
+  }
+  return letters;
+}
+
+struct Left {
+  std::multiset<std::string> images;
+  std::set<std::uint64_t> digests;   // of them
+  double alike = 0;                  // that all these stand for
+};
+
+using Cut = std::function<void(SimDevice&)>;
+using Look = std::function<std::string(const DiskImage&)>;
+
+// What `look` sees after `cut`, in all executions.
+Left all_left(const SimDeviceOptions& options, const Cut& cut, const Look& look) {
+  Left left;
+  Bounded search{{.schedules = false}};
+  Execution execution;
+  do {
+    execution.reset({.strategy = &search});
+    const Outcome& outcome = execution.run([&] {
+      SimDevice disk{execution, "disk", options};
+      cut(disk);
+      const DiskImageRef image = disk.crash_image();
+      left.images.insert(look(*image));
+      left.digests.insert(image->digest());
+      left.alike += image->alike();
+    });
+    EXPECT_FALSE(outcome.finding);
+  } while (search.next());
+  EXPECT_TRUE(search.left_out().empty()) << search.left_out().begin()->first;
+  return left;
+}
+
+// Writes "ab" and flushes, writes `later`, has `under_way` in flight, cuts.
+Left left_by_a_cut(const std::string& later, std::uint64_t at, const std::string& under_way,
+                   std::uint32_t atomic_sectors = 1) {
+  const SimDeviceOptions options{
+      .sectors = 64, .atomic_sectors = atomic_sectors, .cut_leaves = CutLeaves::each_image};
+  const auto cut = [&](SimDevice& disk) {
+    write(disk, 0, "ab");
+    flush(disk);
+    write(disk, 0, later);
+    Write last{at, under_way};
+    last.submit(disk);
+    disk.power_cut();
+    last.wait();
+  };
+  return all_left(options, cut, [](const DiskImage& image) { return letters_of(image, 0, 4); });
+}
+
+TEST(CrashImages, EachLooseSectorIsKeptOrLostAndWhatIsUnderWayIsTorn) {
+  // Sector 0: a or A. 1: b, B or X. 2: nothing or Y. 3: never written.
+  std::multiset<std::string> expected;
+  for (const char* const first : {"a", "A"}) {
+    for (const char* const second : {"b", "B", "X"}) {
+      for (const char* const third : {".", "Y"})
+        expected.insert(std::string{first} + second + third + ".");
+    }
+  }
+  const Left left = left_by_a_cut("AB", 1, "XY");
+  EXPECT_EQ(left.images, expected);
+  EXPECT_EQ(left.alike, 12);
+}
+
+TEST(CrashImages, WhatWouldBeTheSameIsOneImage) {
+  EXPECT_EQ(left_by_a_cut("aB", 1, "B.").images.size(), 4U);
+}
+
+TEST(CrashImages, SectorsThatGoTogetherStayTogether) {
+  EXPECT_EQ(left_by_a_cut("AB", 2, "XY", 2).images,
+            (std::multiset<std::string>{"ab..", "AB..", "abXY", "ABXY"}));
+}
+
+// Leaves a page of three loose sectors, and one of two, the first of which has three contents.
+void cut_two_pages(SimDevice& disk) {
+  write(disk, 0, "abc");
+  write(disk, kPageSectors, "de");
+  flush(disk);
+  write(disk, 0, "ABC");
+  write(disk, kPageSectors, "DE");
+  write(disk, kPageSectors, "X");
+  disk.power_cut();
+}
+
+std::string both_pages(const DiskImage& image) {
+  return letters_of(image, 0, 3) + letters_of(image, kPageSectors, 2);
+}
+
+SimDeviceOptions leaving(CutLeaves leaves) {
+  return {.sectors = 64, .cut_leaves = leaves};
+}
+
+TEST(CrashImages, WhatIsLookedAtComesInAllItsKinds) {
+  const Left image_by_image = all_left(leaving(CutLeaves::each_image), cut_two_pages, both_pages);
+  const Left by_reading = all_left(leaving(CutLeaves::each_reading), cut_two_pages, both_pages);
+  EXPECT_EQ(image_by_image.images.size(), 8U * 6U);
+  EXPECT_EQ(by_reading.images, image_by_image.images);
+  EXPECT_EQ(by_reading.digests, image_by_image.digests);
+  EXPECT_EQ(by_reading.alike, 8 * 6);
+}
+
+TEST(CrashImages, WhatNobodyLooksAtMakesNoMore) {
+  const Left left = all_left(leaving(CutLeaves::each_reading), cut_two_pages,
+                             [](const DiskImage& image) { return letters_of(image, 0, 3); });
+  EXPECT_EQ(left.images.size(), 8U);
+  EXPECT_EQ(left.alike, 8 * 6);
+}
+
+// What is looked at may depend on what was seen.
+TEST(CrashImages, WhereToLookMayDependOnWhatWasSeen) {
+  const Left left =
+      all_left(leaving(CutLeaves::each_reading), cut_two_pages, [](const DiskImage& image) {
+        const std::string first = letters_of(image, 0, 1);
+        return first == "a" ? first : both_pages(image);
+      });
+  EXPECT_EQ(left.images.size(), 4U + 4U * 6U);
+  EXPECT_EQ(left.alike, 8 * 6);
+}
+
+TEST(CrashImages, OfDataEachSectorHasEachOfItsContents) {
+  const Left left = all_left(leaving(CutLeaves::each_content), cut_two_pages, both_pages);
+  EXPECT_EQ(left.images, (std::multiset<std::string>{"ABCXE", "abcde", "abcDe"}));
+  EXPECT_EQ(left.alike, 8 * 6);
+}
+
+TEST(CrashImages, CopiesAgreeAndWhatIsOverwrittenIsKnown) {
+  const Left left =
+      all_left(leaving(CutLeaves::each_reading), cut_two_pages, [](const DiskImage& image) {
+        DiskImage copy = image;
+        DiskImage another = image;
+        another.write(Sector{0}, std::array<std::byte, kSectorSize>{});
+        std::string seen = letters_of(copy, 0, 3);
+        EXPECT_EQ(letters_of(image, 0, 3), seen);
+        EXPECT_EQ(letters_of(another, 1, 2), seen.substr(1));
+        EXPECT_EQ(letters_of(another, 0, 1), ".");
+        DiskImage shorter = image;
+        shorter.resize(kPageSectors + 1);
+        seen += letters_of(shorter, kPageSectors, 1);
+        EXPECT_EQ(letters_of(image, kPageSectors, 1), seen.substr(3));
+        return seen;
+      });
+  EXPECT_EQ(left.images.size(), 8U * 6U);
+  EXPECT_EQ(left.alike, 8 * 6);
+}
+
+// A device that boots from such an image: what it reads, and what it writes over.
+TEST(CrashImages, ADeviceMayBootFromIt) {
+  Bounded search{{.schedules = false}};
+  Execution execution;
+  std::multiset<std::string> seen;
+  do {
+    execution.reset({.strategy = &search});
+    const Outcome& outcome = execution.run([&] {
+      DiskImageRef image;
+      {
+        SimDevice disk{execution, "disk", leaving(CutLeaves::each_reading)};
+        cut_two_pages(disk);
+        image = disk.crash_image();
+      }
+      SimDevice disk{execution, "disk", {.image = std::move(image)}};
+      write(disk, kPageSectors, "de______");   // the whole page
+      seen.insert(letters_of(*disk.snapshot(), 0, 3));
+      EXPECT_EQ(letters_of(*disk.snapshot(), kPageSectors, 3), "de_");
+    });
+    EXPECT_FALSE(outcome.finding);
+  } while (search.next());
+  EXPECT_EQ(std::set<std::string>(seen.begin(), seen.end()).size(), 8U);
+}
+
+}   // namespace
+}   // namespace sim
