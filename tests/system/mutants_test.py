@@ -56,7 +56,7 @@ def header(patch):
 
 
 def well_formed(patch, fields):
-    missing = [key for key in ("Id", "Title", "Consequence", "Noticed-by", "Scenario")
+    missing = [key for key in ("Id", "Title", "Undoes", "Consequence", "Noticed-by", "Scenario")
                if not fields.get(key)]
     if missing:
         return "header lacks " + ", ".join(missing)
