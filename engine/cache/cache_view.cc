@@ -96,6 +96,11 @@ std::vector<std::string> CacheView::leaks() const {
   judge("discards half done", now.discards);
   judge("bios counted in all_io", now.all_io);
   judge("copies under way", now.copies);
+  return found;
+}
+
+std::vector<std::string> CacheView::miscounts() const {
+  std::vector<std::string> found;
   std::uint64_t dirty_found = 0;
   std::uint32_t mapped = 0;
   for (std::uint32_t place = 0; place < cache_.cache_blocks_; ++place) {

@@ -54,9 +54,10 @@ class CacheView {
   // As the policy has them, ascending by place.
   [[nodiscard]] std::vector<Mapping> mappings() const;
   [[nodiscard]] const Policy& policy() const noexcept;
-  // What is in use that should not be, when no bio is in flight and no block moves; and what of the
-  // core and the policy does not agree. Empty: nothing.
+  // What is in use that should not be, when no bio is in flight and no block moves. Empty: nothing.
   [[nodiscard]] std::vector<std::string> leaks() const;
+  // What of the core, its counts and the policy does not agree. Empty: nothing.
+  [[nodiscard]] std::vector<std::string> miscounts() const;
 
   // Suspends.
   [[nodiscard]] Result<bool> needs_check() const;

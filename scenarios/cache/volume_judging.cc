@@ -60,7 +60,9 @@ void Volume::judge_still() {
     const engine::cache::CacheView view{*cache};
     checkers::Findings findings;
     for (const std::string& leak : view.leaks())
-      findings.add("lab", "leak in the cache", "nothing is under way, but {}", leak);
+      findings.add("leaks", "in the cache", "nothing is under way, but {}", leak);
+    for (const std::string& miscount : view.miscounts())
+      findings.add("cache_state", "counts", "nothing is under way, and {}", miscount);
     // A block whose write failed on one disk stays different where nothing can leave any more.
     if (view.mode() == engine::cache::CacheMode::write && !around_.origin_may_change)
       judge_contents(view, findings);

@@ -56,7 +56,7 @@ void Volumes::judge_mode() {
   needs_check_ = status->find("needs_check") != std::string::npos;
   if (engine::thin::Pool* const pool = targets_->pools().find(kPool)) {
     for (const std::string& leak : engine::thin::PoolView{*pool}.leaks())
-      findings.add("lab", "leak in the pool", "nothing is under way, but {}", leak);
+      findings.add("leaks", "in the pool", "nothing is under way, but {}", leak);
   }
   bench_.tell(findings);
 }

@@ -179,6 +179,7 @@ TEST(CachePassthrough, SuspendingWaitsForAMessageUnderWay) {
     all.run("suspend", [&] {
       pdata::must(tank.system.suspend("c", io::SuspendKind::noflush));
       EXPECT_TRUE(tank.view().leaks().empty());
+      EXPECT_TRUE(tank.view().miscounts().empty());
       pdata::must(tank.system.resume("c"));
     });
     all.wait();

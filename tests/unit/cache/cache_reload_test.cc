@@ -259,6 +259,8 @@ TEST(CacheStack, ACacheOnAThinVolume) {
       EXPECT_EQ(tank.read(value * 50 + 49), value);
     EXPECT_EQ(tank.read(1900), 0U);
     pdata::must(tank.system.suspend("c", io::SuspendKind::flush));
+    for (const std::string& miscount : tank.view().miscounts())
+      ADD_FAILURE() << miscount;
     for (const std::string& leak : tank.view().leaks())
       ADD_FAILURE() << leak;
     pdata::must(tank.system.remove_all());

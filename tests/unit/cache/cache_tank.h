@@ -172,6 +172,8 @@ class CacheTank final : private DeviceDirectory {
   void expect_idle() {
     // The worker may not have come round to it yet.
     pdata::must(system.suspend("c", io::SuspendKind::flush));
+    for (const std::string& miscount : view().miscounts())
+      ADD_FAILURE() << miscount;
     for (const std::string& leak : view().leaks())
       ADD_FAILURE() << leak;
     expect_clean_is_equal();
