@@ -177,8 +177,8 @@ const char* to_string(Exploration::Ended ended) noexcept {
 }
 
 std::uint64_t seed_of(const ExploreOptions& options) noexcept {
-  if (options.cuts) return options.every_image ? kEveryImageSeed : kEveryReadingSeed;
-  return options.timers ? kTimersRaceSeed : 0;
+  const std::uint64_t seed = options.every_image ? kEveryImageSeed : kEveryReadingSeed;
+  return options.timers ? seed | kTimersRaceSeed : seed;
 }
 
 Exploration explore(const ExploreOptions& options, const scenarios::Workload& workload) {

@@ -28,12 +28,12 @@ struct Exploration {
   std::uint64_t cut_short = 0;        // others: they led only to what had been seen
   std::uint64_t points = 0;           // of all
   std::uint64_t states = 0;           // beginnings that were followed
-  std::uint64_t cuts = 0;             // executions in which the power went
+  std::uint64_t cuts = 0;             // of these, those in which the power went
   std::uint64_t images = 0;           // distinct ones that it left, of all disks together
   double images_alike = 0;            // one of those each (Watch::left), at all moments together
   std::uint64_t contradictions = 0;   // with --check: beginnings wrongly taken for equivalent
   std::string contradiction{};        // the first of them
-  double naive = 0;                   // executions without reduction, estimated
+  double naive = 0;                   // executions without reduction or faults, estimated
   double done = 0;                    // estimated share of the search
   double seconds = 0;
   std::map<std::string, std::uint64_t> left_out{};   // choices not tried in full, with how often

@@ -103,12 +103,14 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
   const auto executions = static_cast<double>(end.executions);
   if (end.ended == Exploration::Ended::complete) {
     fmt::print("complete: {} executions within these bounds, nothing found\n", end.executions);
-    if (options.cuts)
+    if (end.cuts != 0)
       fmt::print(
           "{} times the power went, {} distinct images opened and judged, which stand for {}: all "
           "that it can leave\n",
           end.cuts, end.images, number(end.images_alike));
-    if (executions != 0 && !options.cuts) {
+    if (options.faults != 0 && !options.cuts) {
+      fmt::print("{} more begun and cut short\n", end.cut_short);
+    } else if (executions != 0 && !options.cuts) {
       // Those that are cut short have run, too, up to there.
       const double begun = executions + static_cast<double>(end.cut_short);
       fmt::print("of about {} without reduction; {} begun, {} of them cut short: {}\n",
@@ -117,11 +119,12 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
                                    : "nothing is saved");
     }
   } else if (end.ended != Exploration::Ended::found && end.ended != Exploration::Ended::died) {
-    fmt::print(
-        "not complete ({}): about {:.2g} % done, about {} executions left; "
-        "of about {} without reduction\n",
-        to_string(end.ended), end.done * 100,
-        number(executions * (1 / std::max(end.done, 1e-12) - 1)), number(end.naive));
+    fmt::print("not complete ({}): about {:.2g} % done, about {} executions left{}\n",
+               to_string(end.ended), end.done * 100,
+               number(executions * (1 / std::max(end.done, 1e-12) - 1)),
+               options.faults == 0
+                   ? fmt::format("; of about {} without reduction", number(end.naive))
+                   : "");
   }
   for (const auto& [what, times] : end.left_out)
     fmt::print("not explored: {} times {}\n", times, what);
@@ -213,7 +216,8 @@ int explore_scenario(const ExploreOptions& options) {
 
 int explore(const ExploreOptions& given) {
   ExploreOptions options = given;
-  if (options.every_image && !options.cuts) return complain("--every-image needs --cuts");
+  if (options.every_image && !options.cuts && options.faults == 0)
+    return complain("--every-image needs --cuts or --faults");
   if (options.cuts) options.faults = 1;
   if (!options.cuts && !options.preemptions) options.preemptions = 1;
   if (const std::string wrong = options.judges.wrong(); !wrong.empty()) return complain(wrong);

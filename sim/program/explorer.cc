@@ -84,16 +84,12 @@ Explorer::Explorer(const ExploreOptions& options, const scenarios::Workload& wor
 }
 
 const sim::Outcome& Explorer::execute() {
-  bool cut = false;
   Watch watch{.actors = [this](bool start) { search_.follow_rule(!start); },
-              .cut =
-                  [&] {
-                    cut = true;
-                    search_.follow_rule(true);
-                  },
+              .cut = [&] { search_.follow_rule(true); },
               .left =
                   [&](std::uint64_t digest, double alike) {
                     if (search_.was_cut_short()) return;
+                    ++board_.cuts;
                     images_.insert(digest);
                     report_.images_alike = std::min(report_.images_alike + alike, kAlikeMost);
                   },
@@ -103,7 +99,6 @@ const sim::Outcome& Explorer::execute() {
       execution_, workload_,
       {.seed = seed_of(options_), .strategy = &search_, .judges = options_.judges, .watch = watch});
   board_.points += outcome.points;
-  if (cut) ++board_.cuts;
   return outcome;
 }
 

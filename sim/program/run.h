@@ -46,9 +46,10 @@ struct RunSpec {
 // A seed of runs in which timers may fire at any time.
 inline constexpr std::uint64_t kTimersRaceSeed = std::uint64_t{1} << 32U;
 // The seeds of runs in which what a power cut leaves is visited whole, image by image or by what is
-// read of them. No search has them.
-inline constexpr std::uint64_t kEveryImageSeed = 0x4352415348;
-inline constexpr std::uint64_t kEveryReadingSeed = 0x5245414453;
+// read of them; with that of racing timers added, those in which timers race as well. No search has
+// them.
+inline constexpr std::uint64_t kEveryImageSeed = 0x50494353;
+inline constexpr std::uint64_t kEveryReadingSeed = 0x45414453;
 
 // `execution` is reset and may be used again, unless the outcome has a finding: then it has
 // abandoned fibers that hold what they held, and its process should end soon.

@@ -133,7 +133,7 @@ void TankWorld::build(Disk& disk, sim::DiskImageRef left) {
   sim::SimDeviceOptions options;
   options.sectors = left != nullptr ? left->sectors() : disk.spec.sectors;
   options.image = std::move(left);
-  const std::uint64_t seed = execution_.options().seed;
+  const std::uint64_t seed = execution_.options().seed & ~kTimersRaceSeed;
   if (seed == kEveryImageSeed) options.cut_leaves = sim::CutLeaves::each_image;
   if (seed == kEveryReadingSeed) {
     // The engine does not look into data, and the oracle looks at each sector by itself.

@@ -18,6 +18,7 @@ ROWS = [
     ("S4", ["--preemptions", "0"], "S4", "checker data_oracle"),
     ("S5", ["--preemptions", "1"], "S5", "atomic-context"),
     ("cut", ["--cuts"], "B072", "checker"),
+    ("cuts-and-schedules", ["--preemptions", "0", "--faults", "1"], "B072", "checker"),
 ]
 
 
@@ -37,7 +38,8 @@ def clean(out, workload, arguments):
     status, report = explore(out, workload, *arguments)
     assert status == 0 and report["ended"] == "complete" and not report["left_out"], report
     assert report["executions"] > 0, report
-    assert ("--cuts" in arguments) == (report["images"] > 1), report
+    cuts = "--cuts" in arguments or "--faults" in arguments
+    assert cuts == (report["images"] > 1), report
     return report
 
 
@@ -84,7 +86,7 @@ def main(mutants):
         status, report = explore(out, "S3", "--preemptions", "2", "--executions", "50")
         assert status == 0 and report["ended"] == "executions" and 0 < report["done"] < 1, report
     wrong = wavetank("explore", "--workload", "nonsense.toml", "--every-image")
-    assert wrong.returncode == 2 and "--every-image needs --cuts" in wrong.stderr, wrong
+    assert wrong.returncode == 2 and "--every-image needs --cuts or --faults" in wrong.stderr, wrong
     wrong = wavetank("explore", "--workload", "nonsense.toml")
     assert wrong.returncode == 2 and "nonsense" in wrong.stderr, wrong
     return 0
