@@ -84,21 +84,25 @@ Explorer::Explorer(const ExploreOptions& options, const scenarios::Workload& wor
 }
 
 const sim::Outcome& Explorer::execute() {
+  struct Left {
+    std::uint64_t digest;
+    double alike;
+  };
+  std::optional<Left> left;
   Watch watch{.actors = [this](bool start) { search_.follow_rule(!start); },
               .cut = [&] { search_.follow_rule(true); },
-              .left =
-                  [&](std::uint64_t digest, double alike) {
-                    if (search_.was_cut_short()) return;
-                    ++board_.cuts;
-                    images_.insert(digest);
-                    report_.images_alike = std::min(report_.images_alike + alike, kAlikeMost);
-                  },
+              .left = [&](std::uint64_t digest, double alike) { left = {digest, alike}; },
               .judged = [this] { return !search_.was_cut_short(); }};
   if (options_.check) watch.event = [this](const engine::Event& event) { observe(event); };
   const sim::Outcome& outcome = run(
       execution_, workload_,
       {.seed = seed_of(options_), .strategy = &search_, .judges = options_.judges, .watch = watch});
   board_.points += outcome.points;
+  if (left && search_.was_new()) {
+    ++board_.cuts;
+    images_.insert(left->digest);
+    report_.images_alike = std::min(report_.images_alike + left->alike, kAlikeMost);
+  }
   return outcome;
 }
 
