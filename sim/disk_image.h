@@ -102,12 +102,15 @@ class DiskImage {
     if (undecided_) decide(number);
     return pages_.put(number).page;
   }
+  // Undecided ones as reads saw them.
+  [[nodiscard]] const PageTable& pages() const noexcept { return pages_; }
   // Of all contents, but of pages that are undecided; the same for equal contents, however they
   // came about.
   [[nodiscard]] std::uint64_t digest() const;
 
   // Of these pages it is not known yet what they hold. None was undecided before.
   void leave_undecided(std::shared_ptr<UndecidedPages> pages);
+  [[nodiscard]] bool was_undecided() const noexcept { return undecided_ != nullptr; }
   // How many images this one stands for: UndecidedPages::alike(), 1 if nothing was undecided.
   [[nodiscard]] double alike() const noexcept;
 

@@ -61,6 +61,8 @@ void CommandLine::add_search() {
   command.add_option("--out", search_.out, "where findings go");
   command.add_flag("--no-folder", search_.no_folder,
                    "only say what is found: neither shrink nor keep it");
+  command.add_option("--images", search_.images,
+                     "folder for the disks as each schedule's power cuts left them");
   command.add_flag("--json", search_.json, "the result as JSON");
   command.add_flag("--quiet", search_.quiet, "no live line");
   with_mutant(command);
@@ -102,6 +104,8 @@ void CommandLine::add_explore() {
 void CommandLine::add_replay() {
   CLI::App& command = *app_.add_subcommand("replay", "run a trace's schedule again");
   command.add_option("trace", replay_.trace, "a trace, or a finding's folder")->required();
+  command.add_option("--images", replay_.images,
+                     "folder for the disks as the run's power cuts left them");
   command.add_flag("--strict", replay_.strict, "a divergence is an error");
   command.add_flag("--json", replay_.json, "the result as JSON");
   with_mutant(command);

@@ -25,8 +25,9 @@ struct SearchOptions {
   Judges judges{};
   bool keep_going = false;   // look for more defects after the first
   std::filesystem::path out = "out";
-  bool no_folder = false;   // findings are told, and neither shrunk nor kept
-  std::string mutant;       // for the record: this program is the tank around it
+  bool no_folder = false;           // findings are told, and neither shrunk nor kept
+  std::filesystem::path images{};   // a folder for what power cuts leave; empty: none
+  std::string mutant;               // for the record: this program is the tank around it
   bool json = false;
   bool quiet = false;
 };
@@ -58,8 +59,9 @@ struct ExploreOptions {
 int explore(const ExploreOptions& options);
 
 struct ReplayOptions {
-  std::filesystem::path trace;   // a trace file, or a finding's folder
-  bool strict = false;           // the first divergence is an error
+  std::filesystem::path trace;      // a trace file, or a finding's folder
+  std::filesystem::path images{};   // a folder for what its power cuts leave; empty: none
+  bool strict = false;              // the first divergence is an error
   bool json = false;
 };
 int replay(const ReplayOptions& options);

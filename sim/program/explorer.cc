@@ -29,6 +29,22 @@ std::uint64_t digest_of(const engine::Event& event) noexcept {
   return digest;
 }
 
+// Of all disks together.
+// Images of all disks together for which these stand.
+double alike(const DiskImages& disks) {
+  double product = 1;
+  for (const auto& [name, image] : disks)
+    product *= image->alike();
+  return product;
+}
+
+std::uint64_t digest_of(const DiskImages& disks) {
+  std::uint64_t digest = 0;
+  for (const auto& [name, image] : disks)
+    digest = digest * 0x9E3779B97F4A7C15ULL + image->digest();
+  return digest;
+}
+
 sim::Bounds bounds_of(const ExploreOptions& options) {
   return {.preemptions = options.preemptions.value_or(0),
           .faults = options.faults,
@@ -84,14 +100,10 @@ Explorer::Explorer(const ExploreOptions& options, const scenarios::Workload& wor
 }
 
 const sim::Outcome& Explorer::execute() {
-  struct Left {
-    std::uint64_t digest;
-    double alike;
-  };
-  std::optional<Left> left;
+  std::optional<std::pair<std::uint64_t, double>> left;   // digest, and how many are alike
   Watch watch{.actors = [this](bool start) { search_.follow_rule(!start); },
-              .cut = [&] { search_.follow_rule(true); },
-              .left = [&](std::uint64_t digest, double alike) { left = {digest, alike}; },
+              .cut = [&](const DiskImages& /*left*/) { search_.follow_rule(true); },
+              .left = [&](const DiskImages& disks) { left = {digest_of(disks), alike(disks)}; },
               .judged = [this] { return !search_.was_cut_short(); }};
   if (options_.check) watch.event = [this](const engine::Event& event) { observe(event); };
   const sim::Outcome& outcome = run(
@@ -100,8 +112,8 @@ const sim::Outcome& Explorer::execute() {
   board_.points += outcome.points;
   if (left && search_.was_new()) {
     ++board_.cuts;
-    images_.insert(left->digest);
-    report_.images_alike = std::min(report_.images_alike + left->alike, kAlikeMost);
+    images_.insert(left->first);
+    report_.images_alike = std::min(report_.images_alike + left->second, kAlikeMost);
   }
   return outcome;
 }

@@ -8,6 +8,7 @@
 #include "sim/finding_folder.h"
 #include "sim/program/child.h"
 #include "sim/program/commands.h"
+#include "sim/program/cut_images.h"
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
 #include "sim/strategy_replay.h"
@@ -39,9 +40,9 @@ struct Replayed {
   std::string divergence;
 };
 
-Replayed replay_it(const Reproducer& reproducer) {
+Replayed replay_it(const Reproducer& reproducer, const Watch& watch) {
   Replayed result;
-  result.trace = record(reproducer);
+  result.trace = record(reproducer, watch);
   if (reproducer.crashes) return result;
   const ChildResult child = run_in_child(
       [&] {
@@ -56,22 +57,29 @@ Replayed replay_it(const Reproducer& reproducer) {
   return result;
 }
 
-int complain(const std::filesystem::path& where, const std::string& error) {
-  fmt::print(stderr, "wavetank: {}: {}\n", where.string(), error);
+int complain(const std::string& error) {
+  fmt::print(stderr, "wavetank: {}\n", error);
   return 2;
+}
+int complain(const std::filesystem::path& where, const std::string& error) {
+  return complain(fmt::format("{}: {}", where.string(), error));
 }
 
 }   // namespace
 
 int replay(const ReplayOptions& options) {
   const auto trace = sim::load_trace(options.trace);
-  if (!trace) {
-    fmt::print(stderr, "wavetank: {}\n", trace.error());
-    return 2;
-  }
+  if (!trace) return complain(trace.error());
   const auto reproducer = reproducer_of(*trace);
   if (!reproducer) return complain(options.trace, reproducer.error());
-  const Replayed again = replay_it(*reproducer);
+  std::optional<CutImages> images;
+  if (!options.images.empty()) {
+    images.emplace(options.images);
+    if (const std::string error = images->open(); !error.empty()) return complain(error);
+  }
+  const Replayed again =
+      replay_it(*reproducer, images ? images->watch(reproducer->workload) : Watch{});
+  if (images && !images->failure().empty()) return complain(images->failure());
   if (!again.divergence.empty() && options.strict)
     return complain(options.trace, "diverges " + again.divergence);
   const bool same = again.trace && again.trace->digest == trace->digest;
@@ -84,10 +92,12 @@ int replay(const ReplayOptions& options) {
       report["signature"] = again.trace->defect.kind + " " + again.trace->defect.place;
       report["message"] = again.trace->defect.message;
     }
+    if (images) report["cuts"] = images->cuts();
     fmt::print("{}\n", report.dump(2));
     return again.trace ? 1 : 0;
   }
   if (!again.divergence.empty()) fmt::print("diverges: {}\n", again.divergence);
+  if (images) fmt::print("{}\n", images->summary());
   if (!again.trace) {
     fmt::print("no finding: the recorded one was {}: {}\n", trace->defect.kind,
                trace->defect.message);
@@ -102,10 +112,7 @@ int replay(const ReplayOptions& options) {
 
 int shrink(const ShrinkOptions& options) {
   const auto trace = sim::load_trace(options.trace);
-  if (!trace) {
-    fmt::print(stderr, "wavetank: {}\n", trace.error());
-    return 2;
-  }
+  if (!trace) return complain(trace.error());
   auto reproducer = reproducer_of(*trace);
   if (!reproducer) return complain(options.trace, reproducer.error());
   if (!record(*reproducer)) {
@@ -122,10 +129,7 @@ int shrink(const ShrinkOptions& options) {
       options.out.empty() ? std::filesystem::path{"out"} / sim::folder_name(*recorded)
                           : options.out;
   const auto written = sim::write_finding(folder, *recorded, replay_command(folder));
-  if (!written) {
-    fmt::print(stderr, "wavetank: {}\n", written.error());
-    return 2;
-  }
+  if (!written) return complain(written.error());
   fmt::print("{} operations, {} preemptions\n{}\nreplay: {}\n", small.workload.operation_count(),
              small.preemptions, folder.string(), replay_command(folder));
   return 1;

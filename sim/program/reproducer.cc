@@ -66,22 +66,23 @@ sim::Schedule decisions_until_death(const Reproducer& reproducer, const Before& 
 
 }   // namespace
 
-std::optional<traces::Trace> record(const Reproducer& reproducer) {
+std::optional<traces::Trace> record(const Reproducer& reproducer, const Watch& watch) {
   const ChildResult child = run_in_child(
       [&] {
         sim::Execution execution;
         if (reproducer.crashes && reproducer.schedule.decisions.empty()) {
           sim::StrategyBox box;
           if (!box.choose(reproducer.strategy)) return std::string{};
-          static_cast<void>(
-              run(execution, reproducer.workload, box, reproducer.seed, reproducer.judges, true));
+          static_cast<void>(run(execution, reproducer.workload, box, reproducer.seed,
+                                reproducer.judges, true, watch));
         } else {
           sim::Replay replay{reproducer.schedule};
           static_cast<void>(run(execution, reproducer.workload,
                                 {.seed = reproducer.seed,
                                  .strategy = &replay,
                                  .trace = true,
-                                 .judges = reproducer.judges}));
+                                 .judges = reproducer.judges,
+                                 .watch = watch}));
         }
         return traces::write_trace(recorded(execution, reproducer));
       },

@@ -9,6 +9,7 @@
 
 #include "scenarios/workload.h"
 #include "sim/program/judges.h"
+#include "sim/program/run.h"
 #include "sim/schedule.h"
 #include "sim/strategies.h"
 #include "traces/trace.h"
@@ -29,8 +30,10 @@ struct Reproducer {
   Judges judges{};   // whose verdicts count
 };
 
-// Runs the schedule in a child process and records it. Nothing: it does not fail in that way.
-[[nodiscard]] std::optional<traces::Trace> record(const Reproducer& reproducer);
+// Runs the schedule in a child process, where `watch` is told of it, and records it. Nothing: it
+// does not fail in that way.
+[[nodiscard]] std::optional<traces::Trace> record(const Reproducer& reproducer,
+                                                  const Watch& watch = {});
 using Before = std::function<void(sim::StrategyBox&)>;
 // Finds out, in a child process, how the run of (workload, seed, strategy) fails, and keeps its
 // schedule. `before` is run there first, with the box that deals out the strategy: it may learn.

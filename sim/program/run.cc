@@ -40,12 +40,14 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
                    .timers_race = fibers_are_slow(spec.seed),
                    .trace = spec.trace,
                    .digest_events = spec.trace});
-  return execution.run([&] {
+  const sim::Outcome& outcome = execution.run([&] {
     TankWorld world{execution, workload, spec.judges, spec.watch, *prepared};
     scenarios::Lab lab{world, workload};
     lab.run();
     world.tell_what_was_left();
   });
+  if (spec.watch.over) spec.watch.over();
+  return outcome;
 }
 
 const sim::Outcome* learn(sim::Execution& execution, const scenarios::Workload& workload,
@@ -58,13 +60,14 @@ const sim::Outcome* learn(sim::Execution& execution, const scenarios::Workload& 
 }
 
 const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
-                        sim::StrategyBox& box, std::uint64_t seed, const Judges& judges,
-                        bool trace) {
+                        sim::StrategyBox& box, std::uint64_t seed, const Judges& judges, bool trace,
+                        const Watch& watch) {
   sim::Strategy& strategy = box.for_seed(seed);
   if (const sim::Outcome* const failed = learn(execution, workload, strategy, judges, trace))
     return *failed;
-  return run(execution, workload,
-             {.seed = seed, .strategy = &strategy, .trace = trace, .judges = judges});
+  return run(
+      execution, workload,
+      {.seed = seed, .strategy = &strategy, .trace = trace, .judges = judges, .watch = watch});
 }
 
 SeedPair seeds_of(std::uint64_t first_seed, std::uint64_t ordinal,

@@ -3,14 +3,19 @@
 
 #include <cstdint>
 #include <functional>
-#include <string>
+#include <map>
+#include <string_view>
 
 #include "scenarios/workload.h"
+#include "sim/disk_image.h"
 #include "sim/execution.h"
 #include "sim/program/judges.h"
 #include "sim/strategies.h"
 
 namespace program {
+
+// By the names of disks_of().
+using DiskImages = std::map<std::string_view, sim::DiskImageRef>;
 
 enum class Phase : std::uint8_t {
   setup,     // the system is built, and the set-up done
@@ -24,11 +29,13 @@ struct Watch {
   std::function<void(Phase)> phase{};
   // The actors are about to start; they have not started yet, or have all ended.
   std::function<void(bool start)> actors{};
-  // The power has been cut.
-  std::function<void()> cut{};
-  // All is over, and what that cut had left is known: a digest of all disks together, and how many
-  // images differ from it only in what nobody has looked at, or in data (sim/undecided_pages.h).
-  std::function<void(std::uint64_t digest, double alike)> left{};
+  // What a power cut has left of all disks. Some of it may be undecided as yet
+  // (sim/undecided_pages.h); looking would decide it.
+  std::function<void(const DiskImages&)> cut{};
+  // All is over, and nobody will look at what that cut had left any more.
+  std::function<void(const DiskImages&)> left{};
+  // Outside of the run, when it has ended, also with a finding; not if its process dies.
+  std::function<void()> over{};
   // When the actors have ended: is what has become of all to be judged?
   std::function<bool()> judged{};
   // Whatever the engine says of itself.
@@ -60,7 +67,7 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
 // once before; what that run finds is what comes back. The box knows one workload until it forgets.
 const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& workload,
                         sim::StrategyBox& box, std::uint64_t seed, const Judges& judges,
-                        bool trace = false);
+                        bool trace = false, const Watch& watch = {});
 
 // Of the walks that teach a strategy a workload.
 inline constexpr std::uint64_t kLearningSeed = 0;

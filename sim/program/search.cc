@@ -11,6 +11,7 @@
 #include "sim/finding_folder.h"
 #include "sim/process.h"
 #include "sim/program/commands.h"
+#include "sim/program/cut_images.h"
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
 #include "sim/program/workers.h"
@@ -80,14 +81,18 @@ class Source {
 // enough to be run again when one of its last schedules failed.
 constexpr std::uint64_t kRound = 256;
 
-// One schedule of the search. `known` is the workload that the box has learnt of.
+// One schedule of the search. `known` is the workload that the box has learnt of; `images`, if not
+// null, takes what power cuts leave.
 const sim::Outcome& run_one(const SearchOptions& options, Source& source, std::uint64_t ordinal,
-                            sim::Execution& execution, sim::StrategyBox& box,
-                            std::uint64_t& known) {
+                            sim::Execution& execution, sim::StrategyBox& box, std::uint64_t& known,
+                            CutImages* images = nullptr) {
   const SeedPair seeds = source.seeds(ordinal);
   if (seeds.workload != known) box.forget();
   known = seeds.workload;
-  return run(execution, source.workload(ordinal), box, seeds.schedule, options.judges);
+  const scenarios::Workload& workload = source.workload(ordinal);
+  if (images == nullptr) return run(execution, workload, box, seeds.schedule, options.judges);
+  return run(execution, workload, box, seeds.schedule, options.judges, false,
+             images->watch(workload, fmt::format("schedule-{}", ordinal)));
 }
 
 std::string progress_line(const Progress& progress, std::uint64_t wanted) {
@@ -183,13 +188,15 @@ Verdict verdict_of(const sim::Outcome& outcome, const Judges& judges) {
 }
 
 // Says and keeps what was caught. Exit code as of the command.
-int report(const SearchOptions& options, Source& source, const SearchEnd& end) {
+int report(const SearchOptions& options, Source& source, const SearchEnd& end,
+           const CutImages* images) {
   const bool talk = !options.json;
   if (talk) {
     fmt::print("{} of {}{}: {}\n", options.strategy, source.name(),
                options.mutant.empty() ? "" : " with " + options.mutant,
                progress_line(end.progress, options.schedules));
     if (end.catches.empty()) fmt::print("digest: {:016x}\n", end.progress.digest);
+    if (images != nullptr) fmt::print("{}\n", images->summary());
   }
   Json report{{"scenario", source.name()},
               {"mutant", options.mutant},
@@ -201,6 +208,7 @@ int report(const SearchOptions& options, Source& source, const SearchEnd& end) {
               {"digest", fmt::format("{:016x}", end.progress.digest)},
               {"seconds", end.progress.seconds},
               {"findings", Json::array()}};
+  if (images != nullptr) report["cuts"] = images->cuts();
   int status = end.catches.empty() ? 0 : 1;
   for (const Catch& caught : end.catches) {
     if (options.no_folder) {
@@ -234,6 +242,14 @@ int search(const SearchOptions& options) {
     fmt::print(stderr, "wavetank: {}\n", error);
     return 2;
   }
+  std::optional<CutImages> images;
+  if (!options.images.empty()) {
+    images.emplace(options.images);
+    if (const std::string unusable = images->open(); !unusable.empty()) {
+      fmt::print(stderr, "wavetank: {}\n", unusable);
+      return 2;
+    }
+  }
   sim::keep_freed_memory();   // before the workers are forked
   Source& source = *opened;
   sim::Execution execution;
@@ -252,7 +268,8 @@ int search(const SearchOptions& options) {
     known = 0;
   };
   plan.run = [&](std::uint64_t ordinal) {
-    const sim::Outcome& outcome = run_one(options, source, ordinal, execution, box, known);
+    const sim::Outcome& outcome =
+        run_one(options, source, ordinal, execution, box, known, images ? &*images : nullptr);
     return verdict_of(outcome, options.judges);
   };
   plan.show = [&](const Progress& progress) {
@@ -260,7 +277,10 @@ int search(const SearchOptions& options) {
   };
   const SearchEnd end = run_workers(plan);
   if (live) fmt::print(stderr, "\r\033[K");
-  return report(options, source, end);
+  const int status = report(options, source, end, images ? &*images : nullptr);
+  if (!images || images->failure().empty()) return status;
+  fmt::print(stderr, "wavetank: {}\n", images->failure());
+  return 2;
 }
 
 }   // namespace program

@@ -350,6 +350,7 @@ void TankWorld::tell(const checkers::Findings& findings) {
 }
 
 void TankWorld::cut_power() {
+  if (power_is_cut()) return;   // by another, while this one was on offer
   --cuts_left_;
   for (Disk& disk : disks_) {
     disk.judge.power_cut();
@@ -358,19 +359,12 @@ void TankWorld::cut_power() {
   }
   left_.clear();
   for (const Disk& disk : disks_)
-    left_.push_back(disk.device->crash_image());
-  if (watch_.cut) watch_.cut();
+    left_.emplace(disk.spec.name, disk.device->crash_image());
+  if (watch_.cut) watch_.cut(left_);
 }
 
 void TankWorld::tell_what_was_left() const {
-  if (left_.empty() || !watch_.left) return;
-  std::uint64_t digest = 0;
-  double alike = 1;
-  for (const sim::DiskImageRef& image : left_) {
-    digest = digest * 0x9E3779B97F4A7C15ULL + image->digest();
-    alike *= image->alike();
-  }
-  watch_.left(digest, alike);
+  if (!left_.empty() && watch_.left) watch_.left(left_);
 }
 
 void TankWorld::reboot() {

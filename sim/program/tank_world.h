@@ -28,9 +28,6 @@ namespace program {
 // The choices of how often faults strike and where, as long as they are a matter of chance.
 inline constexpr const char* kRateOfFaults = "rate of faults";
 
-// By the names of disks_of().
-using DiskImages = std::map<std::string_view, sim::DiskImageRef>;
-
 class TankWorld final : public scenarios::World,
                         private engine::DeviceDirectory,
                         private sim::DeviceObserver,
@@ -114,7 +111,7 @@ class TankWorld final : public scenarios::World,
   const Watch& watch_;
   engine::Env env_;
   std::vector<Disk> disks_;               // the metadata first, the slowest last
-  std::vector<sim::DiskImageRef> left_;   // of them, by the last cut
+  DiskImages left_;                       // by the last cut
   std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer
   bool faults_on_ = false;
   Phase phase_ = Phase::setup;

@@ -56,6 +56,13 @@ def main(mutants):
                 assert status == 1 and bad["signature"].startswith(by), bad
                 again = wavetank("replay", bad["folder"])
                 assert again.returncode == 1 and "as recorded" in again.stdout, again
+                if "--cuts" in arguments:
+                    # Decided late, and the image is one that thin_check refuses, too.
+                    images = pathlib.Path(out) / "images"
+                    wavetank("replay", bad["folder"], "--images", str(images))
+                    checked = subprocess.run(["thin_check", str(images / "cut-1" / "metadata.img")],
+                                             capture_output=True, check=False)
+                    assert checked.returncode == 1, checked
                 found = f"; {mutant} found: {bad['signature']}"
             print(f"{workload} {' '.join(arguments)}: complete, {report['executions']} executions, "
                   f"{report['cut_short']} cut short, {report['images']} images, "

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What guest scripts share. META is /dev/ubdb, DATA /dev/ubdc; BLOCK (sectors) and SIZE (sectors of
-# a thin device) come from the runner's environment.
+# What guest scripts share. META is /dev/ubdb, DATA /dev/ubdc, unless said otherwise; BLOCK (sectors)
+# and SIZE (sectors of a thin device) come from the runner's environment.
 set -euo pipefail
-META=/dev/ubdb
-DATA=/dev/ubdc
+META=${META:-/dev/ubdb}
+DATA=${DATA:-/dev/ubdc}
 BLOCK=${BLOCK:-128}
 SIZE=${SIZE:-32768}
 python3=/usr/bin/python3

@@ -112,6 +112,29 @@ def kernel_mutate(pool, ids, sectors):
     return _volumes(lines[:at]), _volumes(lines[at:])
 
 
+POOLS_MOST = 3     # in one guest: it has seven disks
+
+
+def kernel_uses(all_pools, sectors, mutate):
+    """kernel_mutate(), or kernel_digests() and None, of every volume of several pools, a guest for
+    three of them. All have the same block size; volumes are taken to be of `sectors`."""
+    found = []
+    for first in range(0, len(all_pools), POOLS_MOST):
+        some = all_pools[first:first + POOLS_MOST]
+        ids = ":".join(",".join(map(str, sorted(thin_ids(pool.meta)))) for pool in some)
+        disks = [path for pool in some for path in (pool.meta, pool.data)]
+        env = {"POOLS": ids, "SIZE": sectors, "BLOCK": some[0].block_sectors}
+        if mutate:
+            env["MUTATE"] = 1
+        lines = kernel.run("read-pools.sh", some[0].meta.parent, disks, env)
+        starts = [lines.index(f"POOL {number}") for number in range(len(some))] + [len(lines)]
+        for begin, end in zip(starts, starts[1:]):
+            part = lines[begin:end]
+            at = part.index("MUTATED") if mutate else len(part)
+            found.append((_volumes(part[:at]), _volumes(part[at:]) if mutate else None))
+    return found
+
+
 def thin_check(image):
     """thin_check's complaint about a metadata image, or None."""
     done = subprocess.run([shutil.which("thin_check") or "/usr/sbin/thin_check", image],

@@ -1,0 +1,61 @@
+// The disks of a run as its power cuts left them, as files: for thin_check, a kernel, a hex editor.
+//
+//   FOLDER/workload.toml           what ran: block size and thins are not all in the metadata
+//   FOLDER/cut-1/metadata.img      one file a disk, sparse, named as tables name it
+//   FOLDER/cut-1/data.img
+//
+// Runs write in processes of their own, which may die of what comes after the cut. So whether all
+// went well is kept in memory shared with the parent, who has to ask. One that cannot be written
+// ends the writing, not the run: it decides as it would without.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "scenarios/workload.h"
+#include "sim/program/run.h"
+
+namespace program {
+
+class CutImages {
+ public:
+  // Before the processes are forked.
+  explicit CutImages(std::filesystem::path folder);
+  ~CutImages();
+  CutImages(const CutImages&) = delete;
+  CutImages& operator=(const CutImages&) = delete;
+
+  // Makes the folder. One line, if it cannot be or holds something already: images of several runs
+  // would mix.
+  [[nodiscard]] std::string open() const;
+  // Of one run of `workload`, which goes into the folder itself or one of that name below it.
+  [[nodiscard]] Watch watch(const scenarios::Workload& workload, const std::string& below = {});
+
+  // Power cuts written so far, by all processes.
+  [[nodiscard]] std::uint64_t cuts() const noexcept;
+  // One line, if something could not be written.
+  [[nodiscard]] std::string failure() const;
+  [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
+  // "images of 3 power cuts in out/images"
+  [[nodiscard]] std::string summary() const;
+
+ private:
+  struct Page;
+  struct Undecided {
+    std::filesystem::path cut;
+    DiskImages disks;
+  };
+  void write(const std::filesystem::path& folder, std::uint64_t number,
+             const scenarios::Workload& workload, const DiskImages& disks);
+  // Writes once more what such a run has decided later than at the cut.
+  void write_decided();
+  void fail(const std::string& why);
+
+  std::filesystem::path folder_;
+  std::vector<Undecided> undecided_;
+  Page* page_ = nullptr;   // shared
+};
+
+}   // namespace program
