@@ -9,6 +9,8 @@
 #include <rapidcheck/seq/Transform.h>
 #include <rapidcheck/shrink/Shrink.h>
 
+#include "scenarios/limits.h"
+
 namespace scenarios {
 namespace {
 
@@ -18,7 +20,7 @@ template <typename Change>
 void with(Workloads& into, const Workload& workload, Change&& change) {
   Workload smaller = workload;
   change(smaller);
-  if (smaller != workload) into.push_back(std::move(smaller));
+  if (smaller != workload && !unusable(smaller)) into.push_back(std::move(smaller));
 }
 
 Workloads without_faults(const Workload& workload) {

@@ -3,20 +3,19 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "scenarios/limits.h"
 #include "scenarios/toml.h"
 
 namespace scenarios {
 namespace {
 
-constexpr std::uint64_t kSectorLimit = std::uint64_t{1} << 40;
-constexpr std::uint64_t kThinLimit = std::uint64_t{1} << 24;
-constexpr std::size_t kActorLimit = 64;
-constexpr std::size_t kOperationLimit = 100000;
+constexpr Range kSectors{.most = std::uint64_t{1} << 40U};
 
 std::optional<Verb> verb_from(std::string_view word) {
   for (int i = 0; i <= static_cast<int>(kLastVerb); ++i) {
@@ -67,20 +66,33 @@ std::string_view next_word(std::string_view& text) {
   return word;
 }
 
+// What stands there, in one line.
+std::string value_text(const toml::node& node) {
+  if (const auto text = node.value_exact<std::string>()) return fmt::format("{:?}", *text);
+  if (node.is_table()) return "a table";
+  if (node.is_array()) return "an array";
+  std::ostringstream out;
+  node.visit([&](const auto& value) {
+    if constexpr (toml::is_value<decltype(value)>) out << value;
+  });
+  return out.str();
+}
+
 // Reads the keys of one TOML table into fields and remembers the first thing wrong.
 class TableReader {
  public:
   TableReader(const toml::table& table, std::string where)
       : table_{table}, where_{std::move(where)} {}
 
+  // To be called as the visitor of limits.h, too.
   template <typename Number>
-  void number(std::string_view key, Number& field, std::uint64_t most) {
+  void operator()(std::string_view key, Number& field, const Range& range) {
     known_.push_back(key);
     const toml::node* const node = table_.get(key);
     if (node == nullptr) return;
     const std::optional<std::int64_t> value = node->value_exact<std::int64_t>();
-    if (!value || *value < 0 || static_cast<std::uint64_t>(*value) > most) {
-      wrong(*node, fmt::format("{} wants a whole number from 0 to {}", key, most));
+    if (!value || *value < 0 || !range.holds(static_cast<std::uint64_t>(*value))) {
+      wrong_value(*node, key, range.text());
       return;
     }
     field = static_cast<Number>(*value);
@@ -91,7 +103,7 @@ class TableReader {
     if (node == nullptr) return;
     const std::optional<bool> value = node->value_exact<bool>();
     if (!value) {
-      wrong(*node, fmt::format("{} wants true or false", key));
+      wrong_value(*node, key, "true or false");
       return;
     }
     field = *value;
@@ -102,7 +114,7 @@ class TableReader {
     if (node == nullptr) return;
     const std::optional<std::string> value = node->value_exact<std::string>();
     if (!value) {
-      wrong(*node, fmt::format("{} wants a string", key));
+      wrong_value(*node, key, "a string");
       return;
     }
     field = *value;
@@ -115,7 +127,11 @@ class TableReader {
     if (const auto value = named(word, last)) {
       field = *value;
     } else if (const toml::node* const node = table_.get(key)) {
-      wrong(*node, fmt::format("{} is not '{}'", key, word));
+      std::string names;
+      for (int i = 0; i <= static_cast<int>(last); ++i)
+        fmt::format_to(std::back_inserter(names), "{}{}", i == 0 ? "" : ", ",
+                       to_string(static_cast<Enum>(i)));
+      wrong_value(*node, key, "one of " + names);
     }
   }
   // The sub-table or array `key`, handed to `read`; absent is fine.
@@ -130,6 +146,11 @@ class TableReader {
       return;
     }
     read(*typed);
+  }
+  void wrong_value(const toml::node& node, std::string_view key, const std::string& wants) {
+    if (error_.empty())
+      error_ = fmt::format("line {}: {}.{} = {}: wants {}", node.source().begin.line, where_, key,
+                           value_text(node), wants);
   }
   void wrong(const toml::node& node, const std::string& what) {
     if (error_.empty())
@@ -154,9 +175,6 @@ class TableReader {
 };
 
 std::string read_operations(const toml::array& array, std::vector<Operation>& operations) {
-  if (array.size() > kOperationLimit)
-    return fmt::format("line {}: more than {} operations", array.source().begin.line,
-                       kOperationLimit);
   for (const toml::node& node : array) {
     const std::optional<std::string> text = node.value_exact<std::string>();
     if (!text) return fmt::format("line {}: an operation wants a string", node.source().begin.line);
@@ -170,21 +188,12 @@ std::string read_operations(const toml::array& array, std::vector<Operation>& op
 std::string read_system(const toml::table& table, SystemSpec& system) {
   TableReader reader{table, "system"};
   reader.name("family", system.family, kLastFamily);
-  reader.number("metadata_blocks", system.metadata_blocks, 4161600);
-  reader.number("data_blocks", system.data_blocks, std::uint64_t{1} << 32);
-  system.data_device_blocks = system.data_blocks;
-  reader.number("data_device_blocks", system.data_device_blocks, std::uint64_t{1} << 32);
-  reader.number("block_sectors", system.block_sectors, 2097152);
-  reader.number("low_water_blocks", system.low_water_blocks, std::uint64_t{1} << 32);
+  numbers_of_system(system, reader);
+  if (!table.contains("data_device_blocks")) system.data_device_blocks = system.data_blocks;
   reader.flag("skip_block_zeroing", system.skip_block_zeroing);
   reader.flag("ignore_discard", system.ignore_discard);
   reader.flag("no_discard_passdown", system.no_discard_passdown);
   reader.flag("error_if_no_space", system.error_if_no_space);
-  reader.number("fan_out", system.fan_out, 252);
-  reader.number("cells", system.cells, 1U << 20);
-  reader.number("commit_interval_ms", system.commit_interval_ms, 1U << 30);
-  reader.number("no_space_timeout_ms", system.no_space_timeout_ms, 1U << 30);
-  reader.number("external_sectors", system.external_sectors, 1U << 20);
   reader.flag("spare_disk", system.spare_disk);
   reader.flag("linear_above", system.linear_above);
   std::string reads{name_of(system.discard_reads)};
@@ -198,9 +207,8 @@ std::string read_system(const toml::table& table, SystemSpec& system) {
         return;
       }
       ThinSpec thin;
-      TableReader inner{*entry, "system.thins"};
-      inner.number("id", thin.id, kThinLimit - 1);
-      inner.number("blocks", thin.blocks, std::uint64_t{1} << 32);
+      TableReader inner{*entry, fmt::format("system.thins[{}]", system.thins.size())};
+      numbers_of_thin(thin, inner);
       inner.flag("external", thin.external);
       if (error.empty()) error = inner.finish();
       system.thins.push_back(thin);
@@ -214,20 +222,18 @@ std::string read_system(const toml::table& table, SystemSpec& system) {
     system.discard_reads = each;
     return {};
   }
-  return fmt::format("line {}: discard_reads is zeroes, old_data or garbage, not '{}'",
-                     table.source().begin.line, reads);
+  reader.wrong_value(*table.get("discard_reads"), "discard_reads",
+                     "one of zeroes, old_data, garbage");
+  return reader.finish();
 }
 
 std::string read_cache(const toml::table& table, CacheSpec& cache) {
   TableReader reader{table, "cache"};
-  reader.number("blocks", cache.blocks, 1U << 28);
-  cache.blocks_max = cache.blocks;
-  reader.number("blocks_max", cache.blocks_max, 1U << 28);
-  reader.number("origin_blocks", cache.origin_blocks, std::uint64_t{1} << 32);
+  numbers_of_cache(cache, reader);
+  if (!table.contains("blocks_max")) cache.blocks_max = cache.blocks;
   reader.name("io_mode", cache.io_mode, kLastIo);
   reader.name("policy", cache.policy, kLastPolicy);
   reader.flag("metadata2", cache.metadata2);
-  reader.number("threshold", cache.threshold, std::uint64_t{1} << 40);
   reader.flag("drained", cache.drained);
   return reader.finish();
 }
@@ -235,7 +241,7 @@ std::string read_cache(const toml::table& table, CacheSpec& cache) {
 std::string read_stack(const toml::table& table, StackSpec& stack) {
   TableReader reader{table, "stack"};
   reader.name("shape", stack.shape, kLastShape);
-  reader.number("cache_block_sectors", stack.cache_block_sectors, 2097152);
+  numbers_of_stack(stack, reader);
   reader.flag("linear_below", stack.linear_below);
   reader.flag("linear_between", stack.linear_between);
   reader.flag("linear_above", stack.linear_above);
@@ -244,17 +250,8 @@ std::string read_stack(const toml::table& table, StackSpec& stack) {
 
 std::string read_faults(const toml::table& table, FaultSpec& faults) {
   TableReader reader{table, "faults"};
-  reader.number("power_cuts", faults.power_cuts, 16);
-  reader.number("metadata_read_errors", faults.metadata_read_errors, 1000);
-  reader.number("metadata_write_errors", faults.metadata_write_errors, 1000);
-  reader.number("data_read_errors", faults.data_read_errors, 1000);
-  reader.number("data_write_errors", faults.data_write_errors, 1000);
-  reader.number("data_no_space", faults.data_no_space, 1000);
-  reader.number("metadata_latency_ms", faults.metadata_latency_ms, 1U << 20);
-  reader.number("data_latency_ms", faults.data_latency_ms, 1U << 20);
+  numbers_of_faults(faults, reader);
   reader.name("slow_at", faults.slow_at, SlowAt::flushes);
-  reader.number("stalls", faults.stalls, 1000);
-  reader.number("stall_ms", faults.stall_ms, 1U << 20);
   return reader.finish();
 }
 
@@ -368,9 +365,11 @@ tl::expected<Operation, std::string> operation_from_text(std::string_view text) 
     const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     if (digits.empty() || code != std::errc{} || end != digits.data() + digits.size())
       return tl::unexpected(fmt::format("'{}' in '{}' is not key=number", part, whole));
-    const bool is_thin = key == "thin" || key == "origin";
-    if (value >= (is_thin ? kThinLimit : kSectorLimit))
-      return tl::unexpected(fmt::format("'{}' in '{}' is too large", part, whole));
+    const Range range = key == "thin" || key == "origin" ? limits::kThins
+                        : key == "ms"                    ? limits::kSleepMs
+                                                         : kSectors;
+    if (!range.holds(value))
+      return tl::unexpected(fmt::format("'{}' in '{}': wants {}", part, whole, range.text()));
     if (key == "thin") {
       operation.thin = static_cast<std::uint32_t>(value);
     } else if (key == "origin") {
@@ -455,8 +454,6 @@ tl::expected<Workload, std::string> from_toml(std::string_view text) {
     workload.setup = std::move(setup.operations);
   });
   reader.nested<toml::array>("actor", [&](const toml::array& actors) {
-    if (actors.size() > kActorLimit && error.empty())
-      error = fmt::format("line {}: more than {} actors", actors.source().begin.line, kActorLimit);
     for (const toml::node& node : actors) {
       if (!error.empty()) return;
       const toml::table* const table = node.as_table();
@@ -470,7 +467,16 @@ tl::expected<Workload, std::string> from_toml(std::string_view text) {
     }
   });
   if (error.empty()) error = reader.finish();
+  if (error.empty() && !root.contains("system")) error = "no [system]: what is it to run on?";
   if (!error.empty()) return tl::unexpected(error);
+  if (const auto wrong = unusable(workload)) {
+    // What is not written there has its value by default.
+    const auto node = root.at_path(wrong->key);
+    const std::string line =
+        node ? fmt::format("line {}: ", node.node()->source().begin.line) : std::string{};
+    return tl::unexpected(
+        fmt::format("{}{} = {}: wants {}", line, wrong->key, wrong->value, wrong->wants));
+  }
   return workload;
 }
 

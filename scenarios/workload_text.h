@@ -1,5 +1,5 @@
 // Workloads as TOML. Reading is strict: an unknown key, a value out of range or a word that is no
-// operation is refused with its line.
+// operation is refused with its line, and so is what could not work (limits.h).
 #pragma once
 
 #include <string>

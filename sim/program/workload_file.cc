@@ -20,6 +20,10 @@ tl::expected<scenarios::Workload, std::string> load_workload(const std::filesyst
   const std::string text{std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{}};
   auto workload = scenarios::from_toml(text);
   if (!workload) return tl::unexpected(fmt::format("{}: {}", path.string(), workload.error()));
+  // What a finding shrank to may do nothing: then its trace says enough. Nothing to search, though.
+  if (workload->operation_count() == 0)
+    return tl::unexpected(
+        fmt::format("{}: no operations: [setup] and [[actor]] have some", path.string()));
   return *std::move(workload);
 }
 

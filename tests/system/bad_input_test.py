@@ -169,6 +169,18 @@ class BadFlags(BadInput):
                                                listen=folder / "nbd"), "--control", control,
                                     statuses=(2,))
 
+    # Key, value, and a part of what is allowed, in a workload.
+    UNUSABLE = (
+        ("cache.blocks", "268435456", "1 to 64",
+         "[system]\nfamily = \"cache\"\nblock_sectors = 64\n[cache]\nblocks = 268435456\n"),
+        ("cache.origin_blocks", "= 0", "1 to 64",
+         "[system]\nfamily = \"cache\"\nblock_sectors = 64\n[cache]\norigin_blocks = 0\n"),
+        ("system.block_sectors", "100", "multiple of 128", "[system]\nblock_sectors = 100\n"),
+        ("system.data_device_blocks", "2", "at least the 9",
+         "[system]\ndata_blocks = 9\ndata_device_blocks = 2\n"),
+        ("system.thins[0].blocks", "4294967296", "1 to 64",
+         "[system]\nthins = [{ id = 0, blocks = 4294967296 }]\n"))
+
     def test_of_the_tank(self):
         wavetank = str(case.program("wavetank"))
         damaged = self.folder / "damaged"
@@ -183,6 +195,12 @@ class BadFlags(BadInput):
                 (["nowhere"], ["search", "--workload", self.folder / "nowhere"], None),
                 ([self.folder.name, "directory"], ["search", "--workload", self.folder], None),
                 ([self.folder.name, "directory"], ["explore", "--workload", self.folder], None),
+                *((["damaged", "line", key, value, wants], [command, "--workload", damaged],
+                   text.encode())
+                  for command in ("search", "explore")
+                  for key, value, wants, text in self.UNUSABLE),
+                (["damaged", "no [system]"], ["search", "--workload", damaged], b""),
+                (["damaged", "no operations"], ["explore", "--workload", damaged], b"[system]\n"),
                 (["damaged"], ["replay", damaged], b""),
                 (["damaged"], ["replay", damaged], b"{\"version\": 1"),
                 (["damaged"], ["replay", damaged], os.urandom(3000)),

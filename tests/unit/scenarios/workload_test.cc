@@ -1,7 +1,9 @@
 // Workloads survive their text form, hostile text gets an error, and shrinking ends.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include "scenarios/limits.h"
 #include "scenarios/scenario.h"
 #include "scenarios/shrink.h"
 #include "scenarios/workload_text.h"
@@ -71,14 +73,108 @@ TEST(WorkloadText, SaysWhichLineIsWrong) {
   EXPECT_EQ(error("scenario = \"x\"\n[system]\nno_such = 1\n"),
             "line 3: system: unknown key 'no_such'");
   EXPECT_EQ(error("[system]\ndata_blocks = -1\n"),
-            "line 2: system: data_blocks wants a whole number from 0 to 4294967296");
+            "line 2: system.data_blocks = -1: wants 1 to 256");
   EXPECT_EQ(error("[[actor]]\noperations = [ \"explode thin=0\" ]\n"),
             "line 2: 'explode' is no operation");
   EXPECT_EQ(error("[[actor]]\noperations = [ \"write thin=99999999 sector=0\" ]\n"),
-            "line 2: 'thin=99999999' in 'write thin=99999999 sector=0' is too large");
+            "line 2: 'thin=99999999' in 'write thin=99999999 sector=0': wants 0 to 15");
   EXPECT_EQ(error("[setup]\noperations = [ \"write thin\" ]\n"),
             "line 2: 'thin' in 'write thin' is not key=number");
   EXPECT_NE(error("scenario = \n"), "accepted");
+}
+
+TEST(WorkloadText, SaysWhatCannotWork) {
+  const auto error = [](std::string_view text) {
+    const auto read = from_toml(text);
+    return read.has_value() ? std::string{"accepted"} : read.error();
+  };
+  const std::string pool = "[system]\n";
+  const std::string cache = "[system]\nfamily = \"cache\"\nblock_sectors = 64\n[cache]\n";
+  const std::string stack = "[system]\nfamily = \"stack\"\ndata_blocks = 3\n";
+  const std::vector<std::pair<std::string, std::string>> wrong{
+      {"", "no [system]: what is it to run on?"},
+      {pool + "block_sectors = 100\n",
+       "line 2: system.block_sectors = 100: wants a multiple of 128 from 128 to 1024"},
+      {pool + "family = \"cache\"\nblock_sectors = 96\n",
+       "line 3: system.block_sectors = 96: wants a multiple of 64 from 64 to 1024"},
+      {pool + "data_blocks = 0\n", "line 2: system.data_blocks = 0: wants 1 to 256"},
+      {pool + "data_blocks = 2.5\n", "line 2: system.data_blocks = 2.5: wants 1 to 256"},
+      {pool + "data_blocks = \"many\"\n", "line 2: system.data_blocks = \"many\": wants 1 to 256"},
+      {pool + "data_blocks = 8\ndata_device_blocks = 4\n",
+       "line 3: system.data_device_blocks = 4: wants at least the 8 of data_blocks"},
+      {pool + "data_blocks = 200\nblock_sectors = 256\n",
+       "system.data_device_blocks = 200: wants at most 128 blocks of 256 sectors"},
+      {pool + "metadata_blocks = 8\n", "line 2: system.metadata_blocks = 8: wants 24 to 4096"},
+      {pool + "fan_out = 7\n",
+       "line 2: system.fan_out = 7: wants 0 or a multiple of 3 from 6 to 252"},
+      {pool + "commit_interval_ms = 1\n",
+       "line 2: system.commit_interval_ms = 1: wants 0 or 500 to 600000"},
+      {pool + "discard_reads = \"what\"\n",
+       "line 2: system.discard_reads = \"what\": wants one of zeroes, old_data, garbage"},
+      {pool + "thins = [{ id = 0, blocks = 4294967296 }]\n",
+       "line 2: system.thins[0].blocks = 4294967296: wants 1 to 64"},
+      {pool + "thins = [{ id = 16, blocks = 1 }]\n",
+       "line 2: system.thins[0].id = 16: wants 0 to 15"},
+      {pool + "thins = [{ id = 1, blocks = 1 },\n { id = 1, blocks = 1 }]\n",
+       "line 3: system.thins[1].id = 1: wants an id that no other thin has"},
+      {pool + "thins = [{ id = 1, blocks = 1, external = true }]\n",
+       "line 2: system.thins[0].external = true: wants false where external_sectors is 0"},
+      {cache + "blocks = 268435456\n", "line 5: cache.blocks = 268435456: wants 1 to 64"},
+      {cache + "blocks = 3\nblocks_max = 2\n",
+       "line 6: cache.blocks_max = 2: wants at least the 3 of blocks"},
+      {cache + "origin_blocks = 0\n", "line 5: cache.origin_blocks = 0: wants 1 to 64"},
+      {stack, "system.thins = []: wants thin 0 first: the cache stands on it"},
+      {stack + "thins = [{ id = 0, blocks = 1 }]\n[stack]\ncache_block_sectors = 256\n",
+       "line 6: stack.cache_block_sectors = 256: wants at most the 128 sectors of thin 0"},
+      {stack + "[stack]\nshape = \"pool_over_cache\"\ncache_block_sectors = 256\n",
+       "line 3: system.data_blocks = 3: wants at most the 2 that fit on a cache of whole blocks of "
+       "256 sectors"},
+      {pool + "[faults]\nstall_ms = 1000000000\n",
+       "line 3: faults.stall_ms = 1000000000: wants 0 to 600000"},
+      {pool + "[setup]\noperations = [\"sleep ms=1099511627776\"]\n",
+       "line 3: 'ms=1099511627776' in 'sleep ms=1099511627776': wants 0 to 600000"},
+      {pool + "[setup]\noperations = [\"flush thin=0\",\n\"sleep sectors=700000\"]\n",
+       "line 4: setup.operations[1] = sleep ms=700000: wants ms from 0 to 600000"},
+  };
+  for (const auto& [text, said] : wrong)
+    EXPECT_EQ(error(text), said) << text;
+  const auto many = [&](int count, const char* operation) {
+    std::string list;
+    for (int i = 0; i < count; ++i)
+      list += fmt::format("\"{}\",", operation);
+    return error(pool + "[[actor]]\noperations = [" + list + "]\n");
+  };
+  EXPECT_EQ(many(500, "flush"), "accepted");
+  EXPECT_EQ(many(501, "flush"), "operations = 501: wants at most 500 in all");
+  EXPECT_EQ(many(401, "discard sector=0 sectors=1280"),
+            "operations = 4010 blocks reached: wants at most 4000 in all");
+}
+
+TEST(WorkloadLimits, HoldForWhatIsDrawnAndShrunk) {
+  rc::Random random{7};
+  for (const Scenario& scenario : all_scenarios()) {
+    for (std::uint64_t seed = 0; seed < 1500; ++seed) {
+      Workload workload = workload_of(scenario, seed).value();
+      const auto wrong = unusable(workload);
+      ASSERT_FALSE(wrong) << wrong->key << " = " << wrong->value << ": wants " << wrong->wants
+                          << "\n"
+                          << to_toml(workload);
+      if (seed % 25 != 0) continue;
+      // Down some way of many, all of whose steps can be read again.
+      for (int step = 0; step < 60; ++step) {
+        rc::Seq<Workload> candidates = shrinks(workload);
+        std::optional<Workload> chosen;
+        std::uint64_t count = 0;
+        for (auto each = candidates.next(); each && count < 40; each = candidates.next()) {
+          ASSERT_FALSE(unusable(*each)) << to_toml(*each);
+          if (random.next() % ++count == 0) chosen = std::move(*each);
+        }
+        if (!chosen) break;
+        workload = *std::move(chosen);
+      }
+      EXPECT_TRUE(from_toml(to_toml(workload)).has_value()) << to_toml(workload);
+    }
+  }
 }
 
 TEST(WorkloadText, TakesAnyBytes) {
