@@ -119,6 +119,7 @@ void Pool::scan_chunk(DiscardChunk& chunk) {
     }
     const auto found =
         metadata_->find_mapped_range(thin, VirtBlock{chunk.cursor}, VirtBlock{chunk.end});
+    if (!found) lookup_failed(found.error());
     if (!found || !found->has_value()) {
       passdowns_.give(*passdown);
       chunk.failed |= !found;

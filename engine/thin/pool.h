@@ -145,6 +145,9 @@ class Pool final : private PreCommitHook {
   void install_mode(PoolMode mode, const char* reason);
   // A change of the metadata failed: back to the last commit, and no further change.
   void metadata_failed(const char* operation, const Error& error);
+  // A lookup did. Damage changes the mode at the end of the worker's round.
+  void lookup_failed(const Error& error) noexcept { damaged_ |= error.code == Errc::corrupt; }
+  void metadata_is_damaged();
   Result<void> commit();
   Result<void> commit_if_changed();
   // To be asked before each change. False: the mode has come to forbid it.
@@ -300,6 +303,7 @@ class Pool final : private PreCommitHook {
   PassdownList uncommitted_passdowns_;   // to be issued after the next commit
   std::size_t mappings_live_ = 0;
   bool changed_ = false;   // something since the last commit
+  bool damaged_ = false;   // a lookup of this round met damaged metadata
   bool low_water_signalled_ = false;
   bool metadata_low_signalled_ = false;
   bool tick_armed_ = false;

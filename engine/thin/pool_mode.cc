@@ -4,7 +4,8 @@
 //   out_of_data_space -> write       a commit that left free blocks; a new table
 //   -> out_of_metadata_space         a commit after which nothing is left above the reserve
 //   out_of_metadata_space -> write   the metadata device has grown
-//   -> read_only                     a table asks for it; a change failed (then needs_check, too)
+//   -> read_only                     a table asks for it; a change failed, or a lookup met damage
+//                                    (then needs_check, too)
 //   read_only -> write               a table asks for it, and needs_check is not set
 //   -> fail                          an abort failed, or needs_check could not be recorded
 #include <algorithm>
@@ -99,6 +100,22 @@ void Pool::metadata_failed(const char* operation, const Error& error) {
     return;
   }
   set_mode(PoolMode::read_only, operation);
+}
+
+// Nothing is aborted, for nothing has failed to be changed: the round has committed what was open,
+// which rests on no block that nobody can read. An abort would read all of the metadata anew and,
+// where that meets the damage, fail the thins that are whole.
+void Pool::metadata_is_damaged() {
+  if (!changes_metadata(mode())) return;   // it has been dealt with
+  if (changed_) {   // the data device does not flush, and nobody will commit this any more
+    metadata_failed("lookup", Error{.code = Errc::corrupt});
+    return;
+  }
+  if (!metadata_->set_needs_check()) {
+    set_mode(PoolMode::fail, "needs_check could not be recorded");
+    return;
+  }
+  set_mode(PoolMode::read_only, "damaged metadata");
 }
 
 // A data device that fails to flush is no fault of the metadata, nothing of which has been written

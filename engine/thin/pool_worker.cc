@@ -1,5 +1,7 @@
 // The worker's round: what has been finished, then what has been deferred, then one commit for all
 // that asked for durability.
+#include <utility>
+
 #include "engine/base/check.h"
 #include "engine/thin/pool.h"
 
@@ -138,7 +140,7 @@ void Pool::resume_waiting_discards() {
 void Pool::commit_batch() {
   const Nanos age = worker_.executor().now() - last_commit_;
   const bool due = changed_ && changes_metadata(mode()) &&
-                   (mode() == PoolMode::out_of_data_space ||
+                   (mode() == PoolMode::out_of_data_space || damaged_ ||
                     (options_.commit_interval != Nanos{0} && age >= options_.commit_interval));
   if (due || !deferred_flushes_.empty() || !flush_completions_.empty() ||
       !uncommitted_passdowns_.empty()) {
@@ -161,6 +163,7 @@ void Pool::commit_batch() {
       }
     }
   }
+  if (std::exchange(damaged_, false)) metadata_is_damaged();
   arm_tick();
 }
 

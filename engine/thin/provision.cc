@@ -30,6 +30,7 @@ void Pool::serve_cell(ThinDevice& thin, PoolCell& cell, NewBlocks new_blocks) {
   io::MappedBio& bio = cell.bio();
   const auto found = metadata_->lookup(thin.metadata(), thin.block_of(bio));
   if (!found) {
+    lookup_failed(found.error());
     fail_cell(thin, cell, Errc::io_error);
     return;
   }

@@ -81,7 +81,8 @@ io::MapResult ThinDevice::map_block(io::MappedBio& bio) {
 io::MapResult ThinDevice::map_claimed(io::MappedBio& bio, PoolCell& cell) {
   const auto found = pool_->lookup_cached(metadata_, block_of(bio));
   if (!found) {
-    if (found.error().code == Errc::would_block) {
+    // Damage is the worker's to see as well: the mode changes there.
+    if (found.error().code == Errc::would_block || found.error().code == Errc::corrupt) {
       defer_cell(cell);
       return io::MapResult::submitted;
     }
