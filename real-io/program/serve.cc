@@ -1,5 +1,6 @@
 #include "real-io/program/serve.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <memory>
@@ -12,12 +13,15 @@
 
 #include <signal.h>
 
+#include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "engine/thin/metadata.h"
 #include "real-io/nbd/server.h"
 #include "real-io/program/control_server.h"
 #include "real-io/program/devices.h"
+#include "real-io/program/rehearsal.h"
 #include "real-io/program/volumes.h"
 #include "real-io/uring_device.h"
 #include "real-io/uring_executor.h"
@@ -58,35 +62,20 @@ class Service {
         server_{executor_, {}, [](std::string_view line) { spdlog::warn("nbd: {}", line); }},
         control_{executor_, [this](std::string_view line) { return volumes_->control(line); }} {}
 
-  // On reactor 0, as finish(). Sockets are bound before any device is opened, so that a bad path
-  // changes nothing, and listened on when everything is there.
+  // On reactor 0, as finish(). Whatever may be refused is, before any device is changed: sockets
+  // are bound, files opened, and the whole is rehearsed. They are listened on when everything is
+  // there.
   Outcome begin() {
     if (auto bound = server_.bind(options_.listen); !bound) return tl::unexpected{bound.error()};
     if (!options_.control.empty())
       if (auto bound = control_.bind(options_.control); !bound)
         return tl::unexpected{bound.error()};
-    std::vector<real_io::UringDevice*> raws;
-    for (const RawSpec& raw : options_.raws) {
-      auto device = devices_.open("raw:" + raw.name, raw.path);
-      if (!device) return tl::unexpected{device.error()};
-      raws.push_back(*device);
-    }
-    volumes_.emplace(executor_, devices_, server_);
-    if (auto opened = open_caches(false); !opened) return opened;
-    if (!options_.metadata.empty()) {
-      const auto metadata = devices_.open("metadata", options_.metadata);
-      if (!metadata) return tl::unexpected{metadata.error()};
-      std::string data = options_.data;
-      if (options_.data_cache() == nullptr) {
-        const auto opened = devices_.open("data", options_.data);
-        if (!opened) return tl::unexpected{opened.error()};
-        data = "data";
-      }
-      if (auto opened = volumes_->open_pool(options_, **metadata, data); !opened) return opened;
-    }
-    if (auto opened = open_caches(true); !opened) return opened;
-    for (std::size_t i = 0; i < raws.size(); ++i)
-      volumes_->add_raw(options_.raws[i], *raws[i]);
+    if (auto opened = open_files(); !opened) return opened;
+    if (auto rehearsed = rehearse(); !rehearsed) return rehearsed;
+    volumes_.emplace(executor_, devices_, devices_, server_, Volumes::Purpose::serve);
+    if (auto opened = open_volumes(*volumes_); !opened) return opened;
+    for (std::size_t i = 0; i < raws_.size(); ++i)
+      volumes_->add_raw(options_.raws[i], *raws_[i]);
     if (!options_.control.empty())
       if (auto listening = control_.listen(); !listening) return tl::unexpected{listening.error()};
     if (auto listening = server_.listen(); !listening) return tl::unexpected{listening.error()};
@@ -95,6 +84,7 @@ class Service {
 
   // What has begun is answered, as far as it can be without its users' help.
   Outcome finish() {
+    if (rehearsed_) return tl::unexpected<std::string>{"a rehearsal that cannot be ended"};
     control_.begin_stop();
     server_.begin_stop();
     if (volumes_) volumes_->release_waiting();
@@ -119,19 +109,89 @@ class Service {
   UringExecutor& executor() noexcept { return executor_; }
 
  private:
+  Outcome open_files() {
+    const auto open = [&](const std::string& label, const std::string& path) -> Outcome {
+      if (auto device = devices_.open(label, path); !device) return tl::unexpected{device.error()};
+      return std::string{};
+    };
+    for (const RawSpec& raw : options_.raws) {
+      auto device = devices_.open("raw:" + raw.name, raw.path);
+      if (!device) return tl::unexpected{device.error()};
+      raws_.push_back(*device);
+    }
+    for (const CacheSpec& cache : options_.caches) {
+      if (auto opened = open(cache.name + ".metadata", cache.metadata); !opened) return opened;
+      if (auto opened = open(cache.name + ".fast", cache.fast); !opened) return opened;
+      if (options_.on_thin(cache)) continue;
+      if (auto opened = open(cache.name + ".origin", cache.origin); !opened) return opened;
+    }
+    if (options_.metadata.empty()) return std::string{};
+    if (auto opened = open("metadata", options_.metadata); !opened) return opened;
+    if (options_.data_cache() != nullptr) return std::string{};
+    return open("data", options_.data);
+  }
+
+  // What a pool stands on comes before it.
+  Outcome open_volumes(Volumes& volumes) {
+    if (auto opened = open_caches(volumes, false); !opened) return opened;
+    if (!options_.metadata.empty()) {
+      const std::string_view data = options_.data_cache() == nullptr ? "data" : options_.data;
+      if (auto opened = volumes.open_pool(options_, data); !opened) return opened;
+    }
+    return open_caches(volumes, true);
+  }
+
   // Those on thin volumes, or the others.
-  Outcome open_caches(bool on_thins) {
+  Outcome open_caches(Volumes& volumes, bool on_thins) {
     for (const CacheSpec& cache : options_.caches) {
       if (options_.on_thin(cache) != on_thins) continue;
-      if (auto opened = volumes_->open_cache(options_, cache); !opened) return opened;
+      if (auto opened = volumes.open_cache(options_, cache); !opened) return opened;
     }
     return std::string{};
   }
+
+  // Opens everything, and ends it, with no device changed. Where that fails for want of metadata,
+  // the trouble says how much would do.
+  Outcome rehearse() {
+    bool short_of_metadata = false;
+    const Outcome outcome = rehearse_once(0, short_of_metadata);
+    if (outcome || !short_of_metadata) return outcome;
+    const auto metadata = devices_.find("metadata");
+    if (!metadata) return outcome;
+    std::uint64_t sectors = std::max(engine::thin::kMetadataBlocksMin * engine::kMetaBlockSectors,
+                                     (*metadata)->limits().sectors);
+    while (short_of_metadata && sectors < kTriedMetadataSectorsMax) {
+      sectors = std::min(2 * sectors, kTriedMetadataSectorsMax);
+      const std::uint64_t kib = sectors * engine::kSectorSize >> 10;
+      if (rehearse_once(sectors, short_of_metadata))
+        return tl::unexpected{fmt::format("{}; {} KiB would do", outcome.error(), kib)};
+    }
+    if (!short_of_metadata) return outcome;   // larger metadata would be refused as well
+    return tl::unexpected{fmt::format("{}; not even {} MiB would do", outcome.error(),
+                                      kTriedMetadataSectorsMax * engine::kSectorSize >> 20)};
+  }
+
+  Outcome rehearse_once(std::uint64_t metadata_sectors_min, bool& short_of_metadata) {
+    Rehearsal& devices = rehearsal_.emplace(devices_, metadata_sectors_min);
+    rehearsed_.emplace(executor_, devices, devices_, server_, Volumes::Purpose::rehearse);
+    Outcome outcome = open_volumes(*rehearsed_);
+    short_of_metadata = !outcome && rehearsed_->short_of_metadata();
+    if (auto closed = rehearsed_->close(); !closed) return closed;
+    rehearsed_.reset();
+    rehearsal_.reset();
+    return outcome;
+  }
+
+  // Memory is what a rehearsal costs.
+  static constexpr std::uint64_t kTriedMetadataSectorsMax = (std::uint64_t{256} << 20) / 512;
 
   const ServeOptions& options_;
   UringExecutor executor_;
   Devices devices_;
   real_io::nbd::Server server_;
+  std::vector<real_io::UringDevice*> raws_;
+  std::optional<Rehearsal> rehearsal_;
+  std::optional<Volumes> rehearsed_;   // on the devices of rehearsal_
   std::optional<Volumes> volumes_;
   ControlServer control_;
 };

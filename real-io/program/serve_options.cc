@@ -32,7 +32,7 @@ constexpr std::uint64_t kVolumeBytesMax = std::numeric_limits<std::int64_t>::max
 constexpr std::size_t kDeviceNameMax = 127;
 
 // What is wrong with a name for a mapped device and its export; engine::dm refuses the same, and
-// too late: the metadata is formatted then.
+// cannot say of which flag.
 std::optional<std::string> wrong_with_name(std::string_view name) {
   if (name.empty()) return "an empty name";
   if (name.size() > kDeviceNameMax)

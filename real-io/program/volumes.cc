@@ -9,6 +9,9 @@
 
 #include "engine/cache/superblock_format.h"
 #include "engine/env/buffer.h"
+#include "engine/pdata/superblock.h"
+#include "engine/thin/parse.h"
+#include "engine/thin/pool.h"
 #include "engine/thin/superblock_format.h"
 #include "real-io/program/words.h"
 
@@ -53,23 +56,60 @@ std::string table_trouble(std::string_view table, const engine::Error& error) {
   return fmt::format("{} ({}): {}", error.what, error.where, to_string(error.code));
 }
 
-// What the engine does not say when it refuses a block size: the one that the metadata on `device`
-// was made with, where that is another one than `asked_bytes`. As the end of a line; may be empty.
-template <typename SuperblockDisk>
-std::string other_block_size(engine::BlockDevice& device, std::uint64_t magic,
-                             std::uint64_t asked_bytes) {
-  if (device.limits().sectors < kMetadataBlockBytes / engine::kSectorSize) return {};
+// Block 0 of a metadata device; nothing where it cannot be had.
+std::optional<engine::AlignedBuffer> first_block(engine::BlockDevice& device) {
+  if (device.limits().sectors < kMetadataBlockBytes / engine::kSectorSize) return std::nullopt;
   engine::AlignedBuffer buffer{kMetadataBlockBytes};
   engine::Bio bio;
   bio.op = engine::BioOp::read;
   bio.sectors = kMetadataBlockBytes / engine::kSectorSize;
   bio.data = buffer.data();
-  if (!submit_and_wait(device, bio)) return {};
-  const auto& disk =
-      engine::view_as<SuperblockDisk>(engine::ConstBytes{buffer.data(), kMetadataBlockBytes});
+  if (!submit_and_wait(device, bio)) return std::nullopt;
+  return buffer;
+}
+
+// What the engine does not say when it refuses a block size: the one that the metadata on `device`
+// was made with, where that is another one than `asked_bytes`. As the end of a line; may be empty.
+template <typename SuperblockDisk>
+std::string other_block_size(engine::BlockDevice& device, std::uint64_t magic,
+                             std::uint64_t asked_bytes) {
+  const auto block = first_block(device);
+  if (!block) return {};
+  const auto& disk = engine::view_as<SuperblockDisk>(block->bytes());
   const std::uint64_t recorded = disk.data_block_sectors.value() * engine::kSectorSize;
   if (disk.magic.value() != magic || recorded == asked_bytes) return {};
   return fmt::format("; its metadata is for blocks of {} bytes, not {}", recorded, asked_bytes);
+}
+
+// A pool's metadata as a start finds it.
+enum class Found : std::uint8_t { blank, sound, needs_check };
+
+Found look_at(engine::BlockDevice& metadata) {
+  const auto block = first_block(metadata);
+  if (!block || engine::pdata::blank(block->bytes())) return Found::blank;
+  const auto& disk = engine::view_as<engine::thin::SuperblockDisk>(block->bytes());
+  return (disk.flags.value() & engine::thin::kFlagNeedsCheck) != 0 ? Found::needs_check
+                                                                   : Found::sound;
+}
+
+// Has a pool come to a mode that nobody asked for, and that it was not in when it was `found`?
+bool has_degraded(engine::thin::PoolMode mode, Found found, const ServeOptions& options) {
+  const auto& features = options.features;
+  const bool fixed = std::any_of(features.begin(), features.end(), [](const std::string& word) {
+    return engine::thin::same_name(word, "read_only");
+  });
+  switch (mode) {
+    case engine::thin::PoolMode::write:
+    case engine::thin::PoolMode::out_of_data_space:
+      return false;
+    case engine::thin::PoolMode::out_of_metadata_space:
+      return found == Found::blank;
+    case engine::thin::PoolMode::read_only:
+      return !fixed && found != Found::needs_check;
+    case engine::thin::PoolMode::fail:
+      return true;
+  }
+  return true;
 }
 
 }   // namespace
@@ -79,11 +119,14 @@ struct Volumes::MappedExport : real_io::nbd::Export {
   engine::io::DeviceRef ref;
 };
 
-Volumes::Volumes(real_io::UringExecutor& executor, Devices& devices, real_io::nbd::Server& server)
+Volumes::Volumes(real_io::UringExecutor& executor, engine::DeviceDirectory& named, Devices& devices,
+                 real_io::nbd::Server& server, Purpose purpose)
     : executor_{executor},
+      named_{named},
       devices_{devices},
       server_{server},
-      system_{std::in_place, engine::Env{executor, devices}} {
+      purpose_{purpose},
+      system_{std::in_place, engine::Env{executor, named}} {
   targets_.add_to(system_->registry());
   cache_targets_.add_to(system_->registry());
 }
@@ -102,43 +145,57 @@ void Volumes::add_raw(const RawSpec& raw, real_io::UringDevice& device) {
 
 tl::expected<std::uint64_t, std::string> Volumes::sectors_of(std::string_view device) {
   if (const auto info = system_->info(device)) return info->sectors;
-  const auto plain = devices_.find(device);
+  const auto plain = named_.find(device);
   if (!plain) return Trouble{in_words(device, plain.error())};
   return (*plain)->limits().sectors;
 }
 
 Volumes::Outcome Volumes::open_cache(const ServeOptions& options, const CacheSpec& spec) {
-  const auto open = [&](std::string_view role, const std::string& path) {
-    return devices_.open(fmt::format("{}.{}", spec.name, role), path);
-  };
-  const auto metadata = open("metadata", spec.metadata);
-  if (!metadata) return Trouble{metadata.error()};
-  const auto fast = open("fast", spec.fast);
-  if (!fast) return Trouble{fast.error()};
-  std::string origin = spec.origin;
-  if (!options.on_thin(spec)) {
-    const auto opened = open("origin", spec.origin);
-    if (!opened) return Trouble{opened.error()};
-    origin = fmt::format("{}.origin", spec.name);
-  }
+  const std::string origin =
+      options.on_thin(spec) ? spec.origin : fmt::format("{}.origin", spec.name);
   const auto sectors = sectors_of(origin);
   if (!sectors) return Trouble{sectors.error()};
   const std::string table =
       fmt::format("0 {} cache {}.metadata {}.fast {} {} {}{} {} 0", *sectors, spec.name, spec.name,
                   origin, spec.block_size_bytes / engine::kSectorSize,
                   spec.metadata2 ? "2 metadata2 " : "1 ", spec.mode, spec.policy);
-  if (const auto made = system_->create_with_table(spec.name, table); !made)
-    return Trouble{
-        fmt::format("cache {} on {}, {} and {}: {}{}", spec.name, spec.metadata, spec.fast,
-                    spec.origin, table_trouble(table, made.error()),
-                    other_block_size<engine::cache::SuperblockDisk>(
-                        **metadata, engine::cache::kSuperblockMagic, spec.block_size_bytes))};
+  if (const auto made = system_->create_with_table(spec.name, table); !made) {
+    const auto metadata = named_.find(fmt::format("{}.metadata", spec.name));
+    return Trouble{fmt::format(
+        "cache {} on {}, {} and {}: {}{}", spec.name, spec.metadata, spec.fast, spec.origin,
+        table_trouble(table, made.error()),
+        metadata ? other_block_size<engine::cache::SuperblockDisk>(
+                       **metadata, engine::cache::kSuperblockMagic, spec.block_size_bytes)
+                 : "")};
+  }
   if (options.data_cache() == &spec) return std::string{};
   return export_device(spec.name, spec.name);
 }
 
-Volumes::Outcome Volumes::open_pool(const ServeOptions& options, engine::BlockDevice& metadata,
-                                    std::string_view data) {
+Volumes::Outcome Volumes::open_pool(const ServeOptions& options, std::string_view data) {
+  const auto metadata = named_.find("metadata");
+  if (!metadata) return Trouble{in_words("metadata", metadata.error())};
+  const Found found = look_at(**metadata);
+  const auto stays_sound = [&]() -> Outcome {
+    if (!has_degraded(targets_.pools().find(kPool)->mode(), found, options)) return std::string{};
+    short_of_metadata_ = true;
+    return Trouble{
+        fmt::format("{}: metadata of {} blocks of {} bytes is too small for {}{}", options.metadata,
+                    (*metadata)->limits().sectors / engine::kMetaBlockSectors, kMetadataBlockBytes,
+                    options.data, found == Found::blank ? "" : ", or damaged")};
+  };
+  if (auto opened = open_pool_device(options, data); !opened) return opened;
+  if (auto sound = stays_sound(); !sound) return sound;
+  if (auto sent = send_messages(options); !sent) return sent;
+  for (const ThinSpec& thin : options.thins) {
+    if (auto active = activate(thin); !active) return active;
+    if (options.under_cache(thin)) continue;
+    if (auto offered = export_device(thin.name, thin.name); !offered) return offered;
+  }
+  return stays_sound();
+}
+
+Volumes::Outcome Volumes::open_pool_device(const ServeOptions& options, std::string_view data) {
   const std::uint64_t block_sectors = options.block_size_bytes / engine::kSectorSize;
   const auto sectors = sectors_of(data);
   if (!sectors) return Trouble{sectors.error()};
@@ -153,23 +210,32 @@ Volumes::Outcome Volumes::open_pool(const ServeOptions& options, engine::BlockDe
   const std::string table =
       fmt::format("0 {} thin-pool metadata {} {} {} {}{}", blocks * block_sectors, data,
                   block_sectors, options.low_water_blocks, options.features.size(), features);
-  if (const auto made = system_->create_with_table(kPool, table); !made)
-    return Trouble{
-        fmt::format("pool on {} and {}: {}{}", options.metadata, options.data,
-                    table_trouble(table, made.error()),
-                    other_block_size<engine::thin::SuperblockDisk>(
-                        metadata, engine::thin::kSuperblockMagic, options.block_size_bytes))};
-  watch_events();
+  if (const auto made = system_->create_with_table(kPool, table); !made) {
+    const auto metadata = named_.find("metadata");
+    return Trouble{fmt::format(
+        "pool on {} and {}: {}{}", options.metadata, options.data,
+        table_trouble(table, made.error()),
+        metadata ? other_block_size<engine::thin::SuperblockDisk>(
+                       **metadata, engine::thin::kSuperblockMagic, options.block_size_bytes)
+                 : "")};
+  }
+  if (purpose_ == Purpose::serve) watch_events();
+  return std::string{};
+}
+
+Volumes::Outcome Volumes::change_failed(std::string_view what, const engine::Error& error) {
+  short_of_metadata_ =
+      error.code == Errc::no_metadata_space ||
+      targets_.pools().find(kPool)->mode() == engine::thin::PoolMode::out_of_metadata_space;
+  return Trouble{in_words(what, error)};
+}
+
+Volumes::Outcome Volumes::send_messages(const ServeOptions& options) {
   for (const std::string& message : options.messages) {
     const auto sent = system_->message(kPool, engine::Sector{0}, message);
     if (sent) continue;
-    if (sent.error().code != Errc::exists) return Trouble{in_words(message, sent.error())};
-    spdlog::info("{}: there already", message);
-  }
-  for (const ThinSpec& thin : options.thins) {
-    if (auto active = activate(thin); !active) return active;
-    if (options.under_cache(thin)) continue;
-    if (auto offered = export_device(thin.name, thin.name); !offered) return offered;
+    if (sent.error().code != Errc::exists) return change_failed(message, sent.error());
+    if (purpose_ == Purpose::serve) spdlog::info("{}: there already", message);
   }
   return std::string{};
 }
@@ -183,8 +249,8 @@ Volumes::Outcome Volumes::activate(const ThinSpec& thin) {
   if (!active && active.error().code == Errc::not_found) {
     const std::string make = fmt::format("create_thin {}", thin.id);
     if (const auto made = system_->message(kPool, engine::Sector{0}, make); !made)
-      return Trouble{
-          fmt::format("thin {}: not in the pool; {}", thin.id, in_words(make, made.error()))};
+      return change_failed(fmt::format("thin {}: not in the pool; {}", thin.id, make),
+                           made.error());
     active = system_->create_with_table(thin.name, line);
   }
   if (!active)

@@ -21,7 +21,11 @@ namespace wavetankd {
 
 class Volumes {
  public:
-  Volumes(real_io::UringExecutor& executor, Devices& devices, real_io::nbd::Server& server);
+  // A rehearsal says what a start would come to (rehearsal.h): nobody hears of its events.
+  enum class Purpose : bool { rehearse, serve };
+  // `named`: the plain devices as tables see them, `devices` or what stands for them.
+  Volumes(real_io::UringExecutor& executor, engine::DeviceDirectory& named, Devices& devices,
+          real_io::nbd::Server& server, Purpose purpose);
   // After close().
   ~Volumes();
   Volumes(const Volumes&) = delete;
@@ -33,13 +37,13 @@ class Volumes {
   // All suspend; fibers of any reactor, one control action at a time.
 
   // Opens the pool (formatting blank metadata), sends the messages, makes and exports the thins.
-  // After a failure close() is still owed.
-  // `metadata` is what its table calls "metadata"; `data`: what it calls the data device, which is
-  // there.
-  [[nodiscard]] Outcome open_pool(const ServeOptions& options, engine::BlockDevice& metadata,
-                                  std::string_view data);
-  // Opens the devices of a cache, formatting blank metadata, and the cache; its origin is a file
-  // or a mapped device that is there. Exports it, unless the pool stands on it.
+  // After a failure close() is still owed. The devices that its table calls "metadata" and `data`
+  // are there. Fails also where the pool would be left read-only by what was to be changed.
+  [[nodiscard]] Outcome open_pool(const ServeOptions& options, std::string_view data);
+  // After a failure of open_pool(): was it for want of metadata space?
+  [[nodiscard]] bool short_of_metadata() const noexcept { return short_of_metadata_; }
+  // Opens the cache, formatting blank metadata; its devices, NAME.metadata and so on, are there.
+  // Exports it, unless the pool stands on it.
   [[nodiscard]] Outcome open_cache(const ServeOptions& options, const CacheSpec& spec);
   void add_raw(const RawSpec& raw, real_io::UringDevice& device);
   // One line of the control protocol (docs/operating.md).
@@ -56,8 +60,12 @@ class Volumes {
   [[nodiscard]] Outcome verb(std::string_view verb, std::string_view rest);
   [[nodiscard]] Outcome load(std::string_view name, std::string_view table);
   [[nodiscard]] Outcome pool_message(std::string_view text);
+  [[nodiscard]] Outcome open_pool_device(const ServeOptions& options, std::string_view data);
+  [[nodiscard]] Outcome send_messages(const ServeOptions& options);
   // Creates it when the pool does not have it.
   [[nodiscard]] Outcome activate(const ThinSpec& thin);
+  // `error`, of a change of the pool, in words.
+  [[nodiscard]] Outcome change_failed(std::string_view what, const engine::Error& error);
   [[nodiscard]] Outcome export_device(std::string_view device, const std::string& as);
   [[nodiscard]] Outcome unexport(std::string_view name);
   // Closes a plain device that no table names.
@@ -69,14 +77,17 @@ class Volumes {
   [[nodiscard]] tl::expected<std::uint64_t, std::string> sectors_of(std::string_view device);
 
   real_io::UringExecutor& executor_;
+  engine::DeviceDirectory& named_;
   Devices& devices_;
   real_io::nbd::Server& server_;
+  const Purpose purpose_;
   engine::thin::ThinTargets targets_;
   engine::cache::CacheTargets cache_targets_;
   std::optional<engine::dm::System> system_;
   engine::Mutex mutex_{"wavetankd.control"};
   std::vector<std::shared_ptr<const real_io::nbd::Export>> exports_;
   std::uint32_t block_bytes_ = 4096;
+  bool short_of_metadata_ = false;
   std::optional<engine::Completion> watcher_over_;
 };
 

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "real-io/overlay_device.h"
 #include "real-io/uring_device.h"
 #include "real-io/uring_executor.h"
 #include "tests/conformance/block_device_suite.h"
@@ -17,7 +18,7 @@
 namespace conformance {
 namespace {
 
-class RealWorld final : public World {
+class RealWorld : public World {
  public:
   RealWorld() : path_{"./real_world_XXXXXX"} {
     const int fd = mkstemp(path_.data());
@@ -61,9 +62,20 @@ class RealWorld final : public World {
   std::unique_ptr<real_io::UringDevice> device_;
 };
 
+// Half of the device over the file, half beyond its end.
+class OverlaidWorld final : public RealWorld {
+ public:
+  engine::BlockDevice& device() override { return overlay_; }
+
+ private:
+  real_io::OverlayDevice overlay_{RealWorld::device(), real_io::OverlayDevice::Writes::keep,
+                                  2 * RealWorld::device().limits().sectors};
+};
+
 INSTANTIATE_TYPED_TEST_SUITE_P(Real, ExecutorSuite, RealWorld);
 INSTANTIATE_TYPED_TEST_SUITE_P(Real, PrimitivesSuite, RealWorld);
 INSTANTIATE_TYPED_TEST_SUITE_P(Real, BlockDeviceSuite, RealWorld);
+INSTANTIATE_TYPED_TEST_SUITE_P(Overlaid, BlockDeviceSuite, OverlaidWorld);
 
 }   // namespace
 }   // namespace conformance

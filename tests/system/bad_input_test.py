@@ -91,15 +91,13 @@ class BadInput(case.SystemTest):
         return [str(word) for word in command]
 
     def assert_refused(self, command, *names, statuses=(1, 2)):
-        """One line, but for a pool's events, the names in it, a status among `statuses`, and the
-        devices untouched."""
+        """One line, the names in it, a status among `statuses`, and the devices untouched."""
         before = self.digests()
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=15)
         except subprocess.TimeoutExpired:
             self.fail(f"accepted: {' '.join(command)}")
-        lines = [line for line in done.stderr.splitlines()
-                 if line.strip() and not line.startswith("wavetankd: pool: event ")]
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
         self.assertIn(done.returncode, statuses, f"{command}\n{done.stderr}")
         self.assertEqual(len(lines), 1, f"not one line:\n{done.stderr}")
         for name in names:
@@ -240,6 +238,95 @@ class BadNumbers(BadInput):
                 with self.subTest(option=option, value=value):
                     self.assert_refused([*command, f"{option}={value}"], option, value,
                                         statuses=(2,))
+
+
+@case.needs_programs
+class RefusedStarts(BadInput):
+    """What only the pool can refuse is refused before anything is changed, be it formatted or not."""
+
+    def allocated(self):
+        """Where the files have data, and how long they are."""
+        return [(status.st_size, status.st_blocks)
+                for status in map(os.stat, (self.meta, self.data))]
+
+    def resize(self, path, size):
+        with open(path, "r+b") as file:
+            file.truncate(size)
+
+    def assert_nothing_changed(self, command, *names):
+        before = self.allocated()
+        self.assert_refused(command, *names, statuses=(1,))
+        self.assertEqual(self.allocated(), before)
+
+    def test_a_message(self):
+        for there in (False, True):
+            if there:
+                self.make_pool()
+            for text in ("create_snap 5 77", "delete 77", "set_transaction_id 5 6",
+                         "release_metadata_snap"):
+                # What comes before it would have been done by then.
+                command = self.serve("--message", "create_thin 9", "--message", text)
+                with self.subTest(text, pool=there):
+                    self.assert_nothing_changed(command, text)
+
+    def test_a_cache_after_the_pool(self):
+        """On a thin that is made first; and a cache below, made before the pool refuses."""
+        files = {role: self.folder / role for role in ("cmeta", "fast", "slow")}
+        for role, path in files.items():
+            path.touch()
+            self.resize(path, 8 * MIB if role != "slow" else 64 * MIB)
+        named = f"metadata={files['cmeta']},fast={files['fast']}"
+        self.resize(files["cmeta"], 8192)
+        command = self.serve("--cache", f"hot:{named},origin=home", thin="0:16MiB:home")
+        self.assert_nothing_changed(command, "cmeta")
+        self.resize(files["cmeta"], 8 * MIB)
+        before = files["cmeta"].read_bytes()
+        command = self.serve("--cache", f"bulk:{named},origin={files['slow']}", "--message",
+                             "delete 77", data="bulk")
+        self.assert_nothing_changed(command, "delete 77")
+        self.assertEqual(files["cmeta"].read_bytes(), before)
+
+    def enough(self, line):
+        """What the refusal says would do, in bytes."""
+        return int(line.rsplit("; ", 1)[1].split()[0]) * 1024
+
+    def assert_larger_metadata_does(self, command):
+        """The refusal names a size; half of it is refused too, and with it the pool is served."""
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=15)
+        size = self.enough(refused.stderr)
+        self.assertGreater(size, self.meta.stat().st_size)
+        self.resize(self.meta, size // 2)
+        self.assert_nothing_changed(command, "would do")
+        self.resize(self.meta, size)
+        thins = {int(word.split(":")[0]): MIB for word in command if word.endswith(":1MiB")}
+        with server.Wavetankd(self.folder, self.meta, self.data, thins) as subject:
+            self.assertIn(" rw ", subject.control("status pool"))
+        self.assertIsNone(pools.thin_check(self.meta))
+
+    def test_blank_metadata_too_small_for_the_data(self):
+        self.resize(self.meta, 64 << 10)
+        self.resize(self.data, 1 << 38)
+        self.digests = lambda: [self.meta.read_bytes(), self.allocated()]   # not all of the data
+        command = self.serve(thin="0:1MiB")
+        self.assert_nothing_changed(command, "meta.img", "16 blocks", "too small", "data.img")
+        self.assert_larger_metadata_does(command)
+
+    def test_metadata_too_small_for_data_that_grew(self):
+        self.resize(self.meta, 64 << 10)
+        with server.Wavetankd(self.folder, self.meta, self.data, {0: MIB}):
+            pass
+        self.resize(self.data, 1 << 38)
+        self.digests = lambda: [self.meta.read_bytes(), self.allocated()]
+        command = self.serve(thin="0:1MiB")
+        self.assert_nothing_changed(command, "meta.img", "16 blocks", "too small", "data.img")
+        self.assert_larger_metadata_does(command)
+
+    def test_metadata_too_small_for_the_thins(self):
+        self.resize(self.meta, 64 << 10)
+        more = [word for i in range(1, 40) for word in ("--thin", f"{i}:1MiB")]
+        command = self.serve(*more, thin="0:1MiB")
+        self.assert_nothing_changed(command, "create_thin", "metadata device is full")
+        self.assert_larger_metadata_does(command)
 
 
 @case.needs_programs
