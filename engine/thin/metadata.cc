@@ -362,13 +362,22 @@ Result<void> Metadata::commit() {
 
 Result<void> Metadata::abort() {
   const ChangeLock lock{*this};
+  return back_to_last_commit(Lost::changes);
+}
+
+Result<void> Metadata::take_back() {
+  const ChangeLock lock{*this};
+  return back_to_last_commit(Lost::nothing);
+}
+
+Result<void> Metadata::back_to_last_commit(Lost lost) {
   ENGINE_TRY(core());
   // Linux builds a new block cache here, with the lock held; ours is emptied and stays.
   core_.reset();
   blocks_->abandon();
   for (auto it = open_.begin(); it != open_.end();) {
     OpenThin& device = *it->second;
-    if (device.changed_) device.aborted_with_changes_ = true;
+    if (device.changed_ && lost == Lost::changes) device.aborted_with_changes_ = true;
     device.changed_ = false;
     it = device.open_count_ == 0 ? open_.erase(it) : std::next(it);
   }

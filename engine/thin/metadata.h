@@ -17,8 +17,8 @@
 //   no_metadata_space  the metadata device is full
 //   io_error, corrupt, power_lost
 // A change that failed for one of the last four may have been made by half: the caller must abort()
-// (fail_now() if that fails too), as the pool's mode machine does. Errors named in a comment as a
-// refusal leave everything as it was.
+// or take_back() (fail_now() if that fails too), as the pool's mode machine does. Errors named in a
+// comment as a refusal leave everything as it was.
 #pragma once
 
 #include <cstddef>
@@ -218,6 +218,9 @@ class Metadata {
   // counts are read anew (the kernel's are not), and those that had changes say
   // aborted_with_changes(). Keeps read-only mode. On failure the metadata is in fail mode.
   Result<void> abort();
+  // As abort(), where all that is open is one change that failed: nobody has lost anything by it,
+  // so no device says aborted_with_changes() for it.
+  Result<void> take_back();
   // Durable when ok is returned. It is written into the superblock of the last commit alone, so
   // call it after abort(); on a read-only object it is only remembered until close.
   Result<void> set_needs_check();
@@ -252,6 +255,9 @@ class Metadata {
     const WriteLock lock_;
   };
 
+  enum class Lost : bool { nothing, changes };
+  // Suspends.
+  Result<void> back_to_last_commit(Lost lost) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_, lock_);
   // Suspends, with the lock taken for short.
   Result<void> commit_in_turn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_) ABSL_LOCKS_EXCLUDED(lock_);
   // Suspend. All with the lock held for writing.

@@ -149,9 +149,13 @@ class Pool final : private PreCommitHook {
   void lookup_failed(const Error& error) noexcept { damaged_ |= error.code == Errc::corrupt; }
   void metadata_is_damaged();
   Result<void> commit();
+  // A failure is the caller's to deal with, but for the mode's refusal, read_only, and where
+  // data_flush_failed_ says so: all is as it was then.
+  Result<void> try_commit();
   Result<void> commit_if_changed();
   // To be asked before each change. False: the mode has come to forbid it.
   [[nodiscard]] bool ready_to_change();
+  [[nodiscard]] bool ready_for_message();
   [[nodiscard]] bool metadata_is_tight();
   void check_data_space();
   void check_metadata_space();
@@ -244,6 +248,7 @@ class Pool final : private PreCommitHook {
 
   // --- pool_messages.cc: worker only.
   Result<void> run_message(std::span<const std::string_view> args);
+  void message_failed(const Error& error, bool alone);
   // --- pool_status.cc
   [[nodiscard]] static std::uint64_t metadata_low_water(std::uint64_t blocks) noexcept;
   Result<std::string> status_fields();

@@ -114,18 +114,30 @@ Result<std::string> Pool::message(Words args) {
 }
 
 Result<void> Pool::run_message(Words args) {
-  if (!ready_to_change()) {
+  if (!ready_for_message()) {
     return fail(Errc::not_supported, 0, "the pool's mode allows no messages");
   }
   for (const Verb& verb : kVerbs) {
     if (args.empty() || !same_name(args[0], verb.name)) continue;
-    if (auto done = verb.run(*metadata_, args); !done) {
-      if (is_failure(done.error().code)) metadata_failed("message", done.error());
-      return done;
+    const bool alone = !changed_;
+    auto done = verb.run(*metadata_, args);
+    if (done) {
+      done = try_commit();
+      if (!done && data_flush_failed_) return done;
     }
-    return commit();
+    if (!done && is_failure(done.error().code)) message_failed(done.error(), alone);
+    return done;
   }
   return bad_message("Unrecognised thin pool target message");
+}
+
+// Linux leaves the half of a change that ran out of space in the open transaction. Ours takes it
+// back, and the pool is as it was; `alone`, nothing else goes with it. Where something would, the
+// mode machine deals with it as with any failure.
+void Pool::message_failed(const Error& error, bool alone) {
+  if (!alone || error.code != Errc::no_metadata_space) return metadata_failed("message", error);
+  changed_ = false;
+  if (!metadata_->take_back()) set_mode(PoolMode::fail, "a message could not be taken back");
 }
 
 }   // namespace engine::thin

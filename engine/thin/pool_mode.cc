@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/pdata/space_map_format.h"
 #include "engine/thin/pool.h"
 
 namespace engine::thin {
@@ -121,6 +122,14 @@ void Pool::metadata_is_damaged() {
 // A data device that fails to flush is no fault of the metadata, nothing of which has been written
 // then: who asked for durability is told, and the transaction stays open.
 Result<void> Pool::commit() {
+  auto done = try_commit();
+  if (!done && done.error().code != Errc::read_only && !data_flush_failed_) {
+    metadata_failed("commit", done.error());
+  }
+  return done;
+}
+
+Result<void> Pool::try_commit() {
   if (!changes_metadata(mode())) return fail(Errc::read_only, 0, "the pool's metadata is fixed");
   trace_event(OpKind::commit_begin, &object_, std::source_location::current());
   data_flush_failed_ = false;
@@ -130,7 +139,6 @@ Result<void> Pool::commit() {
   last_commit_ = worker_.executor().now();
   if (!done) {
     changed_ = true;   // a message's change too is tried again by the tick
-    if (!data_flush_failed_) metadata_failed("commit", done.error());
     return done;
   }
   changed_ = false;
@@ -148,6 +156,17 @@ Result<void> Pool::commit_if_changed() {
 // abort that follows then takes back nothing that anybody was told of.
 bool Pool::ready_to_change() {
   if (changed_ && changes_metadata(mode()) && metadata_is_tight()) static_cast<void>(commit());
+  return changes_metadata(mode());
+}
+
+// A commit also writes each bitmap of the data space map that has changed, and its place in the
+// index. Where these are many, what is open is not left to be written together with a message.
+bool Pool::ready_for_message() {
+  if (!ready_to_change()) return false;
+  const std::uint64_t bitmaps = config_.data_blocks / pdata::kEntriesPerBitmap;
+  if (!changed_ || bitmaps == 0) return true;
+  const auto free = metadata_->free_metadata_blocks_raw();
+  if (free && *free < kTightMetadataBlocks + 2 * bitmaps) static_cast<void>(commit());
   return changes_metadata(mode());
 }
 

@@ -213,5 +213,74 @@ TEST(ThinSpace, FullMetadataTakesBackNothingThatWasAcknowledged) {
   });
 }
 
+struct Made {
+  Errc code = Errc::ok;
+  std::uint32_t id = 0;   // of the first that was refused, or `end`
+  std::string text{};     // the message that was
+};
+
+// Makes thins and snapshots of thin 0, in turn, with the ids [begin, end), until one is refused.
+Made make_many(PoolTank& tank, std::uint32_t begin, std::uint32_t end) {
+  Made made{.id = begin};
+  for (; made.id < end; ++made.id) {
+    made.text = made.id % 2 == 0 ? fmt::format("create_snap {} 0", made.id)
+                                 : fmt::format("create_thin {}", made.id);
+    made.code = tank.message(made.text);
+    if (made.code != Errc::ok) break;
+  }
+  return made;
+}
+
+// A message is nobody's write: when there is no room for it, it alone is taken back.
+TEST(ThinSpace, AMessageWithoutMetadataSpaceLeavesThePoolAsItWas) {
+  constexpr std::uint32_t kMany = 400;
+  int refused = 0;
+  for_seeds(240, [&](sim::Execution& execution, std::uint64_t seed) {
+    const PoolTankSpec spec{
+        .metadata_blocks = 16 + seed % 40,
+        .options = {.commit_interval = Nanos{0}, .metadata_fan_out = seed % 3 == 0 ? 0U : 6U}};
+    const auto begin = [](PoolTank& tank) {
+      tank.make_pool("1 no_discard_passdown");
+      tank.make_thin(0);
+      EXPECT_EQ(tank.write(0, 0, 1, 1), Errc::ok);
+      EXPECT_EQ(tank.write(0, kBlock, 1, 2), Errc::ok);
+    };
+    std::uint32_t room = 0;
+    {
+      PoolTank tank{execution, spec};
+      begin(tank);
+      room = make_many(tank, 1, kMany).id;
+    }
+    PoolTank tank{execution, spec};
+    begin(tank);
+    // A discard without passdown is not committed by itself: it is open when the next message
+    // comes.
+    const auto late = std::max<std::uint32_t>(1, room - std::min<std::uint32_t>(room, seed % 4));
+    EXPECT_EQ(make_many(tank, 1, late).code, Errc::ok);
+    EXPECT_EQ(tank.discard(0, kBlock, kBlock), Errc::ok);
+    const Made last = make_many(tank, late, kMany);
+    if (last.code == Errc::not_supported) return;   // the one before took what there was
+    ASSERT_EQ(last.code, Errc::no_metadata_space);
+    ++refused;
+    EXPECT_TRUE(tank.status_has(" rw no_discard_passdown queue_if_no_space - "));
+    EXPECT_FALSE(pdata::must(tank.view().needs_check()));
+    EXPECT_EQ(tank.message(last.text), Errc::no_metadata_space);
+    EXPECT_TRUE(tank.status_has(" rw no_discard_passdown queue_if_no_space - "));
+    EXPECT_EQ(code_of(tank.activate(last.id)), Errc::not_found);
+    // What was open is there, and the thin that was to be the origin promises what it did.
+    EXPECT_EQ(tank.read(0, 0), 1U);
+    EXPECT_EQ(tank.read(0, kBlock), 0U);
+    EXPECT_EQ(tank.flush(0), Errc::ok);
+    for (std::uint32_t id = 1; id < last.id; ++id) {
+      EXPECT_TRUE(tank.activate(id)) << id;
+      EXPECT_TRUE(tank.system.remove(fmt::format("t{}", id)));
+    }
+    tank.expect_idle();
+    EXPECT_TRUE(tank.system.remove_all());
+    EXPECT_EQ(faults_of(*tank.metadata.snapshot()), "");
+  });
+  EXPECT_GT(refused, 20);
+}
+
 }   // namespace
 }   // namespace engine::thin
