@@ -18,6 +18,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/fiber/timer.h"
+
 namespace real_io {
 namespace {
 
@@ -60,22 +62,29 @@ std::uint32_t direct_alignment(int fd, Caching& caching) {
   return 512;
 }
 
-// Does `attempt` until it succeeds or fails for another reason than somebody's having the file. The
-// kernel lets go of a killed process's files a moment after the process is gone, when its rings
-// have wound up: a server that is restarted must not trip over its own remains.
+void sleep_on_thread(std::chrono::milliseconds delay) {
+  std::this_thread::sleep_for(delay);
+}
+void sleep_on_fiber(std::chrono::milliseconds delay) {
+  engine::sleep_for(delay);
+}
+using Sleep = void (*)(std::chrono::milliseconds);
+
+// Does `attempt` until it succeeds or fails for another reason than somebody's having the file, or
+// for too long. Once, without a `sleep`.
 template <typename Attempt>
-int with_patience(Attempt&& attempt) {
+int with_patience(Sleep sleep, Attempt&& attempt) {
   using namespace std::chrono_literals;
   const auto until = std::chrono::steady_clock::now() + 3s;
   for (;;) {
     const int result = attempt();
     if (result >= 0 || (errno != EBUSY && errno != EWOULDBLOCK)) return result;
     const int error = errno;
-    if (std::chrono::steady_clock::now() >= until) {
+    if (sleep == nullptr || std::chrono::steady_clock::now() >= until) {
       errno = error;
       return result;
     }
-    std::this_thread::sleep_for(10ms);
+    sleep(10ms);
   }
 }
 
@@ -98,35 +107,38 @@ bool fallocate_works(int fd, int mode, std::uint64_t size) {
 }
 
 // 0 or an errno.
-int lock_file(int fd, int operation) {
-  return with_patience([&] { return flock(fd, operation | LOCK_NB); }) == 0 ? 0 : errno;
+int lock_file(int fd, int operation, Sleep sleep) {
+  return with_patience(sleep, [&] { return flock(fd, operation | LOCK_NB); }) == 0 ? 0 : errno;
 }
 
 }   // namespace
 
 int lock_alone(int fd) {
-  return lock_file(fd, LOCK_EX);
+  return lock_file(fd, LOCK_EX, &sleep_on_thread);
 }
 
 FileHandle::~FileHandle() {
   if (fd_ >= 0) close(fd_);
 }
 
-tl::expected<FileHandle, std::string> FileHandle::open(const std::string& path, OpenMode mode) {
+tl::expected<FileHandle, std::string> FileHandle::open(const std::string& path, OpenMode mode,
+                                                       WhenBusy when_busy) {
   struct stat status{};
   if (stat(path.c_str(), &status) != 0) return tl::unexpected{failure(path, "cannot open", errno)};
   if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
     return tl::unexpected{path + ": neither a regular file nor a block device"};
   const int access = (mode == OpenMode::read_write ? O_RDWR : O_RDONLY) |
                      (S_ISBLK(status.st_mode) && mode == OpenMode::read_write ? O_EXCL : 0);
+  Sleep sleep = &sleep_on_thread;
+  if (when_busy == WhenBusy::refuse) sleep = S_ISBLK(status.st_mode) ? &sleep_on_fiber : nullptr;
   Caching caching = Caching::direct;
-  FileHandle file{path, with_patience([&] { return open_best(path, access, caching); })};
+  FileHandle file{path, with_patience(sleep, [&] { return open_best(path, access, caching); })};
   if (file.fd_ < 0) {
     const bool busy = errno == EBUSY;
     return tl::unexpected{failure(path, busy ? "in use" : "cannot open", errno)};
   }
   const int lock = mode == OpenMode::read_write ? LOCK_EX : LOCK_SH;
-  if (const int error = lock_file(file.fd_, lock); error != 0)
+  if (const int error = lock_file(file.fd_, lock, sleep); error != 0)
     return tl::unexpected{error == EWOULDBLOCK ? path + ": in use by another device or process"
                                                : failure(path, "cannot lock", error)};
   Facts& facts = file.facts_;

@@ -14,6 +14,15 @@ namespace real_io {
 enum class FileKind : std::uint8_t { regular, block_device };
 enum class Caching : std::uint8_t { direct, buffered };
 enum class OpenMode : bool { read_only, read_write };
+// What to do about a file that somebody else has. The kernel lets go of a killed process's files a
+// moment after the process is gone, when its rings have wound up: a server that is restarted must
+// not trip over its own remains. And a ring of ours keeps a block device for a moment after it was
+// closed.
+enum class WhenBusy : std::uint8_t {
+  wait_on_thread,   // for up to 3 s, with the calling thread asleep
+  // At once for files; for block devices as long, with the calling fiber asleep. Worker context.
+  refuse,
+};
 
 // The lock that a device opened for writing has on its file. 0 or an errno; EWOULDBLOCK: somebody
 // has the file.
@@ -32,8 +41,8 @@ class FileHandle {
   };
 
   // Takes a lock that keeps other processes of ours, and other devices of this one, off the file.
-  [[nodiscard]] static tl::expected<FileHandle, std::string> open(const std::string& path,
-                                                                  OpenMode mode);
+  [[nodiscard]] static tl::expected<FileHandle, std::string> open(
+      const std::string& path, OpenMode mode, WhenBusy when_busy = WhenBusy::wait_on_thread);
   ~FileHandle();
   FileHandle(FileHandle&& other) noexcept
       : path_{std::move(other.path_)}, facts_{other.facts_}, fd_{std::exchange(other.fd_, -1)} {}

@@ -221,8 +221,9 @@ void UringDevice::Core::discard_blocking(Transfer& transfer, Reactor& here) {
 
 tl::expected<std::unique_ptr<UringDevice>, std::string> UringDevice::open(UringExecutor& executor,
                                                                           const std::string& path,
-                                                                          OpenMode mode) {
-  auto file = FileHandle::open(path, mode);
+                                                                          OpenMode mode,
+                                                                          WhenBusy when_busy) {
+  auto file = FileHandle::open(path, mode, when_busy);
   if (!file) return tl::unexpected{std::move(file.error())};
   return std::unique_ptr<UringDevice>{new UringDevice{executor, *std::move(file)}};
 }

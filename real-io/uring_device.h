@@ -26,7 +26,8 @@ class UringDevice final : public engine::BlockDevice {
  public:
   // Opens `path`, locked against a second opening. The error is one line for the user.
   [[nodiscard]] static tl::expected<std::unique_ptr<UringDevice>, std::string> open(
-      UringExecutor& executor, const std::string& path, OpenMode mode = OpenMode::read_write);
+      UringExecutor& executor, const std::string& path, OpenMode mode = OpenMode::read_write,
+      WhenBusy when_busy = WhenBusy::wait_on_thread);
   ~UringDevice() override;
 
   [[nodiscard]] engine::DeviceLimits limits() const noexcept override;

@@ -16,7 +16,10 @@ class System::Node final : public io::DeviceTable {
 
   // For the targets of its tables.
   Result<io::DeviceRef> open(std::string_view name) override {
-    return system_.open_for(this, name, *this);
+    return system_.open_for(this, name, Access::write, *this);
+  }
+  Result<io::DeviceRef> open_read_only(std::string_view name) override {
+    return system_.open_for(this, name, Access::read, *this);
   }
 
   MappedDevice device;
@@ -129,7 +132,7 @@ bool System::reaches(const Node& from, const Node& to) {
                                      [&](const Node* node) { return reaches(*node, to); });
 }
 
-Result<io::DeviceRef> System::open_for(Node* above, std::string_view name,
+Result<io::DeviceRef> System::open_for(Node* above, std::string_view name, Access access,
                                        io::DeviceTable& closer) {
   {
     const SpinGuard guard{directory_lock_};
@@ -143,7 +146,8 @@ Result<io::DeviceRef> System::open_for(Node* above, std::string_view name,
     }
   }
   if (above == nullptr) return no_such_device();
-  ENGINE_TRY_ASSIGN(BlockDevice * device, env_.devices.find(name));
+  ENGINE_TRY_ASSIGN(BlockDevice * device, access == Access::read ? env_.devices.find_read_only(name)
+                                                                 : env_.devices.find(name));
   return io::DeviceRef{*device, std::string{name}};
 }
 

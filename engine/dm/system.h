@@ -105,8 +105,10 @@ class System {
   // All that there are, those below before those above.
   std::vector<NodeRef> from_below();
   Result<void> resume_as_it_is(Node& node);
+  enum class Access : bool { read, write };
   // `above`: the node whose table opens it; null for users.
-  Result<io::DeviceRef> open_for(Node* above, std::string_view name, io::DeviceTable& closer);
+  Result<io::DeviceRef> open_for(Node* above, std::string_view name, Access access,
+                                 io::DeviceTable& closer);
   void close_for(Node* above, io::OwnerDevice& device) noexcept;
   [[nodiscard]] static bool reaches(const Node& from, const Node& to);
   void destroy(std::unique_ptr<Node> node);
@@ -116,7 +118,10 @@ class System {
    public:
     explicit UserTable(System& system) noexcept : system_{system} {}
     Result<io::DeviceRef> open(std::string_view name) override {
-      return system_.open_for(nullptr, name, *this);
+      return system_.open_for(nullptr, name, Access::write, *this);
+    }
+    Result<io::DeviceRef> open_read_only(std::string_view name) override {
+      return system_.open_for(nullptr, name, Access::read, *this);
     }
 
    protected:

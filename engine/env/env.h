@@ -13,8 +13,13 @@ class DeviceDirectory {
  public:
   virtual ~DeviceDirectory() = default;
   // The device of that name, as a table line writes it: a path on real disks, a label in the tank.
-  // It stays valid as long as the directory. Does not suspend. Errors: not_found, io_error.
+  // It stays valid as long as the directory. Worker context: may suspend. Errors: not_found,
+  // io_error.
   [[nodiscard]] virtual Result<BlockDevice*> find(std::string_view name) = 0;
+  // The same for who will never write: it may be one that cannot be written.
+  [[nodiscard]] virtual Result<BlockDevice*> find_read_only(std::string_view name) {
+    return find(name);
+  }
 };
 
 struct Env {

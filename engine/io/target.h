@@ -232,6 +232,8 @@ class DeviceTable {
  public:
   // Suspends. A mapped device that is open cannot be removed. Errors: not_found, io_error.
   virtual Result<DeviceRef> open(std::string_view name) = 0;
+  // The same for who will never write.
+  virtual Result<DeviceRef> open_read_only(std::string_view name) = 0;
 
  protected:
   friend class DeviceRef;

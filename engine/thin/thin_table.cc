@@ -10,9 +10,7 @@ Failure bad_table(const char* what) {
   return fail(Errc::invalid, 0, what);
 }
 
-Result<io::DeviceRef> open_device(const io::TargetContext& context, std::string_view name,
-                                  const char* refusal) {
-  auto opened = context.devices.open(name);
+Result<io::DeviceRef> or_refusal(Result<io::DeviceRef> opened, const char* refusal) {
   if (!opened) return fail(opened.error().code, opened.error().where, refusal);
   return opened;
 }
@@ -28,13 +26,14 @@ Result<std::unique_ptr<io::Target>> ThinDevice::create(PoolRegistry& pools,
   io::DeviceClaim origin_claim;
   if (words.size() == 3) {
     if (words[2] == words[0]) return bad_table("Error setting origin device");
-    ENGINE_TRY_ASSIGN(origin, open_device(context, words[2], "Error opening origin device"));
+    ENGINE_TRY_ASSIGN(origin, or_refusal(context.devices.open_read_only(words[2]),
+                                         "Error opening origin device"));
     ENGINE_TRY_ASSIGN(origin_claim, context.claims.claim({.device = &origin.device(),
                                                           .role = io::DeviceRole::external_origin,
                                                           .owner = &context.owner}));
   }
   ENGINE_TRY_ASSIGN(io::DeviceRef pool_device,
-                    open_device(context, words[0], "Error opening pool device"));
+                    or_refusal(context.devices.open(words[0]), "Error opening pool device"));
   const auto id = parse_thin_id(words[1]);
   if (!id) return bad_table("Invalid device id");
   if (pool_device.mapped() == nullptr) return bad_table("Couldn't get pool mapped device");

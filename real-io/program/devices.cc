@@ -6,14 +6,20 @@
 
 namespace wavetankd {
 
+using real_io::OpenMode;
+using real_io::WhenBusy;
+
 tl::expected<real_io::UringDevice*, std::string> Devices::open(const std::string& label,
-                                                               const std::string& path) {
-  auto device = real_io::UringDevice::open(executor_, path);
+                                                               const std::string& path,
+                                                               OpenMode mode, WhenBusy when_busy) {
+  auto device = real_io::UringDevice::open(executor_, path, mode, when_busy);
   if (!device) return tl::unexpected{std::move(device.error())};
   if ((*device)->facts().caching == real_io::Caching::buffered)
     spdlog::warn("{}: no direct I/O on this file system; going on through the page cache", path);
   const std::lock_guard lock{mutex_};
-  return (devices_[label] = *std::move(device)).get();
+  Plain& plain = devices_[label];
+  plain = Plain{*std::move(device), mode};
+  return plain.device.get();
 }
 
 bool Devices::release(std::string_view label) {
@@ -24,13 +30,23 @@ bool Devices::release(std::string_view label) {
   return true;
 }
 
-engine::Result<engine::BlockDevice*> Devices::find(std::string_view name) {
+bool Devices::has(std::string_view label) {
+  const std::lock_guard lock{mutex_};
+  return devices_.contains(label);
+}
+
+engine::Result<engine::BlockDevice*> Devices::find_or_open(std::string_view name, OpenMode mode) {
   {
     const std::lock_guard lock{mutex_};
-    if (const auto found = devices_.find(name); found != devices_.end()) return found->second.get();
+    if (const auto found = devices_.find(name); found != devices_.end()) {
+      if (mode == OpenMode::read_only || found->second.mode == OpenMode::read_write)
+        return found->second.device.get();
+      spdlog::warn("{}: open for reading only; to have it written, release it first", name);
+      return engine::fail(engine::Errc::not_permitted, 0, "open for reading only");
+    }
   }
   if (!name.starts_with('/')) return engine::fail(engine::Errc::not_found, 0, "no such device");
-  auto opened = open(std::string{name}, std::string{name});
+  auto opened = open(std::string{name}, std::string{name}, mode, WhenBusy::refuse);
   if (!opened) {
     spdlog::warn("{}", opened.error());
     return engine::fail(engine::Errc::not_found, 0, "no such device");

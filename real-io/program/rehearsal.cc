@@ -4,9 +4,9 @@ namespace wavetankd {
 
 engine::Result<engine::BlockDevice*> Rehearsal::find(std::string_view name) {
   using real_io::OverlayDevice;
+  ENGINE_TRY_ASSIGN(engine::BlockDevice* const device, devices_.find(name));
   const std::lock_guard lock{mutex_};
   if (const auto found = overlays_.find(name); found != overlays_.end()) return found->second.get();
-  ENGINE_TRY_ASSIGN(engine::BlockDevice* const device, devices_.find(name));
   const bool of_the_pool = name == "metadata";
   const bool of_a_cache = name.ends_with(".metadata");
   const auto writes =

@@ -67,6 +67,9 @@ class Server:
     def signal(self, number):
         self._process.send_signal(number)
 
+    def pid(self):
+        return self._process.pid
+
     def running(self):
         return self._process.poll() is None
 

@@ -1,0 +1,108 @@
+"""The control socket: what it opens and how, whom it keeps waiting, and what it answers to lines that
+are no good."""
+
+import os
+import pathlib
+import socket
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from harness import case, nbd, server
+
+MIB = 1 << 20
+BLOCK = 64 << 10
+
+
+@case.needs_programs
+class Control(case.SystemTest):
+    def setUp(self):
+        super().setUp()
+        for name, size in (("meta.img", 4 * MIB), ("data.img", 64 * MIB)):
+            self.make_file(name, size)
+        self.subject = server.Wavetankd(self.folder, self.folder / "meta.img",
+                                        self.folder / "data.img", {0: 16 * MIB})
+        self.addCleanup(self.subject.kill)
+
+    def make_file(self, name, size):
+        path = self.folder / name
+        with open(path, "wb") as file:
+            file.truncate(size)
+        return path
+
+    def connect(self):
+        peer = socket.socket(socket.AF_UNIX)
+        self.addCleanup(peer.close)
+        peer.settimeout(20)
+        peer.connect(str(self.subject.control_path))
+        return peer
+
+    def ask(self, *lines, end=b"\n"):
+        """The answers to lines sent on one connection."""
+        peer = self.connect()
+        peer.sendall(b"".join(line.encode() + end for line in lines))
+        answers = peer.makefile()
+        return [answers.readline().rstrip("\n") for _ in lines]
+
+    def assert_refused(self, line, *names):
+        answer = self.ask(line)[0]
+        self.assertTrue(answer.startswith("error "), f"{line}: {answer}")
+        for name in names:
+            self.assertIn(name, answer)
+
+    def access_modes(self, path):
+        """How the server has the file open, from /proc."""
+        process = pathlib.Path("/proc") / str(self.subject.pid())
+        for link in (process / "fd").iterdir():
+            if os.path.realpath(link) == str(path):
+                flags = (process / "fdinfo" / link.name).read_text().split("flags:")[1].split()[0]
+                yield int(flags, 8) & os.O_ACCMODE
+
+
+class Devices(Control):
+    def test_an_external_origin_is_opened_for_reading(self):
+        base = self.make_file("base.img", 4 * MIB)
+        base.write_bytes(bytes([7]) * 4 * MIB)
+        base.chmod(0o444)
+        table = f"0 8192 thin pool 1 {base}"
+        self.assertEqual(self.ask("create_thin 1", "create c", f"load c {table}", "resume c",
+                                  "export c"), ["ok"] * 5)
+        self.assertEqual(list(self.access_modes(base)), [os.O_RDONLY])
+        client = nbd.Client(self.subject.socket, "c")
+        self.addCleanup(client.close)
+        self.assertEqual(client.read_at(BLOCK, 4096), bytes([7]) * 4096)
+        client.write_at(0, bytes([9]) * 4096)
+        client.flush()
+        self.assertEqual(client.read_at(0, 8192), bytes([9]) * 4096 + bytes([7]) * 4096)
+        # As long as it is, nobody gets it for writing.
+        self.assertEqual(self.ask("create w")[0], "ok")
+        self.assert_refused(f"load w 0 8192 linear {base} 0")
+        self.assertIn("release it first", self.subject.log())
+        self.assert_refused(f"release {base}", "in use by c")
+        client.close()
+        self.assertEqual(self.ask("unexport c", "remove c", f"release {base}",
+                                  f"load w 0 8192 linear {base} 0"), ["ok"] * 4)
+        self.assertEqual(list(self.access_modes(base)), [os.O_RDWR])
+
+    def test_a_file_in_use_keeps_nobody_waiting(self):
+        held = self.make_file("held.img", 4 * MIB)
+        (self.folder / "other").mkdir()
+        other = server.WavetankdRaw(self.folder / "other", held)
+        self.addCleanup(other.kill)
+        client = nbd.Client(self.subject.socket, "0")
+        self.addCleanup(client.close)
+        self.assertEqual(self.ask("create w")[0], "ok")
+        asking = self.connect()
+        began = time.monotonic()
+        asking.sendall(f"load w 0 8192 linear {held} 0\n".encode())
+        client.write_at(0, bytes(BLOCK))
+        self.assertTrue(asking.makefile().readline().startswith("error "))
+        self.assertLess(time.monotonic() - began, 2)
+        self.assertIn(f"{held}: in use", self.subject.log())
+        other.stop()
+        self.assertEqual(self.ask(f"load w 0 8192 linear {held} 0")[0], "ok")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
