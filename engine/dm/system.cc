@@ -99,7 +99,8 @@ class Action {
 };
 
 bool valid_name(std::string_view name) noexcept {
-  return !name.empty() && name.size() < 128 && name.find_first_of(" \t\r\n/") == name.npos;
+  return !name.empty() && name.size() < 128 && name.find_first_of(" \t\r\n/") == name.npos &&
+         name != "." && name != "..";
 }
 
 }   // namespace

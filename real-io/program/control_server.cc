@@ -1,6 +1,7 @@
 #include "real-io/program/control_server.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <span>
 #include <utility>
@@ -9,10 +10,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include "real-io/stream.h"
 #include "real-io/unix_socket.h"
 
 namespace wavetankd {
+
+namespace {
+
+// Before a connection is closed. Waits for nobody: what the client has sent and nobody reads is
+// taken away, as far as it is there, so that the answer is not lost with it.
+void refuse(int fd, std::string_view answer) {
+  send(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  shutdown(fd, SHUT_WR);
+  std::array<char, 4096> unread;
+  for (int i = 0; i < 64 && recv(fd, unread.data(), unread.size(), MSG_DONTWAIT) > 0; ++i) {
+  }
+}
+
+}   // namespace
 
 ControlServer::ControlServer(real_io::UringExecutor& executor, Handler handler)
     : executor_{executor}, handler_{std::move(handler)} {}
@@ -40,6 +57,7 @@ void ControlServer::accept_loop() {
       break;
     }
     if (stopping_ || clients_.size() >= kClientsMax) {
+      if (!stopping_) refuse(fd, fmt::format("error {} clients are served at once\n", kClientsMax));
       close(fd);
       continue;
     }
@@ -63,7 +81,9 @@ void ControlServer::serve(int fd) {
     std::size_t begin = 0;
     for (std::size_t end = 0; !stopping_ && (end = pending.find('\n', begin)) != std::string::npos;
          begin = end + 1) {
-      const auto outcome = handler_(std::string_view{pending}.substr(begin, end - begin));
+      std::string_view line = std::string_view{pending}.substr(begin, end - begin);
+      if (line.ends_with('\r')) line.remove_suffix(1);
+      const auto outcome = handler_(line);
       answers +=
           outcome ? (outcome->empty() ? "ok" : "ok " + *outcome) : "error " + outcome.error();
       answers += '\n';
@@ -76,6 +96,8 @@ void ControlServer::serve(int fd) {
       rest = rest.subspan(static_cast<std::size_t>(sent));
     }
   }
+  if (pending.size() >= kLineMax)
+    refuse(fd, fmt::format("error a line of {} bytes or more\n", kLineMax));
   std::erase(clients_, fd);
   close(fd);
   const engine::MutexLock lock{mutex_};

@@ -39,6 +39,7 @@ std::optional<std::string> wrong_with_name(std::string_view name) {
     return fmt::format("a name has at most {} bytes", kDeviceNameMax);
   if (name.find_first_of(" \t\r\n/") != std::string_view::npos)
     return fmt::format("'{}' has a blank or a slash in it", name);
+  if (name == "." || name == "..") return fmt::format("'{}' is no name", name);
   if (name == kPoolName) return fmt::format("the pool itself is called '{}'", name);
   return std::nullopt;
 }

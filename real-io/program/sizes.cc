@@ -10,7 +10,7 @@
 namespace wavetankd {
 
 tl::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
-  static constexpr std::array<std::pair<std::string_view, std::uint64_t>, 16> kUnits = {{
+  static constexpr std::array<std::pair<std::string_view, std::uint64_t>, 21> kUnits = {{
       {"", 1},
       {"B", 1},
       {"s", 512},
@@ -27,6 +27,11 @@ tl::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
       {"GB", 1'000'000'000},
       {"TB", 1'000'000'000'000},
       {"P", std::uint64_t{1} << 50},
+      {"PiB", std::uint64_t{1} << 50},
+      {"E", std::uint64_t{1} << 60},
+      {"EiB", std::uint64_t{1} << 60},
+      {"PB", 1'000'000'000'000'000},
+      {"EB", 1'000'000'000'000'000'000},
   }};
   std::uint64_t number = 0;
   const char* const end = text.data() + text.size();
@@ -39,8 +44,10 @@ tl::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
       return number * factor;
     }
   }
-  return tl::unexpected{fmt::format(
-      "'{}' is no size: a whole number with B, KiB, MiB, GiB, TiB or s (sectors)", text)};
+  return tl::unexpected{
+      fmt::format("'{}' is no size: a whole number below 16 EiB with B, KiB, MiB, GiB, TiB, PiB, "
+                  "EiB or s (sectors)",
+                  text)};
 }
 
 }   // namespace wavetankd

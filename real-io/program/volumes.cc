@@ -353,7 +353,10 @@ Volumes::Outcome Volumes::verb(std::string_view verb, std::string_view rest) {
   const std::string_view name = take_word(rest);
   if (name.empty()) return Trouble{fmt::format("{}: which device?", verb)};
   const std::string what = fmt::format("{} {}", verb, name);
-  if (verb == "create") return outcome(what, system_->create(name));
+  if (verb == "create") {
+    if (devices_.has(name)) return Trouble{fmt::format("{}: a plain device is called that", what)};
+    return outcome(what, system_->create(name));
+  }
   if (verb == "load") return load(name, rest);
   if (verb == "clear") return outcome(what, system_->clear(name));
   if (verb == "suspend" || verb == "resume") {
@@ -377,6 +380,9 @@ Volumes::Outcome Volumes::verb(std::string_view verb, std::string_view rest) {
     if (rest.empty()) return Trouble{fmt::format("{}: to what?", what)};
     if (name == kPool || rest == kPool)
       return Trouble{fmt::format("{}: the server's pool is called '{}'", what, kPool)};
+    // A table would find it in place of the plain one.
+    if (devices_.has(rest))
+      return Trouble{fmt::format("{} {}: a plain device is called that", what, rest)};
     return outcome(fmt::format("{} {}", what, rest), system_->rename(name, rest));
   }
   if (verb == "remove") return outcome(what, system_->remove(name));

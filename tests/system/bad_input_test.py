@@ -142,7 +142,8 @@ class BadFlags(BadInput):
                 self.assert_refused(words, *names)
 
     def test_before_anything_is_formatted(self):
-        thins = ("0:1M:a b", "0:1M:a/b", "0:1M:", "0:1M:pool", "0:1M:" + "n" * 128,
+        thins = ("0:1M:a b", "0:1M:a/b", "0:1M:", "0:1M:pool", "0:1M:" + "n" * 128, "0:1M:.", "0:1M:..",
+                 "0:16EiB", "0:16384PiB", "0:8PiBs",
                  "0:18446744073709551104", "0:8EiB")
         messages = ("", " ", "frobnicate 1", "create_thin", "create_thin x", "create_thin 16777216",
                     "create_snap 1", "create_snap 1 2 3", "delete -1", "set_transaction_id 0 y",

@@ -104,5 +104,57 @@ class Devices(Control):
         self.assertEqual(self.ask(f"load w 0 8192 linear {held} 0")[0], "ok")
 
 
+class Sizes(case.SystemTest):
+    def test_of_all_suffixes(self):
+        for name in ("meta.img", "data.img"):
+            with open(self.folder / name, "wb") as file:
+                file.truncate(4 * MIB)
+        wanted = {"1PiB": 1 << 50, "7EiB": 7 << 60, "2PB": 2 * 10**15, "1EB": 10**18}
+        extra = [word for i, text in enumerate(wanted, 1) for word in ("--thin", f"{i}:{text}:{i}")]
+        with server.Wavetankd(self.folder, self.folder / "meta.img", self.folder / "data.img", {},
+                              extra=extra) as subject:
+            for number, size in enumerate(wanted.values(), 1):
+                self.assertIn(f"{size // 512} sectors", subject.control(f"info {number}"))
+
+
+class Lines(Control):
+    def test_lines_that_end_as_others_do(self):
+        self.assertEqual(self.ask("list", "info 0", end=b"\r\n"), self.ask("list", "info 0"))
+
+    def test_a_line_too_long(self):
+        peer = self.connect()
+        try:
+            peer.sendall(b"x" * (1 << 17))
+        except OSError:
+            pass   # closed meanwhile
+        self.assertIn("error a line of 65536 bytes or more", peer.recv(4096).decode())
+        self.assertTrue(self.ask("list")[0].startswith("ok "))
+
+    def test_too_many_clients(self):
+        served = [self.connect() for _ in range(64)]
+        for peer in served:
+            peer.sendall(b"list\n")
+            self.assertTrue(peer.recv(4096).startswith(b"ok "))
+        self.assertEqual(self.connect().recv(4096), b"error 64 clients are served at once\n")
+        served[0].close()
+        end = time.monotonic() + 10
+        answer = b""
+        while not answer.startswith(b"ok ") and time.monotonic() < end:
+            peer = self.connect()
+            try:
+                peer.sendall(b"list\n")
+                answer = peer.recv(4096)
+            except OSError:
+                pass   # refused, and closed
+        self.assertTrue(answer.startswith(b"ok "), answer)
+
+    def test_names_that_no_device_may_have(self):
+        self.assertEqual(self.ask("create w")[0], "ok")
+        for name in (".", "..", "metadata", "data", "pool", "a/b"):
+            with self.subTest(name):
+                self.assert_refused(f"create {name}", name)
+                self.assert_refused(f"rename w {name}", name)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
