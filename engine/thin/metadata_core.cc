@@ -49,6 +49,17 @@ Result<void> check_superblock(const SuperblockDisk& disk, const MetadataOptions&
   return {};
 }
 
+// Block 0 of something else is told from a damaged superblock of a pool, of which the magic may be
+// gone as well: by fields that others hardly have the same in both.
+Failure invalid_superblock(const SuperblockDisk& disk, const Error& error) {
+  const std::uint64_t magic = disk.magic.value();
+  if (magic == kSuperblockMagic) return Failure{error};
+  const bool versioned = disk.version.value() == 1 || disk.version.value() == kSuperblockVersion;
+  if (versioned && disk.metadata_block_sectors.value() == kMetaBlockSectors)
+    return fail(error.code, magic, "a damaged superblock: its magic is wrong, and block checksum");
+  return fail(error.code, magic, "not a thin pool's superblock: its magic and checksum are wrong");
+}
+
 }   // namespace
 
 Result<void> MappingCounts::inc(ConstBytes values) {
@@ -113,8 +124,9 @@ Result<std::unique_ptr<MetadataCore>> MetadataCore::format(pdata::BlockManager& 
 Result<std::unique_ptr<MetadataCore>> MetadataCore::load(pdata::BlockManager& blocks,
                                                          ConstBytes superblock,
                                                          const MetadataOptions& options) {
-  ENGINE_TRY(pdata::kSuperblockValidator.check(kSuperblockPlace, superblock));
   const auto& disk = view_as<SuperblockDisk>(superblock);
+  if (const auto valid = pdata::kSuperblockValidator.check(kSuperblockPlace, superblock); !valid)
+    return invalid_superblock(disk, valid.error());
   ENGINE_TRY(check_superblock(disk, options));
   const SpaceMapRoot metadata_root = SpaceMapRoot::decode(disk.metadata_map.root);
   if (metadata_root.nr_blocks > blocks.nr_blocks())

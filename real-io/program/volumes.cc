@@ -68,16 +68,19 @@ std::optional<engine::AlignedBuffer> first_block(engine::BlockDevice& device) {
   return buffer;
 }
 
-// What the engine does not say when it refuses a block size: the one that the metadata on `device`
-// was made with, where that is another one than `asked_bytes`. As the end of a line; may be empty.
+// The numbers that the engine does not say when it refuses the metadata on `device`: another magic,
+// or the block size that it was made with, where that is another one than `asked_bytes`. As the end
+// of a line; may be empty.
 template <typename SuperblockDisk>
-std::string other_block_size(engine::BlockDevice& device, std::uint64_t magic,
+std::string other_superblock(engine::BlockDevice& device, std::uint64_t magic,
                              std::uint64_t asked_bytes) {
   const auto block = first_block(device);
-  if (!block) return {};
+  if (!block || engine::pdata::blank(block->bytes())) return {};
   const auto& disk = engine::view_as<SuperblockDisk>(block->bytes());
   const std::uint64_t recorded = disk.data_block_sectors.value() * engine::kSectorSize;
-  if (disk.magic.value() != magic || recorded == asked_bytes) return {};
+  if (disk.magic.value() != magic)
+    return fmt::format("; the magic found is {}, not {}", disk.magic.value(), magic);
+  if (recorded == asked_bytes) return {};
   return fmt::format("; its metadata is for blocks of {} bytes, not {}", recorded, asked_bytes);
 }
 
@@ -164,7 +167,7 @@ Volumes::Outcome Volumes::open_cache(const ServeOptions& options, const CacheSpe
     return Trouble{fmt::format(
         "cache {} on {}, {} and {}: {}{}", spec.name, spec.metadata, spec.fast, spec.origin,
         table_trouble(table, made.error()),
-        metadata ? other_block_size<engine::cache::SuperblockDisk>(
+        metadata ? other_superblock<engine::cache::SuperblockDisk>(
                        **metadata, engine::cache::kSuperblockMagic, spec.block_size_bytes)
                  : "")};
   }
@@ -215,7 +218,7 @@ Volumes::Outcome Volumes::open_pool_device(const ServeOptions& options, std::str
     return Trouble{fmt::format(
         "pool on {} and {}: {}{}", options.metadata, options.data,
         table_trouble(table, made.error()),
-        metadata ? other_block_size<engine::thin::SuperblockDisk>(
+        metadata ? other_superblock<engine::thin::SuperblockDisk>(
                        **metadata, engine::thin::kSuperblockMagic, options.block_size_bytes)
                  : "")};
   }

@@ -412,10 +412,25 @@ class ForeignDevices(BadInput):
     def test_foreign_contents(self):
         for name, contents in (("noise", os.urandom(1 * MIB)),
                                ("text", b"not a pool\n" * 1000),
-                               ("a file system", bytes(1080) + b"\x53\xef" + bytes(4000))):
+                               ("a file system", bytes(1080) + b"\x53\xef" + bytes(4000)),
+                ("a cache", bytes(32) + struct.pack("<Q", 6142003) + bytes(4000))):
             with self.subTest(name):
                 self.meta.write_bytes(contents + bytes(4 * MIB - len(contents)))
-                self.assert_refused(self.serve(), "meta.img")
+                magic = struct.unpack_from("<Q", contents, 32)[0]
+                self.assert_refused(self.serve(), "meta.img", "not a thin pool's superblock",
+                                    f"the magic found is {magic},")
+
+    def test_damage_is_not_taken_for_foreign(self):
+        self.make_pool()
+        good = self.meta.read_bytes()
+        for offsets, name in (((100,), "block checksum"), ((33,), "damaged superblock"),
+                              ((32, 36, 39, 100), "damaged superblock")):
+            with self.subTest(offsets):
+                bad = bytearray(good)
+                for offset in offsets:
+                    bad[offset] ^= 0xff
+                self.meta.write_bytes(bad)
+                self.assert_refused(self.serve(), "meta.img", name, "block checksum")
 
     def test_each_field_of_the_superblock(self):
         """Flipped with the checksum left, and put right: refused, or opened and then sound."""
