@@ -48,7 +48,12 @@ void LockOrder::event(const engine::Event& event) noexcept {
     case OpKind::spin_unlock:
       released(event);
       break;
-    default:   // the other sixty are no locks
+    case OpKind::thread_start:
+    case OpKind::fiber_spawn:
+    case OpKind::thread_join:
+      threads_.event(event, execution_.current().id);
+      break;
+    default:   // the other sixty say nothing of locks
       break;
   }
 }
@@ -124,8 +129,9 @@ const char* LockOrder::keep(const char* name) {
   return kept;
 }
 
-bool LockOrder::note_way(Orders& orders, const Held& first, const Held& then) {
-  if (orders.ways == kWaysMax) return false;
+std::uint32_t LockOrder::note_way(Orders& orders, const Held& first, const Held& then) {
+  const bool full = orders.ways == kWaysMax;
+  if (full && threads_.empty()) return kEnd;
   const auto begin = static_cast<std::uint32_t>(under_.size());
   for (const Held& other : held_) {
     if (other.fiber == then.fiber && other.lock != first.lock) under_.push_back(other.lock);
@@ -133,34 +139,59 @@ bool LockOrder::note_way(Orders& orders, const Held& first, const Held& then) {
   std::sort(under_.begin() + begin, under_.end());
   under_.erase(std::unique(under_.begin() + begin, under_.end()), under_.end());
   const std::span<const std::uint32_t> here = std::span{under_}.subspan(begin);
+  const ThreadOrder::Stretch stretch = threads_.of(then.fiber);
+  std::uint32_t alike = 0;        // those that differ in stretch
+  std::uint32_t latest = kEnd;    // of them
+  std::uint32_t is_over = kEnd;   // another's, who has been joined: few can still meet it
   for (std::uint32_t i = orders.way; i != kEnd; i = ways_[i].next) {
     const Order& known = ways_[i];
     if (known.then.fiber == then.fiber && known.first.shared == first.shared &&
         known.then.shared == then.shared && std::ranges::equal(under(known), here)) {
-      under_.resize(begin);
-      return false;
+      if (known.stretch == stretch) {
+        under_.resize(begin);
+        return kEnd;
+      }
+      ++alike;
+      latest = i;
+    } else if (is_over == kEnd && threads_.joined(known.then.fiber)) {
+      is_over = i;
     }
   }
-  // The oldest way stays the first, which is the one that a finding tells of.
-  std::uint32_t* end = &orders.way;
-  while (*end != kEnd)
-    end = &ways_[*end].next;
-  *end = static_cast<std::uint32_t>(ways_.size());
-  ++orders.ways;
-  ways_.push_back({.first = first,
-                   .then = then,
-                   .under = begin,
-                   .under_count = static_cast<std::uint32_t>(here.size()),
-                   .fiber_name = keep(execution_.current().name()),
-                   .first_name = keep(first.name),
-                   .then_name = keep(then.name)});
-  return true;
+  std::uint32_t at = static_cast<std::uint32_t>(ways_.size());
+  if (alike > 1) {
+    at = latest;
+  } else if (alike == 0 && full) {
+    at = is_over;
+    if (at == kEnd) {
+      under_.resize(begin);
+      return kEnd;
+    }
+  }
+  if (at == ways_.size()) {
+    // The oldest way stays the first, which is the one that a finding tells of.
+    std::uint32_t* end = &orders.way;
+    while (*end != kEnd)
+      end = &ways_[*end].next;
+    *end = at;
+    orders.ways += alike == 0 ? 1 : 0;
+    ways_.emplace_back();
+  }
+  ways_[at] = {.first = first,
+               .then = then,
+               .under = begin,
+               .under_count = static_cast<std::uint32_t>(here.size()),
+               .stretch = stretch,
+               .fiber_name = keep(execution_.current().name()),
+               .first_name = keep(first.name),
+               .then_name = keep(then.name),
+               .next = ways_[at].next};
+  return at;
 }
 
 void LockOrder::add(const Held& first, const Held& then) {
-  if (!note_way(order_of(first.lock, then.lock), first, then)) return;
-  if (!leads_to(then.lock, first.lock)) return;
-  std::vector<const Order*> cycle{&ways_.back()};
+  const std::uint32_t noted = note_way(order_of(first.lock, then.lock), first, then);
+  if (noted == kEnd || !leads_to(then.lock, first.lock)) return;
+  std::vector<const Order*> cycle{&ways_[noted]};
   if (find_way(then.lock, first.lock, cycle)) execution_.report(describe(cycle));
 }
 
@@ -181,8 +212,7 @@ bool LockOrder::leads_to(std::uint32_t from, std::uint32_t to) {
   return false;
 }
 
-bool LockOrder::find_way(std::uint32_t from, std::uint32_t to,
-                         std::vector<const Order*>& way) const {
+bool LockOrder::find_way(std::uint32_t from, std::uint32_t to, std::vector<const Order*>& way) {
   if (way.size() >= kLocksMax) return false;
   for (const Orders* const orders : orders_of(from)) {
     const bool been_there = std::any_of(way.begin(), way.end(), [&](const Order* order) {
@@ -198,9 +228,9 @@ bool LockOrder::find_way(std::uint32_t from, std::uint32_t to,
   return false;
 }
 
-// Each step by another fiber, no two of them under one further lock, and at each lock somebody who
-// keeps the other out.
-bool LockOrder::could_meet(const std::vector<const Order*>& cycle) const {
+// Each step by another fiber, no two of them under one further lock or with a start or join between
+// them, and at each lock somebody who keeps the other out.
+bool LockOrder::could_meet(const std::vector<const Order*>& cycle) {
   for (std::size_t i = 0; i < cycle.size(); ++i) {
     const Order& one = *cycle[i];
     const Order& next = *cycle[(i + 1) % cycle.size()];
@@ -211,7 +241,7 @@ bool LockOrder::could_meet(const std::vector<const Order*>& cycle) const {
       const bool gate = std::ranges::any_of(under(one), [&](std::uint32_t lock) {
         return std::ranges::binary_search(under(other), lock);
       });
-      if (gate) return false;
+      if (gate || !threads_.could_meet(one.stretch, other.stretch)) return false;
     }
   }
   return true;

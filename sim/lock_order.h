@@ -4,8 +4,9 @@
 //
 // Not reported: orders that one fiber alone makes; cycles whose every step is taken under one and
 // the same further lock, which then orders them; cycles in which two meet at a lock that both only
-// read. Does not see: orders that starting and joining make impossible, which it reports all the
-// same; try_lock that backs off.
+// read; cycles of which two steps cannot be under way at once because one thread was joined before
+// the other was started (thread_order.h). Steps that the schedule at hand ran one after the other
+// for any other reason do count. Does not see: try_lock that backs off.
 #pragma once
 
 #include <array>
@@ -22,6 +23,7 @@
 #include "sim/actor.h"
 #include "sim/call_stack.h"
 #include "sim/finding.h"
+#include "sim/thread_order.h"
 
 namespace sim {
 
@@ -30,7 +32,7 @@ class Execution;
 // Listens to the locks of one execution. Add it as a sink; it reports to the execution.
 class LockOrder final : public engine::TraceSink {
  public:
-  explicit LockOrder(Execution& execution) noexcept : execution_{execution} {}
+  explicit LockOrder(Execution& execution) : execution_{execution} { threads_.reset(); }
   ~LockOrder();   // hears nothing more
   LockOrder(const LockOrder&) = delete;
   LockOrder& operator=(const LockOrder&) = delete;
@@ -45,6 +47,7 @@ class LockOrder final : public engine::TraceSink {
     orders_.clear();
     places_.clear();
     locks_.clear();
+    threads_.reset();
   }
 
  private:
@@ -63,19 +66,21 @@ class LockOrder final : public engine::TraceSink {
     Held then;
     std::uint32_t under = 0;   // in under_: what else was held, sorted
     std::uint32_t under_count = 0;
+    ThreadOrder::Stretch stretch = 0;   // of who took it
     const char* fiber_name = nullptr;   // these three outlive the execution's objects
     const char* first_name = nullptr;
     const char* then_name = nullptr;
     std::uint32_t next = kEnd;   // in ways_: another way of the same order
   };
 
-  // All ways of one order that are kept: a few, which differ in fiber or in what else was held.
+  // All ways of one order that are kept: a few, which differ in fiber or in what else was held; of
+  // those which differ only in stretch the first and the latest.
   struct Orders {
     std::uint32_t first = 0;     // held
     std::uint32_t then = 0;      // taken
     std::uint32_t next = kEnd;   // with the same lock held
     std::uint32_t way = kEnd;    // in ways_: the first
-    std::uint32_t ways = 0;
+    std::uint32_t ways = 0;      // but for those of another stretch
   };
   // What is known of a lock.
   struct Lock {
@@ -88,8 +93,8 @@ class LockOrder final : public engine::TraceSink {
   void released(const engine::Event& event) noexcept;
   void add(const Held& first, const Held& then);
   [[nodiscard]] Orders& order_of(std::uint32_t first, std::uint32_t then);
-  // Adds it unless it says what is known.
-  bool note_way(Orders& orders, const Held& first, const Held& then);
+  // Adds it: which of ways_ it is. kEnd: it says what is known, or there is no room.
+  std::uint32_t note_way(Orders& orders, const Held& first, const Held& then);
   [[nodiscard]] const char* keep(const char* name);
   void make_room();
   // The orders in which that lock was held, by the one taken.
@@ -101,8 +106,8 @@ class LockOrder final : public engine::TraceSink {
   [[nodiscard]] bool leads_to(std::uint32_t from, std::uint32_t to);
   // A way from `from` to `to` that could go with what is on `way` already; extends it. Cycles of
   // more than a few locks are not looked for.
-  bool find_way(std::uint32_t from, std::uint32_t to, std::vector<const Order*>& way) const;
-  [[nodiscard]] bool could_meet(const std::vector<const Order*>& cycle) const;
+  bool find_way(std::uint32_t from, std::uint32_t to, std::vector<const Order*>& way);
+  [[nodiscard]] bool could_meet(const std::vector<const Order*>& cycle);
   [[nodiscard]] Finding describe(const std::vector<const Order*>& cycle) const;
 
   Execution& execution_;
@@ -113,6 +118,7 @@ class LockOrder final : public engine::TraceSink {
   std::vector<Orders> orders_;
   std::vector<std::uint32_t> places_;   // of orders_, from 1: open addressing; 0: free
   std::vector<Lock> locks_;             // by id
+  ThreadOrder threads_;
   std::uint32_t looks_ = 0;
   std::vector<std::uint32_t> left_;   // kept for its memory
   struct NameHash {

@@ -106,6 +106,10 @@ std::string_view name_of(engine::OpKind op) noexcept {
       return "control";
     case engine::OpKind::control_done:
       return "control_done";
+    case engine::OpKind::thread_start:
+      return "thread_start";
+    case engine::OpKind::thread_join:
+      return "thread_join";
     case engine::OpKind::note:
       return "note";
   }

@@ -27,6 +27,7 @@ class Completion {
   // Closes an open gate again; nobody may be waiting.
   void reset(std::uint32_t count = 1) noexcept;
   [[nodiscard]] bool done() const noexcept;
+  [[nodiscard]] const SyncObject& object() const noexcept { return object_; }
   // The completion whose object() this is. For schedulers and reports.
   [[nodiscard]] static const Completion& of(const SyncObject& object) noexcept {
     return reinterpret_cast<const Completion&>(object);   // its first member

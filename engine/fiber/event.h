@@ -101,7 +101,10 @@ enum class OpKind : std::uint8_t {
   discard_done,       // a = first data block, b = count
   control,            // a control action begins: name says which
   control_done,       // a = Errc
-  note,               // free for scenarios: name and three numbers
+  // Events of sim/library's threads: `object` is where they are joined, name theirs.
+  thread_start,   // the fiber_spawn that follows is the thread's
+  thread_join,
+  note,   // free for scenarios: name and three numbers
 };
 
 // Reads commute with each other, and so do additions; nothing else does.

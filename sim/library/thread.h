@@ -17,7 +17,9 @@ class Thread {
   // `name` is a string literal. Starting is a scheduling point.
   template <typename Body>
   Thread(const char* name, Body&& body,
-         std::source_location where = std::source_location::current()) {
+         std::source_location where = std::source_location::current())
+      : name_{name} {
+    engine::trace_event(engine::OpKind::thread_start, &ended_.object(), where, 0, 0, 0, name_);
     engine::current_executor().spawn(
         name,
         [this, run = std::forward<Body>(body)]() mutable {
@@ -33,10 +35,12 @@ class Thread {
   // Suspends until the body has returned.
   void join(std::source_location where = std::source_location::current()) {
     ended_.wait(where);
+    engine::trace_event(engine::OpKind::thread_join, &ended_.object(), where, 0, 0, 0, name_);
     joined_ = true;
   }
 
  private:
+  const char* name_;
   engine::Completion ended_{"thread ended"};
   bool joined_ = false;
 };

@@ -169,6 +169,126 @@ TEST(LockOrder, WhatCannotMeetIsNotReported) {
             FindingKind::crash);
 }
 
+// --- what starting and joining say of it ---
+
+// Each takes two locks of these, in this order or the other.
+struct TwoLocks {
+  engine::Mutex a{"a"};
+  engine::Mutex b{"b"};
+  void take(bool swap) {
+    const engine::MutexLock one{swap ? b : a};
+    const engine::MutexLock two{swap ? a : b};
+  }
+};
+constexpr FindingKind kNothing = FindingKind::crash;   // of kind_found()
+
+TEST(LockOrder, WhoeverWasJoinedBeforeMeetsNobody) {
+  EXPECT_EQ(kind_found([] {
+              TwoLocks locks;
+              for (const bool swap : {false, true}) {
+                Thread thread{"one at a time", [&, swap] { locks.take(swap); }};
+                thread.join();
+              }
+            }),
+            kNothing);
+  // The maker, before it starts the thread and after it has joined it.
+  EXPECT_EQ(kind_found([] {
+              TwoLocks locks;
+              locks.take(false);
+              Thread thread{"other", [&] { locks.take(true); }};
+              thread.join();
+              locks.take(false);
+            }),
+            kNothing);
+  // Joined by one that is joined before the next is started.
+  EXPECT_EQ(kind_found([] {
+              TwoLocks locks;
+              Thread outer{"outer", [&] {
+                             Threads inner;
+                             inner.start("inner", [&] { locks.take(false); });
+                             inner.join();
+                           }};
+              outer.join();
+              Thread later{"later", [&] {
+                             Thread inner{"inner", [&] { locks.take(true); }};
+                             inner.join();
+                           }};
+              later.join();
+            }),
+            kNothing);
+}
+
+TEST(LockOrder, WhoeverIsNotJoinedMayMeet) {
+  // The maker while the thread runs, whoever comes first.
+  EXPECT_EQ(kind_found([] {
+              TwoLocks locks;
+              Thread thread{"other", [&] { locks.take(true); }};
+              locks.take(false);
+              thread.join();
+            }),
+            FindingKind::lock_order);
+  // A thread that goes on beside one that was joined and one that was started since.
+  EXPECT_EQ(kind_found([] {
+              TwoLocks locks;
+              Thread beside{"beside", [&] { locks.take(false); }};
+              for (int i = 0; i < 2; ++i) {
+                Thread other{"other", [&, i] {
+                               if (i == 1) locks.take(true);
+                             }};
+                other.join();
+              }
+              beside.join();
+            }),
+            FindingKind::lock_order);
+  // Who has joined another has not joined all.
+  EXPECT_EQ(kind_found([] {
+              TwoLocks locks;
+              Thread first{"first", [&] { locks.take(false); }};
+              Thread second{"second", [] {}};
+              second.join();
+              Thread third{"third", [&] { locks.take(true); }};
+              first.join();
+              third.join();
+            }),
+            FindingKind::lock_order);
+}
+
+// One after the other in the schedule at hand, which a lock or a flag made so.
+TEST(LockOrder, TheScheduleAtHandSaysNothing) {
+  const auto program = [] {
+    TwoLocks locks;
+    Threads threads;
+    for (const bool swap : {false, true})
+      threads.start("beside", [&, swap] { locks.take(swap); });
+    threads.join();
+  };
+  Schedule by_the_rule;
+  Execution execution;
+  const Outcome& outcome = replay(execution, program, by_the_rule);
+  ASSERT_TRUE(outcome.finding);
+  EXPECT_EQ(outcome.finding->kind, FindingKind::lock_order);
+  EXPECT_EQ(outcome.preemptions, 0U);
+}
+
+// What is over makes room for what may still meet.
+TEST(LockOrder, ManyJoinedOnesHideNothing) {
+  const auto rounds = [](bool meet) {
+    TwoLocks locks;
+    for (int i = 0; i < 10; ++i) {
+      Thread alone{"alone", [&] { locks.take(false); }};
+      alone.join();
+      locks.take(false);
+    }
+    Threads threads;
+    threads.start("one", [&] { locks.take(false); });
+    if (!meet) threads.join();
+    threads.start("other", [&] { locks.take(true); });
+    threads.join();
+  };
+  EXPECT_EQ(kind_found([&] { rounds(true); }), FindingKind::lock_order);
+  EXPECT_EQ(kind_found([&] { rounds(false); }), kNothing);
+}
+
 TEST(Search, SaysWhenAProgramIsNotDeterministic) {
   int runs = 0;
   const SearchResult result = search(
