@@ -139,7 +139,7 @@ class ChromeJson {
 
   void failure() {
     add(R"({{"ph":"i","s":"g","pid":1,"tid":0,"ts":{},"name":"{}","cat":"finding","args":{{"what":"{}"}}}})",
-        2 * trace_.events.size() + 1, escape_json(defect_title(trace_.defect)),
+        2 * trace_.events.size() + 1, escape_json(defect_title(trace_)),
         escape_json(trace_.defect.message));
   }
 

@@ -47,7 +47,7 @@ std::string circle_dot(const Trace& trace) {
       "\"];\n"
       "  node [style=filled fontname=\"DejaVu Sans\" fontsize=11];\n"
       "  edge [fontname=\"DejaVu Sans\" fontsize=9 color=\"{}\"];\n",
-      escape_dot(defect_title(trace.defect)), escape_dot(trace.defect.message),
+      escape_dot(defect_title(trace)), escape_dot(trace.defect.message),
       colours_of(BoxStyle::failure).edge);
   std::set<std::string> nodes;
   for (const CircleEdge& edge : trace.defect.circle) {

@@ -38,7 +38,7 @@ class PageData {
     begin("failure");
     if (trace_.failed)
       item(R"("✗ {}")",
-           escape_json(fmt::format("{}: {}", defect_title(trace_.defect), trace_.defect.message)));
+           escape_json(fmt::format("{}: {}", defect_title(trace_), trace_.defect.message)));
     begin("runs");   // lane, from, to, state
     const FiberStates states{trace_};
     for (const auto& [fiber, changes] : states.changes()) {
@@ -136,9 +136,9 @@ class PageData {
 
 std::string render_html(const Trace& trace) {
   PageData data{trace};
-  const std::string title =
-      trace.failed ? fmt::format("{}: {}", defect_title(trace.defect), trace.defect.message)
-                   : std::string{"Nothing was found in this run"};
+  const std::string title = trace.failed
+                                ? fmt::format("{}: {}", defect_title(trace), trace.defect.message)
+                                : std::string{"Nothing was found in this run"};
   std::string page{kHtmlBegin};
   page += fmt::format("<title>{0}</title></head><body><h1>{0}</h1><p>{1}</p>", escape_xml(title),
                       escape_xml(data.selection().explanation));

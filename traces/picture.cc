@@ -131,7 +131,7 @@ class Layout {
     const WorkloadOutline outline = outline_of(trace().workload);
     out_.failed = trace().failed;
     const std::string title =
-        trace().failed ? fmt::format("{}: {}", defect_title(trace().defect), trace().defect.message)
+        trace().failed ? fmt::format("{}: {}", defect_title(trace()), trace().defect.message)
                        : "Nothing was found in this run";
     out_.title = wrapped(title, fitting(inner, kTitleCharWidth));
     if (out_.title.size() > 4) out_.title.resize(4);
@@ -144,6 +144,7 @@ class Layout {
       for (std::string& line : wrapped(text, half))
         out_.workload.push_back(std::move(line));
     }
+    if (trace().of_program()) out_.workload = wrapped(threads_words(trace()), half);
     if (out_.workload.empty())
       out_.workload.emplace_back("only the set-up, and the checks that end every run");
     for (const auto& [number, index] : selection_.decisions) {
@@ -166,8 +167,12 @@ class Layout {
     };
     if (!outline.scenario.empty()) add(outline.scenario);
     if (!trace().mutant.empty()) add("mutant " + trace().mutant);
-    if (!trace().strategy.empty()) add(trace().strategy);
-    add(fmt::format("seed {}", trace().seed));
+    if (trace().of_program()) {
+      if (!trace().strategy.empty()) add("timers at any time");
+    } else {
+      if (!trace().strategy.empty()) add(trace().strategy);
+      add(fmt::format("seed {}", trace().seed));
+    }
     add(fmt::format("{} steps, {} preemption{}", trace().points, trace().preemptions,
                     trace().preemptions == 1 ? "" : "s"));
     if (!outline.system.empty()) add(fmt::format("{}", fmt::join(outline.system, ", ")));
@@ -215,7 +220,7 @@ class Layout {
       }
       case RowKind::failure:
         box.style = BoxStyle::failure;
-        text += fmt::format("✗ {}: {}", defect_title(trace().defect), trace().defect.message);
+        text += fmt::format("✗ {}: {}", defect_title(trace()), trace().defect.message);
         break;
     }
     const bool bold = box.style >= BoxStyle::decision;

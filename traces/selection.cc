@@ -253,7 +253,7 @@ class Selector {
     const auto [group, id] = key;
     if (group >= 4) return {LaneKind::disk, 0, "disk " + run_.disks()[id], "I/Os under way"};
     Lane lane{LaneKind::fiber, id, run_.fiber_name(id), {}};
-    if (lane.name == "main") lane.role = "set-up and checks";
+    if (lane.name == "main" && !trace_.of_program()) lane.role = "set-up and checks";
     // "actor b" runs the workload's second actor.
     constexpr std::string_view kActor = "actor ";
     if (lane.name.starts_with(kActor) && lane.name.size() == kActor.size() + 1) {

@@ -56,7 +56,7 @@ class Story {
       add("Nothing was found in this run.");
       return;
     }
-    paragraph(fmt::format("{}: {}", defect_title(trace_.defect), trace_.defect.message), "", "");
+    paragraph(fmt::format("{}: {}", defect_title(trace_), trace_.defect.message), "", "");
     if (!selection_.explanation.empty()) {
       add("");
       paragraph(selection_.explanation, "", "");
@@ -79,6 +79,13 @@ class Story {
   void what_was_run() {
     const WorkloadOutline outline = outline_of(trace_.workload);
     add("\nRun");
+    if (trace_.of_program()) {
+      paragraph(fmt::format("the program in the tank{}: {} steps, {} preemption{}",
+                            trace_.strategy.empty() ? "" : ", timers at any time", trace_.points,
+                            trace_.preemptions, trace_.preemptions == 1 ? "" : "s"));
+      paragraph(threads_words(trace_), "  ", "      ");
+      return;
+    }
     std::string facts = outline.scenario.empty() ? "a workload" : outline.scenario;
     if (!trace_.mutant.empty()) facts += fmt::format(" on mutant {}", trace_.mutant);
     facts += fmt::format(" in the {}: seed {}{}{}, {} operations, {} steps, {} preemption{}",
@@ -118,7 +125,7 @@ class Story {
       std::string text = row.number != 0 ? circled(row.number) + " " : "";
       std::string at;
       if (row.kind == RowKind::failure) {
-        text += fmt::format("✗ {}", defect_title(trace_.defect));
+        text += fmt::format("✗ {}", defect_title(trace_));
       } else if (row.kind == RowKind::decision) {
         const Decision& d = trace_.decisions[row.index];
         text += decision_mark(run_, d);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace traces {
@@ -71,8 +72,11 @@ struct FoundDefect {
 };
 
 struct Trace {
-  std::string world = "tank";   // or "disks"
-  std::string mutant;           // name, empty for the engine as it is
+  // "tank", "disks", or kProgram: the tank around a program of somebody's own, which has neither
+  // workload nor mutant, and of whose executions the schedule alone is kept, no seed.
+  static constexpr std::string_view kProgram = "program";
+  std::string world = "tank";
+  std::string mutant;   // name, empty for the engine as it is
   std::string strategy;
   std::uint64_t seed = 0;
   std::uint64_t digest = 0;   // of the run; a replay must arrive at the same
@@ -86,6 +90,7 @@ struct Trace {
   std::vector<Fiber> fibers;
   std::vector<Decision> decisions;
   std::vector<Event> events;
+  [[nodiscard]] bool of_program() const noexcept { return world == kProgram; }
   friend bool operator==(const Trace&, const Trace&) = default;
 };
 

@@ -1,5 +1,6 @@
 #include "traces/wording.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -210,6 +211,8 @@ std::string event_words(const RunModel& run, std::size_t index) {
       return joined("must wait for lock", name);
     return joined("waits for", name);
   }
+  if (e.op == "thread_start") return joined("makes thread", e.name);
+  if (e.op == "thread_join") return joined("has joined", e.name);
   if (e.op == "work_run" && !e.name.empty()) return joined("begins work:", e.name);
   if (e.op == "work_queue" && !e.name.empty()) return joined("queues work:", e.name);
   const Phrase* const phrase = phrase_of(e.op);
@@ -299,7 +302,18 @@ std::string decision_mark(const RunModel& run, const Decision& d) {
   return d.what.empty() ? d.kind : d.what;
 }
 
-std::string_view defect_title(const FoundDefect& defect) {
+std::string threads_words(const Trace& trace) {
+  constexpr std::size_t kMost = 20;
+  std::string words = "threads: ";
+  for (std::size_t i = 0; i < std::min(trace.fibers.size(), kMost); ++i)
+    words += (i == 0 ? "" : ", ") + trace.fibers[i].name;
+  if (trace.fibers.size() > kMost)
+    words += fmt::format(" and {} more", trace.fibers.size() - kMost);
+  return words;
+}
+
+std::string_view defect_title(const Trace& trace) {
+  const FoundDefect& defect = trace.defect;
   struct Title {
     std::string_view kind;
     std::string_view words;
@@ -311,8 +325,10 @@ std::string_view defect_title(const FoundDefect& defect) {
       {"deadlock", "Deadlock"},
       {"lock-order", "Locks in opposite orders"},
       {"endless", "No end"},
+      {"leak", "Memory that is never freed"},
       {"crash", "Crash"},
   };
+  if (trace.of_program() && defect.kind == "assertion") return "The program fails its own check";
   for (const Title& title : kTitles) {
     if (title.kind == defect.kind) return title.words;
   }

@@ -20,7 +20,9 @@ namespace traces {
 // The same in a few words, for a picture's marker.
 [[nodiscard]] std::string decision_mark(const RunModel& run, const Decision& decision);
 // "Deadlock", "Wrong data" ...
-[[nodiscard]] std::string_view defect_title(const FoundDefect& defect);
+[[nodiscard]] std::string_view defect_title(const Trace& trace);
+// Of a program: "threads: main, alice, bob", in the order in which they were started.
+[[nodiscard]] std::string threads_words(const Trace& trace);
 // "engine/thin/discard.cc:88", empty when unknown.
 [[nodiscard]] std::string place(std::string_view file, std::uint32_t line);
 // "pool.worker" for a fiber; "disk data" for an end of one of its I/Os.

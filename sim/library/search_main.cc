@@ -62,6 +62,7 @@ int report(const Program& program, const Found& found, const std::string& name,
                             .points_max = points_max,
                             .lock_order = given.search.lock_order}));
   traces::Trace trace = trace_of(execution);
+  trace.world = traces::Trace::kProgram;
   if (found.timers_race) trace.strategy = kTimersRace;
   const fs::path folder = given.out / folder_name(trace);
   const std::string command = fmt::format("{} --replay {}", name, folder.string());

@@ -236,6 +236,27 @@ TEST(Story, NamesPlacesDecisionsAndTheCommand) {
   EXPECT_LT(count_of(story, "\n"), 80U);
 }
 
+// One of a program has no engine, no workload, no seed and no set-up.
+TEST(Story, OfAProgramSpeaksOfTheProgram) {
+  Trace trace = deadlocked();
+  trace.world = Trace::kProgram;
+  trace.workload.clear();
+  trace.strategy.clear();
+  trace.defect.kind = "assertion";
+  trace.fibers = {{1, 0, "main"}, {2, 1, "alice"}, {3, 1, "bob"}};
+  const std::string story = render_story(trace, "build/account --replay out/1");
+  const std::string svg = render_svg(trace);
+  for (const std::string& page : {story, svg}) {
+    EXPECT_NE(page.find("The program fails its own check"), std::string::npos) << page;
+    EXPECT_NE(page.find("threads: main, alice, bob"), std::string::npos) << page;
+    for (const std::string_view word : {"The engine", "seed", "workload", "operations", "set-up"})
+      EXPECT_EQ(page.find(word), std::string::npos) << word << "\n" << page;
+  }
+  EXPECT_NE(story.find("the program in the tank: "), std::string::npos) << story;
+  const Trace engines = deadlocked();
+  EXPECT_NE(render_story(engines, "").find("seed "), std::string::npos);
+}
+
 TEST(Render, HostileTextStaysText) {
   Trace trace = late_discard();
   const std::string bad = "</script><b>\"&'\\\xFF\x01]]>\n%s{}";
