@@ -58,20 +58,23 @@ void fit_to_reality(scenarios::Workload& workload) {
 }   // namespace
 
 void add_run_flags(CLI::App& command, RunOptions& options) {
-  command.add_option("--scenario", options.scenario, "family of workloads (thin-general)");
+  command.option_defaults()->always_capture_default();
+  command.add_option("--scenario", options.scenario, "family of workloads");
   command.add_option("--data", options.data, "file to use for data; made blank")->required();
   command.add_option("--metadata", options.metadata, "file to use for metadata; made blank")
       ->required();
   command.add_option("--fast", options.fast, "file to use as a cache's fast disk; made blank");
   command.add_option("--cache-metadata", options.cache_metadata,
                      "file to use for the metadata of a cache in a stack; made blank");
-  command.add_option("--seed", options.seed, "of the first workload (1)")
+  command.add_option("--seed", options.seed, "of the first workload")
       ->transform(whole_number(0, UINT64_MAX));
-  command.add_option("--runs", options.runs, "how many workloads (100)")
+  command.add_option("--runs", options.runs, "how many workloads")
       ->transform(whole_number(0, UINT64_MAX));
-  command.add_option("--time", options.seconds, "seconds to go on for, instead of --runs")
+  command
+      .add_option("--time", options.seconds,
+                  "seconds to go on for, instead of --runs; 0: as --runs says")
       ->check(seconds());
-  command.add_option("--reactors", options.reactors, "threads (2)")
+  command.add_option("--reactors", options.reactors, "threads")
       ->transform(whole_number(1, kReactorsMax));
   command.add_flag("--overwrite", options.overwrite, "also when the files hold something");
 }

@@ -296,24 +296,31 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags) {
   command.add_option("--data", flags.data, "the pool's data: file or block device")
       ->type_name("FILE");
   command.add_option("--block-size", flags.block_size, "of a new pool (64KiB)")->type_name("SIZE");
-  command.add_option("--low-water", flags.low_water, "free data blocks that raise an event")
+  command.add_option("--low-water", flags.low_water, "free data blocks that raise an event (0)")
       ->transform(whole_number(0, INT64_MAX))
       ->type_name("BLOCKS");
   command.add_option("--feature", flags.features,
-                     "of the pool's table line, e.g. skip_block_zeroing");
-  command.add_option("--thin", flags.thins, "a thin volume to export; created when missing")
+                     "of the pool's table line, e.g. skip_block_zeroing (none)");
+  command
+      .add_option("--thin", flags.thins,
+                  "a thin volume to export; created when missing (NAME: thinID)")
       ->type_name("ID:SIZE[:NAME]");
   command
-      .add_option("--cache", flags.caches,
-                  "a cached volume to export: metadata=F,fast=F,origin=F; also block-size=SIZE, "
-                  "mode=writeback|writethrough|passthrough, policy=NAME, version=1|2")
+      .add_option(
+          "--cache", flags.caches,
+          "a cached volume to export: metadata=F,fast=F,origin=F; also block-size=SIZE (64KiB), "
+          "mode=writeback|writethrough|passthrough (writeback), policy=NAME (smq), "
+          "version=1|2 (2)")
       ->type_name("NAME:KEY=VALUE,...");
-  command.add_option("--raw", flags.raws, "a file or block device to export as it is")
+  command
+      .add_option("--raw", flags.raws,
+                  "a file or block device to export as it is (NAME: the file's)")
       ->type_name("[NAME=]FILE");
   command.add_option("--message", flags.messages,
                      "to the pool at the start, e.g. 'create_snap 1 0'");
-  command.add_option("--listen", flags.listen, "where NBD clients connect")->type_name("unix:PATH");
-  command.add_option("--control", flags.control, "socket that takes control verbs")
+  command.add_option("--listen", flags.listen, "where NBD clients connect; must be given")
+      ->type_name("unix:PATH");
+  command.add_option("--control", flags.control, "socket that takes control verbs (none)")
       ->type_name("PATH");
   command.add_option("--reactors", flags.reactors, "threads (1)")
       ->transform(whole_number(1, kReactorsMax))

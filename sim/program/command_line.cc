@@ -18,6 +18,7 @@ constexpr int kUsage = 2;
 CommandLine::CommandLine()
     : app_{"Wavetank: searches a storage engine for races, and proves what it finds."} {
   app_.require_subcommand(1);
+  app_.option_defaults()->always_capture_default();   // of the commands made from here on
   app_.set_version_flag("--version", "wavetank 0.1.0");
   add_search();
   add_explore();
@@ -37,9 +38,12 @@ void CommandLine::with_mutant(CLI::App& command) {
 }
 
 void CommandLine::with_judges(CLI::App& command, Judges& judges) {
-  command.add_option("--only-checker", judges.only,
-                     "listen to these alone: see `wavetank list checkers`");
-  command.add_option("--without-checker", judges.without, "do not listen to these");
+  command
+      .add_option("--only-checker", judges.only,
+                  "listen to these alone, without: to all; see `wavetank list checkers`")
+      ->default_str("");
+  command.add_option("--without-checker", judges.without, "do not listen to these")
+      ->default_str("");
 }
 
 void CommandLine::add_search() {
@@ -51,7 +55,7 @@ void CommandLine::add_search() {
   command.add_option("--strategy", search_.strategy, "see `wavetank list strategies`");
   command.add_option("--seed", search_.seed, "the first seed");
   command.add_option("--schedules", search_.schedules, "how many to run");
-  command.add_option("--time", search_.seconds, "stop after so many seconds");
+  command.add_option("--time", search_.seconds, "stop after so many seconds; 0: never");
   command.add_option("--jobs", search_.jobs, "worker processes; 0: one a core");
   command.add_option("--per-workload", search_.schedules_per_workload,
                      "schedules tried on each generated workload");
@@ -78,7 +82,7 @@ void CommandLine::add_explore() {
   command.add_option("--operations", explore_.operations, "of the actors of each, at most so many");
   command.add_option("--seed", explore_.seed, "of these");
   command.add_option("--preemptions", explore_.preemptions,
-                     "at most so many, counted as docs/exploration.md says; 1, or with "
+                     "at most so many, counted as docs/exploration.md says; without: 1, or with "
                      "--cuts one schedule");
   command.add_option("--retries", explore_.retries,
                      "how often a fiber that yields looks again though nothing changed");
@@ -92,8 +96,9 @@ void CommandLine::add_explore() {
                    "of these also those apart that differ only where nobody looks, or in data");
   command.add_flag("--check", explore_.check, "look whether what is taken for equivalent is");
   command.add_option("--jobs", explore_.jobs, "worker processes; 0: one a core");
-  command.add_option("--time", explore_.seconds, "stop after so many seconds");
-  command.add_option("--executions", explore_.executions_max, "stop after so many");
+  command.add_option("--time", explore_.seconds, "stop after so many seconds of each workload");
+  command.add_option("--executions", explore_.executions_max,
+                     "stop after so many of each workload");
   command.add_option("--shrink-time", explore_.shrink_seconds, "seconds to shrink what is found");
   with_judges(command, explore_.judges);
   command.add_option("--out", explore_.out, "where a finding goes");
@@ -114,7 +119,8 @@ void CommandLine::add_replay() {
 void CommandLine::add_shrink() {
   CLI::App& command = *app_.add_subcommand("shrink", "make a trace smaller");
   command.add_option("trace", shrink_.trace, "a trace, or a finding's folder")->required();
-  command.add_option("--out", shrink_.out, "folder for the result");
+  command.add_option("--out", shrink_.out,
+                     "folder for the result; without: out/NAME, by what was found");
   command.add_option("--time", shrink_.seconds, "stop after so many seconds");
   with_mutant(command);
 }
@@ -133,16 +139,17 @@ void CommandLine::add_scoreboard() {
       *app_.add_subcommand("scoreboard", "how soon each strategy finds each mutant");
   command
       .add_option("--mutants", scoreboard_.mutants, "names with commas between them; all without")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->default_str("");
   command.add_option("--strategies", scoreboard_.strategies, "names, likewise")->delimiter(',');
   command.add_option("--seeds", scoreboard_.seeds, "searches of each");
   command.add_option("--schedules", scoreboard_.schedules, "of one search, at the most");
-  command.add_option("--time", scoreboard_.seconds, "seconds of one search, at the most");
+  command.add_option("--time", scoreboard_.seconds, "seconds of one search, at the most; 0: any");
   command.add_option("--jobs", scoreboard_.jobs, "worker processes; 0: one a core");
   command.add_flag("--aimed", scoreboard_.aimed, "with the aimed scenarios, not the general ones");
   command.add_flag("--json", scoreboard_.json, "as JSON");
   command.add_option("--out", scoreboard_.out,
-                     "folder for text, JSON and plot, written after each mutant");
+                     "folder for text, JSON and plot, written after each mutant; without: none");
   command.add_flag("--resume", scoreboard_.resume, "go on where the folder ends");
 }
 
