@@ -126,6 +126,10 @@ class Execution final : public engine::Executor,
   [[nodiscard]] const SimFiber& current() const noexcept { return *current_; }
   [[nodiscard]] bool digests_data() const noexcept { return options_.digest_events; }
   void digest_value(std::uint64_t value) noexcept;
+  // Of each fiber that there has been; 0: there was none.
+  [[nodiscard]] std::size_t stack_bytes() const noexcept {
+    return slots_.empty() ? 0 : slots_.front()->stack().size;
+  }
   // All fibers of this run that have not ended, by age.
   [[nodiscard]] std::vector<const SimFiber*> live_fibers() const;
 

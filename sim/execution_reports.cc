@@ -35,7 +35,7 @@ void Execution::report(Finding finding) {
 
 void Execution::keep(Finding finding) {
   if (outcome_.finding) return;
-  finding.point = points_;
+  if (finding.point == 0) finding.point = points_;
   finding.time_ns = now_.count();
   if (current_ != &root_)
     finding.fiber = fmt::format("{}#{}", current_->name(), current_->id.ordinal());
@@ -68,7 +68,8 @@ void Execution::check_failed(const engine::CheckFailure& failure) noexcept {
   }
   finding.message = failure.message.empty() ? std::string{failure.expression} : failure.message;
   finding.place = fmt::format("{}:{}", failure.where.file_name(), failure.where.line());
-  if (!failure.message.empty()) finding.detail = fmt::format("{}\n", failure.expression);
+  if (!failure.message.empty() && !failure.expression.empty())
+    finding.detail = fmt::format("{}\n", failure.expression);
   if (options_.trace) finding.add_stack(CallStack::here());
   fail(std::move(finding));
   fmt::print(stderr, "{}: check failed outside any fiber: {}\n", outcome_.finding->place,

@@ -18,6 +18,7 @@ enum class FindingKind : std::uint8_t {
   deadlock,         // fibers wait and nothing will ever wake them
   endless,          // more scheduling points than the options allow
   checker,          // a checker's or an oracle's verdict
+  leak,             // a program's memory that it never frees
   crash,            // the process died
 };
 
@@ -37,6 +38,8 @@ enum class FindingKind : std::uint8_t {
       return "endless";
     case FindingKind::checker:
       return "checker";
+    case FindingKind::leak:
+      return "leak";
     case FindingKind::crash:
       return "crash";
   }

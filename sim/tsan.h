@@ -23,9 +23,12 @@ void AnnotateIgnoreWritesEnd(const char* file, int line);
 }
 #endif
 
+#include "sim/program_heap.h"
+
 namespace sim {
 
-// Accesses of the calling fiber are not looked at while it lives. A fiber that is switched away
+// Accesses of the calling fiber are not looked at while it lives, and what memory it takes is none
+// of the program's (program_heap.h). A fiber that is switched away
 // from must not have one: the sanitizer takes that ill of a fiber that never comes back.
 class Hush {
  public:
@@ -56,6 +59,11 @@ class Hush {
   Hush() noexcept {}
   ~Hush() {}
   static void end_all() noexcept {}
+
+ private:
+  const TanksOwnMemory memory_;
+
+ public:
 #endif
   Hush(const Hush&) = delete;
   Hush& operator=(const Hush&) = delete;

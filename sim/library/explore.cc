@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "sim/library/crashes.h"
+#include "sim/library/leaks.h"
 #include "sim/library/time_limit.h"
 #include "sim/rng.h"
 #include "sim/shrink.h"
@@ -83,15 +84,28 @@ double interleavings_within(const Program& program, const ExploreOptions& option
   return ended == 0 || options.probes == 0 ? 0 : sum / ended;
 }
 
+SearchOptions as_search(const ExploreOptions& options, bool timers_race) {
+  return {.points_max = options.points_max,
+          .stack_bytes = options.stack_bytes,
+          .timers_race = timers_race,
+          .lock_order = false,
+          .leaks = options.leaks,
+          .shrink_tries = options.shrink_tries,
+          .shrink_seconds = options.shrink_seconds};
+}
+
+// Runs it: what it does wrong. Null: nothing.
+std::optional<Outcome> failed(LeakWatch& leaks, const Program& program,
+                              const ExploreOptions& options, bool timers_race) {
+  const Outcome& outcome = leaks.run(program);
+  if (outcome.finding) return outcome;
+  if (!leaks.lost()) return std::nullopt;
+  return with_leak(program, outcome, as_search(options, timers_race));
+}
+
 Found found_by(const Program& program, const Outcome& outcome, const ExploreOptions& options,
                std::uint64_t executions, bool timers_race) {
-  Found found = shrunk(program, outcome,
-                       {.points_max = options.points_max,
-                        .stack_bytes = options.stack_bytes,
-                        .timers_race = timers_race,
-                        .lock_order = false,
-                        .shrink_tries = options.shrink_tries,
-                        .shrink_seconds = options.shrink_seconds});
+  Found found = shrunk(program, outcome, as_search(options, timers_race));
   found.ordinal = executions + 1;
   return found;
 }
@@ -104,12 +118,12 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
       {.preemptions = options.preemptions.value_or(Bounds::kNone), .retries = options.retries}};
   result.interleavings = interleavings_within(program, options, search);
   Execution execution{{.stack_bytes = options.stack_bytes}};
+  LeakWatch leaks{execution, options.leaks};
   std::uint64_t executions = 0;
   for (;;) {
     execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
-    const Outcome& outcome = execution.run(program);
-    if (outcome.finding) {
-      result.found = found_by(program, outcome, options, executions, true);
+    if (const auto outcome = failed(leaks, program, options, true)) {
+      result.found = found_by(program, *outcome, options, executions, true);
       break;
     }
     ++executions;
@@ -130,6 +144,7 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
 }   // namespace
 
 Exploration explore(const Program& program, const ExploreOptions& options) {
+  const CallersBegin callers{__builtin_frame_address(0)};
   const CrashesAreFindings crashes;
   const TimeLimit limit{options.seconds_max};
   if (options.preemptions) return explore_bounded(program, options, limit);
@@ -137,14 +152,15 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
   result.interleavings = interleavings(program, options);
   Dpor search{options.retries};
   Execution execution{{.stack_bytes = options.stack_bytes}};
+  LeakWatch leaks{execution, options.leaks};
   for (;;) {
     execution.reset(
         {.strategy = &search, .points_max = std::min(options.points_max, kUnfairPointsMax)});
-    const Outcome& outcome = execution.run(program);
-    if (outcome.finding && outcome.finding->kind == FindingKind::endless)
+    const auto outcome = failed(leaks, program, options, false);
+    if (outcome && outcome->finding->kind == FindingKind::endless)
       return explore_bounded(program, options, limit);
-    if (outcome.finding) {
-      result.found = found_by(program, outcome, options, result.executions, false);
+    if (outcome) {
+      result.found = found_by(program, *outcome, options, result.executions, false);
       break;
     }
     if (search.saw_environment()) return explore_bounded(program, options, limit);

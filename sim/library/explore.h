@@ -24,6 +24,7 @@ struct ExploreOptions {
   std::optional<std::uint32_t> preemptions = {};
   // How often each fiber that has yielded may look again although nothing has changed.
   std::uint32_t retries = 0;
+  bool leaks = true;   // as in SearchOptions
 };
 
 struct Exploration {

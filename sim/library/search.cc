@@ -7,6 +7,7 @@
 #include "engine/base/check.h"
 #include "sim/library/crashes.h"
 #include "sim/library/explore.h"
+#include "sim/library/leaks.h"
 #include "sim/library/time_limit.h"
 #include "sim/lock_order.h"
 #include "sim/shrink.h"
@@ -35,8 +36,10 @@ void expect(bool holds, std::string_view what, std::source_location where) {
   engine::check_failed(engine::CheckKind::assertion, {}, std::string{what}, where);
 }
 
+namespace {
+
 // Executions that fail abandon their stacks, so each try has an execution of its own.
-Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions& options) {
+Found smallest(const Program& program, const Outcome& outcome, const SearchOptions& options) {
   Found found{.finding = *outcome.finding,
               .schedule = outcome.schedule,
               .preemptions = outcome.preemptions,
@@ -44,6 +47,13 @@ Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions
               .timers_race = options.timers_race};
   const std::string signature = found.finding.signature();
   const auto attempt = [&](const Schedule& schedule) -> std::optional<ShrinkTrial> {
+    if (outcome.finding->kind == FindingKind::leak) {
+      std::optional<LeakTrial> leak = leak_of(program, schedule, options);
+      if (!leak) return std::nullopt;
+      found.finding = std::move(leak->finding);
+      found.digest = leak->digest;
+      return ShrinkTrial{std::move(leak->schedule), leak->preemptions};
+    }
     Execution execution{{.stack_bytes = options.stack_bytes}};
     LockOrder locks{execution};
     Replay strategy{schedule};
@@ -73,6 +83,15 @@ Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions
   return found;
 }
 
+}   // namespace
+
+Found shrunk(const Program& program, const Outcome& outcome, const SearchOptions& options) {
+  const CallersBegin callers{__builtin_frame_address(0)};
+  Found found = smallest(program, outcome, options);
+  found.finding.spell_out();
+  return found;
+}
+
 namespace {
 
 // The shrinker takes preemptions away one by one, and may end where none of them can go though
@@ -88,14 +107,16 @@ void prefer_fewer_preemptions(const Program& program, const SearchOptions& optio
                                                  .seconds_max = left,
                                                  .shrink_tries = options.shrink_tries,
                                                  .shrink_seconds = left,
-                                                 .preemptions = most});
+                                                 .preemptions = most,
+                                                 .leaks = options.leaks});
     if (!within.found || within.found->preemptions >= found.preemptions) continue;
     // Exploration lets timers race.
     Execution execution{{.stack_bytes = options.stack_bytes}};
     const Outcome& again = replay(execution, program, within.found->schedule,
                                   {.timers_race = options.timers_race,
                                    .points_max = options.points_max,
-                                   .lock_order = options.lock_order});
+                                   .lock_order = options.lock_order,
+                                   .leaks = options.leaks});
     if (!again.finding || again.finding->signature() != found.finding.signature()) continue;
     found.finding = *again.finding;
     found.schedule = within.found->schedule;
@@ -108,6 +129,7 @@ void prefer_fewer_preemptions(const Program& program, const SearchOptions& optio
 }   // namespace
 
 SearchResult search(const Program& program, const SearchOptions& options) {
+  const CallersBegin callers{__builtin_frame_address(0)};
   StrategyBox box;
   ENGINE_CHECK(box.choose(options.strategy), "no strategy '{}'", options.strategy);
   SearchResult result;
@@ -115,6 +137,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
   const TimeLimit limit{options.seconds_max};
   Execution execution{{.stack_bytes = options.stack_bytes}};
   LockOrder locks{execution};
+  LeakWatch leaks{execution, options.leaks};
   const auto run = [&](Strategy& strategy, std::uint64_t seed) -> const Outcome& {
     execution.reset({.seed = seed,
                      .strategy = &strategy,
@@ -122,7 +145,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
                      .timers_race = options.timers_race});
     locks.reset();
     if (options.lock_order) execution.add_sink(locks);
-    const Outcome& outcome = execution.run(program);
+    const Outcome& outcome = leaks.run(program);
     result.points += outcome.points;
     return outcome;
   };
@@ -131,8 +154,10 @@ SearchResult search(const Program& program, const SearchOptions& options) {
     Strategy& strategy = box.for_seed(i);
     const Outcome& outcome = run(strategy, seed);
     ++result.schedules;
-    if (outcome.finding) {
-      result.found = shrunk(program, outcome, options);
+    std::optional<Outcome> leaked;
+    if (leaks.lost()) leaked = with_leak(program, outcome, options);
+    if (outcome.finding || leaked) {
+      result.found = shrunk(program, leaked ? *leaked : outcome, options);
       prefer_fewer_preemptions(program, options, *result.found);
       result.found->ordinal = result.schedules;
       return result;
@@ -152,6 +177,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
 
 const Outcome& replay(Execution& execution, const Program& program, const Schedule& schedule,
                       const ReplayOptions& options) {
+  const CallersBegin callers{__builtin_frame_address(0)};
   const CrashesAreFindings crashes;
   Replay strategy{schedule};
   LockOrder locks{execution};
@@ -160,7 +186,15 @@ const Outcome& replay(Execution& execution, const Program& program, const Schedu
                    .timers_race = options.timers_race,
                    .trace = true});
   if (options.lock_order) execution.add_sink(locks);
-  return execution.run(program);
+  LeakWatch leaks{execution, options.leaks};
+  const Outcome& outcome = leaks.run(program);
+  if (!leaks.lost()) return outcome;
+  if (auto leak = leak_of(program, outcome.schedule,
+                          {.points_max = options.points_max, .timers_race = options.timers_race})) {
+    leak->finding.spell_out();
+    execution.report(std::move(leak->finding));
+  }
+  return outcome;
 }
 
 }   // namespace sim

@@ -40,6 +40,8 @@ struct SearchOptions {
   bool timers_race = false;
   // Locks taken in opposite orders are a finding also when nobody waited (lock_order.h).
   bool lock_order = true;
+  // Memory that is taken with new and lost is a finding (leaks.h).
+  bool leaks = true;
   // 0: what is found is reported as it was found.
   std::uint64_t shrink_tries = 5'000;
   double shrink_seconds = 10;   // at most; 0: any time
@@ -74,6 +76,7 @@ struct ReplayOptions {
   bool timers_race = false;   // as when the schedule was found
   std::uint64_t points_max = 20'000'000;
   bool lock_order = true;
+  bool leaks = true;
 };
 
 // Runs `program` under that schedule. `execution` is reset with tracing on.

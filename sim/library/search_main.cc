@@ -40,6 +40,7 @@ struct Arguments {
   std::optional<std::uint32_t> preemptions;
   std::uint32_t retries = 0;
   bool any_lock_order = false;
+  bool any_leak = false;
   fs::path trace;
   fs::path out = "out";
 };
@@ -60,7 +61,8 @@ int report(const Program& program, const Found& found, const std::string& name,
   static_cast<void>(replay(execution, program, found.schedule,
                            {.timers_race = found.timers_race,
                             .points_max = points_max,
-                            .lock_order = given.search.lock_order}));
+                            .lock_order = given.search.lock_order,
+                            .leaks = found.finding.kind == FindingKind::leak}));
   traces::Trace trace = trace_of(execution);
   trace.world = traces::Trace::kProgram;
   if (found.timers_race) trace.strategy = kTimersRace;
@@ -79,7 +81,8 @@ int replay_trace(const Program& program, const Arguments& given) {
   if (!schedule) return complain(fmt::format("{}: its schedule is damaged", given.trace.string()));
   Execution execution{{.stack_bytes = given.search.stack_bytes}};
   ReplayOptions options{.timers_race = trace->strategy == kTimersRace,
-                        .lock_order = given.search.lock_order};
+                        .lock_order = given.search.lock_order,
+                        .leaks = trace->defect.kind == to_string(FindingKind::leak)};
   // What has no end ends where it did.
   if (trace->defect.kind == to_string(FindingKind::endless)) options.points_max = trace->points;
   const Outcome& outcome = replay(execution, program, *schedule, options);
@@ -100,7 +103,8 @@ int explore_all(const Program& program, const std::string& name, const Arguments
                          .seconds_max = given.search.seconds_max,
                          .probes = kProbes,
                          .preemptions = given.preemptions,
-                         .retries = given.retries};
+                         .retries = given.retries,
+                         .leaks = given.search.leaks};
   if (given.points) options.points_max = *given.points;
   const Exploration result = explore(program, options);
   const std::string within =
@@ -143,10 +147,12 @@ void add_options(CLI::App& app, Arguments& given) {
       ->check(CLI::Range(16U, 1U << 20U));
   app.add_flag("--any-lock-order", given.any_lock_order,
                "locks taken in opposite orders are no finding, only deadlocks are");
+  app.add_flag("--any-leak", given.any_leak,
+               "memory that is taken with new and left behind is no finding");
   CLI::Option* const explore = app.add_flag("--explore", given.everything,
                                             "every schedule that matters, instead of a search");
   app.add_option("--preemptions", given.preemptions,
-                 "explore: at most so many; a bound makes it finish sooner")
+                 "explore: at most so many, without: any number; a bound makes it finish sooner")
       ->needs(explore);
   app.add_option("--retries", given.retries,
                  "explore: how often a fiber that yields looks again though nothing has changed")
@@ -172,6 +178,7 @@ int search_main(int argc, char** argv, const Program& program) {
     return complain(fmt::format("no strategy '{}'", given.search.strategy));
   given.search.stack_bytes = std::size_t{given.stack_kib} * 1024;
   given.search.lock_order = !given.any_lock_order;
+  given.search.leaks = !given.any_leak;
   keep_freed_memory();
   if (!given.trace.empty()) return replay_trace(program, given);
   const std::string name = argc > 0 ? argv[0] : "program";

@@ -1,0 +1,68 @@
+#include "sim/library/takings.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "sim/library/memory_scan.h"
+#include "sim/program_heap.h"
+
+namespace sim {
+namespace {
+
+// Of the outermost CallersBegin. NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+constinit thread_local std::uintptr_t callers_begin = 0;
+
+}   // namespace
+
+CallersBegin::CallersBegin(const void* frame) noexcept : outermost_{callers_begin == 0} {
+  if (outermost_) callers_begin = reinterpret_cast<std::uintptr_t>(frame);
+}
+
+CallersBegin::~CallersBegin() {
+  if (outermost_) callers_begin = 0;
+}
+
+void Takings::begin() {
+  left_ = 0;
+  heap_ = ProgramHeap::acquire();
+  if (heap_ == nullptr) return;
+  details_.clear();
+  run_ = heap_->begin_run(detail_ == Detail::yes ? this : nullptr);
+  t_program_heap = heap_;
+  runs_ = true;
+}
+
+void Takings::end() noexcept {
+  if (!std::exchange(runs_, false)) return;
+  t_program_heap = nullptr;
+  left_ = heap_->left();
+  heap_->let_go();
+}
+
+void Takings::taken() {
+  const SimFiber& fiber = execution_.current();
+  details_.push_back({.fiber = fmt::format("{}#{}", fiber.name(), fiber.id.ordinal()),
+                      .point = execution_.points(),
+                      .stack = CallStack::here()});
+}
+
+std::vector<Takings::Block> Takings::lost() const {
+  if (heap_ == nullptr) return {};
+  std::vector<Block> lost;
+  for (const ProgramHeap::Block& block :
+       lost_of(*heap_, run_, {.callers = callers_begin, .fiber_bytes = execution_.stack_bytes()})) {
+    lost.push_back(detail_ == Detail::yes ? details_[block.ordinal] : Block{});
+    lost.back().bytes = block.bytes;
+  }
+  return lost;
+}
+
+bool programs_have_a_heap() {
+  ProgramHeap* const heap = ProgramHeap::acquire();
+  if (heap == nullptr) return false;
+  heap->let_go();
+  return true;
+}
+
+}   // namespace sim

@@ -1,0 +1,72 @@
+// What one run of a program takes with new, and loses.
+//
+// Does not see malloc without new; nothing at all where there is no heap for programs
+// (program_heap.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/call_stack.h"
+#include "sim/execution.h"
+#include "sim/library/program_heap.h"
+
+namespace sim {
+
+// Made by whoever runs programs for somebody: what is on the stack above the outermost one, of
+// those that live on this thread, is the callers', who may hold on to what a program has taken.
+class CallersBegin {
+ public:
+  explicit CallersBegin(const void* frame) noexcept;
+  ~CallersBegin();
+  CallersBegin(const CallersBegin&) = delete;
+  CallersBegin& operator=(const CallersBegin&) = delete;
+
+ private:
+  bool outermost_ = false;
+};
+
+// Under a CallersBegin.
+class Takings final : private ProgramHeap::Watcher {
+ public:
+  enum class Detail : bool { no, yes };
+  explicit Takings(const Execution& execution, Detail detail = Detail::no) noexcept
+      : execution_{execution}, detail_{detail} {}
+  ~Takings() { end(); }
+  Takings(const Takings&) = delete;
+  Takings& operator=(const Takings&) = delete;
+
+  // Around a run of the execution, on its thread.
+  void begin();
+  void end() noexcept;
+
+  // Blocks, by the last run.
+  [[nodiscard]] std::uint32_t left() const noexcept { return left_; }
+  struct Block {
+    std::size_t bytes = 0;
+    // Only with Detail::yes.
+    std::string fiber{};
+    std::uint64_t point = 0;
+    CallStack stack{};
+  };
+  // Those of them that nobody can give back any more, as nothing points to them, by age. Looks
+  // through all of the process's memory; before another run begins.
+  [[nodiscard]] std::vector<Block> lost() const;
+
+ private:
+  void taken() override;   // by the current fiber
+
+  const Execution& execution_;
+  const Detail detail_;
+  ProgramHeap* heap_ = nullptr;   // null: there is none for us
+  bool runs_ = false;
+  std::uint32_t run_ = 0;
+  std::uint32_t left_ = 0;
+  std::vector<Block> details_;   // by ordinal
+};
+
+// Whether there is a heap for programs, while none runs.
+[[nodiscard]] bool programs_have_a_heap();
+
+}   // namespace sim
