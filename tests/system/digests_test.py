@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """The same seed takes the same decisions everywhere: whole searches, by their digests.
 
-digests.txt has a line per search: what is searched, strategy, seed, schedules, digest. Every preset
+digests.txt has a line per search: what is searched, strategy, seed, schedules, digest. What is
+searched is a scenario, a workload, or a library program (`program:NAME`); with the strategy
+`explore` all of it is run, and the seed is the bound on preemptions (`-`: none). Every preset
 runs them (those of up to WAVETANK_DIGESTS_MAX schedules, where that is set), so that a build type,
 a sanitizer or a compiler that decides otherwise is found out. A deliberate change of engine, tank or
 scenarios changes digests; then, with a build at hand:
 
     tests/system/digests_test.py --write [BUILD]
 """
+import json
 import os
 import pathlib
 import re
@@ -29,18 +32,44 @@ def searches():
             yield line.split()
 
 
+def run(command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def exploration_of(build, workload, preemptions):
+    """All its counts."""
+    with tempfile.TemporaryDirectory() as out:
+        said = run([build / "wavetank", "explore", "--workload", SOURCE / workload, "--preemptions",
+                    preemptions, "--jobs", "1", "--json", "--out", out])
+    try:
+        report = json.loads(said)
+    except json.JSONDecodeError:
+        print(said, file=sys.stderr)
+        return None
+    counts = [report[name] for name in ("ended", "executions", "cut_short", "points", "states")]
+    return "-".join(map(str, counts))
+
+
 def digest_of(build, subject, strategy, seed, schedules):
     """None: the search printed no digest."""
+    if subject.startswith("program:"):
+        program = subject.removeprefix("program:")
+        return found_in(run([build / "tests/digests_of_programs", program, strategy, seed, schedules]))
+    if strategy == "explore":
+        return exploration_of(build, subject, seed)
     what = (["--workload", str(SOURCE / subject)] if subject.endswith(".toml")
             else ["--scenario", subject])
     with tempfile.TemporaryDirectory() as out:
-        done = subprocess.run(
+        return found_in(run(
             [build / "wavetank", "search", *what, "--strategy", strategy, "--seed", seed,
-             "--schedules", schedules, "--jobs", "1", "--quiet", "--shrink-time", "0", "--out", out],
-            capture_output=True, text=True, check=False)
-    found = re.search(r"^digest: ([0-9a-f]+)$", done.stdout + done.stderr, re.MULTILINE)
+             "--schedules", schedules, "--jobs", "1", "--quiet", "--shrink-time", "0", "--out", out]))
+
+
+def found_in(said):
+    found = re.search(r"^digest: ([0-9a-f]+)$", said, re.MULTILINE)
     if found is None:
-        print(done.stdout + done.stderr, file=sys.stderr)
+        print(said, file=sys.stderr)
     return found and found.group(1)
 
 

@@ -143,7 +143,7 @@ TEST_F(Leaks, WhatIsFreedIsClean) {
       expect(reinterpret_cast<std::uintptr_t>(place) % 256 == 0, "out of line");
     const std::unique_ptr<char> may_fail{new (std::nothrow) char};
     const auto none = std::make_unique<int[]>(0);   // NOLINT(modernize-avoid-c-arrays)
-    Thread thread{"large", [] { const std::vector<int> large(1'000'000, 1); }};
+    Thread thread{"large", [] { const std::vector<int> large(100'000, 1); }};
     thread.join();
   });
   expect_nothing([] { programs::lockinc(3); });
@@ -165,7 +165,7 @@ TEST_F(Leaks, WhatIsMadeOnceIsKept) {
 TEST_F(Leaks, WhatIsLostNowAndThenIsNone) {
   int runs = 0;
   expect_nothing([&] {
-    int* volatile kept = runs++ < 3 ? new int{1} : nullptr;
+    [[maybe_unused]] int* volatile kept = runs++ < 3 ? new int{1} : nullptr;
     kept = nullptr;
   });
 }
