@@ -156,6 +156,18 @@ void Pool::start_passdown(Passdown& passdown, const MappedRange& range) {
     chunk.cursor = chunk.end;
     return;
   }
+  // Where the commit may fail for want of space nothing goes down before it: what comes back with
+  // the mapping has to be there.
+  if (metadata_is_tight()) {
+    const bool committed = commit().has_value();
+    if (!committed && !changes_metadata(mode())) {
+      passdowns_.give(passdown);
+      chunk.failed = true;
+      chunk.cursor = chunk.end;
+      return;
+    }
+    passdown.after_commit = !committed;
+  }
   trace_event(OpKind::mapping_remove, &object_, std::source_location::current(), thin.id().value(),
               range.begin.value(), count);
   trace_event(OpKind::discard_passdown, &object_, std::source_location::current(),

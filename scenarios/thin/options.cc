@@ -50,9 +50,14 @@ std::string pool_table(const SystemSpec& spec, std::string_view data, std::uint6
                      data, spec.block_sectors, spec.low_water_blocks, count, features);
 }
 
+// Where metadata runs full, what is acknowledged has been committed, but for discards that nothing
+// is passed down of.
 checkers::DataOracle::Options oracle_options(const Workload& workload) {
+  constexpr std::uint64_t kRunsFull = 24;
+  const bool may_run_full =
+      workload.system.no_discard_passdown && workload.system.metadata_blocks < kRunsFull;
   return {.zeroed = !workload.system.skip_block_zeroing,
-          .may_roll_back = workload.faults.may_roll_back()};
+          .may_roll_back = workload.faults.may_roll_back() || may_run_full};
 }
 
 checkers::PoolModeJudge::Options mode_options(const Workload& workload) {
