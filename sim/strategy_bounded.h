@@ -105,8 +105,8 @@ class Bounded final : public Strategy {
   [[nodiscard]] double ways() const noexcept { return probe_ways_; }
 
   // From now on, until told otherwise or the execution ends, the rule of schedule.h decides what
-  // happens next, and choices but those that bounds name are answered 0: what is of interest has not
-  // begun, or is over.
+  // happens next, and choices but those that bounds name are answered 0: what is of interest has
+  // not begun, or is over.
   void follow_rule(bool follow) noexcept { follow_rule_ = follow; }
 
   // The execution just run led only to what had been seen.

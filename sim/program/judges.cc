@@ -43,7 +43,8 @@ std::vector<NamedThing> list_judges() {
        "suspended, and what was given up is discarded; not: the metadata disk"},
       {"pool_mode", "the pool's mode against a small reference machine"},
       {"leaks",
-       "bios, cells, records, copies and references that are in use when nothing is under way; what "
+       "bios, cells, records, copies and references that are in use when nothing is under way; "
+       "what "
        "still is when its pool of memory goes is for lifetime"},
       {"lab", "thins that vanish or come back, devices and pools that are never let go"},
   };
