@@ -279,7 +279,7 @@ TEST(ThinSpace, AMessageWithoutMetadataSpaceLeavesThePoolAsItWas) {
     EXPECT_TRUE(tank.system.remove_all());
     EXPECT_EQ(faults_of(*tank.metadata.snapshot()), "");
   });
-  EXPECT_GT(refused * kSeedsPart, 20U);
+  EXPECT_GT(refused * unit::kSeedsPart, 20U);
 }
 
 }   // namespace
