@@ -23,12 +23,12 @@ void AnnotateIgnoreWritesEnd(const char* file, int line);
 }
 #endif
 
-#include "sim/program_heap.h"
+#include "sim/tanks_own_memory.h"
 
 namespace sim {
 
 // Accesses of the calling fiber are not looked at while it lives, and what memory it takes is none
-// of the program's (program_heap.h). A fiber that is switched away
+// of the program's (tanks_own_memory.h). A fiber that is switched away
 // from must not have one: the sanitizer takes that ill of a fiber that never comes back.
 class Hush {
  public:

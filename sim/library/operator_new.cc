@@ -17,7 +17,7 @@ void link_operator_new() noexcept {}
 #include <cstdlib>
 #include <new>
 
-#include "sim/program_heap.h"
+#include "sim/tanks_own_memory.h"
 
 namespace {
 

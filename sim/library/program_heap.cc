@@ -6,7 +6,7 @@
 
 #include <sys/mman.h>
 
-#include "sim/program_heap.h"
+#include "sim/tanks_own_memory.h"
 
 // Those of a program that is built with one, though the tank is not.
 extern "C" {

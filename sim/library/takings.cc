@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "sim/library/memory_scan.h"
-#include "sim/program_heap.h"
+#include "sim/tanks_own_memory.h"
 
 namespace sim {
 namespace {

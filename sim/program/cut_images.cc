@@ -2,13 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstring>
 #include <fstream>
-#include <new>
-#include <utility>
-
-#include <sys/mman.h>
 
 #include <fmt/format.h>
 #include <tl/expected.hpp>
@@ -53,24 +48,6 @@ tl::expected<void, std::string> write_disks(const fs::path& cut, const DiskImage
 }
 
 }   // namespace
-
-struct CutImages::Page {
-  std::atomic<std::uint64_t> cuts{0};
-  std::atomic<bool> failed{false};
-  std::atomic<bool> told{false};      // `failure` is whole
-  std::array<char, 1024> failure{};   // of the first who failed
-};
-
-CutImages::CutImages(fs::path folder) : folder_{std::move(folder)} {
-  void* const memory =
-      mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc{};
-  page_ = new (memory) Page;
-}
-
-CutImages::~CutImages() {
-  munmap(page_, sizeof(Page));
-}
 
 std::string CutImages::open() const {
   if (std::string error = sim::why_unusable(folder_); !error.empty()) return error;

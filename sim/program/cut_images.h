@@ -9,21 +9,25 @@
 // ends the writing, not the run: it decides as it would without.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "scenarios/workload.h"
 #include "sim/program/run.h"
+#include "sim/program/shared_memory.h"
 
 namespace program {
 
 class CutImages {
  public:
   // Before the processes are forked.
-  explicit CutImages(std::filesystem::path folder);
-  ~CutImages();
+  explicit CutImages(std::filesystem::path folder) : folder_{std::move(folder)} {}
+  ~CutImages() = default;
   CutImages(const CutImages&) = delete;
   CutImages& operator=(const CutImages&) = delete;
 
@@ -42,7 +46,12 @@ class CutImages {
   [[nodiscard]] std::string summary() const;
 
  private:
-  struct Page;
+  struct Page {
+    std::atomic<std::uint64_t> cuts{0};
+    std::atomic<bool> failed{false};
+    std::atomic<bool> told{false};      // `failure` is whole
+    std::array<char, 1024> failure{};   // of the first who failed
+  };
   struct Undecided {
     std::filesystem::path cut;
     DiskImages disks;
@@ -55,7 +64,7 @@ class CutImages {
 
   std::filesystem::path folder_;
   std::vector<Undecided> undecided_;
-  Page* page_ = nullptr;   // shared
+  SharedMemory<Page> page_;
 };
 
 }   // namespace program

@@ -5,17 +5,15 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <new>
 #include <set>
 #include <thread>
 #include <vector>
-
-#include <sys/mman.h>
 
 #include "sim/program/branch_queue.h"
 #include "sim/program/child.h"
 #include "sim/program/explorer.h"
 #include "sim/program/run.h"
+#include "sim/program/shared_memory.h"
 #include "sim/states_seen.h"
 
 namespace program {
@@ -35,13 +33,9 @@ class Foreman {
         workload_{workload},
         jobs_{std::clamp(options.jobs != 0 ? options.jobs : std::thread::hardware_concurrency(), 1U,
                          kJobsMax)} {
-    void* const memory =
-        mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc{};
-    board_ = new (memory) Board;
     board_->began = Clock::now();
   }
-  ~Foreman() { munmap(board_, sizeof(Board)); }
+  ~Foreman() = default;
   Foreman(const Foreman&) = delete;
   Foreman& operator=(const Foreman&) = delete;
 
@@ -115,8 +109,6 @@ class Foreman {
   }
   void begin_anew() {
     board_->anew = false;
-    images_.clear();
-    end_.images_alike = 0;
     seen_.forget_states();
   }
   bool await(Child& child) {
@@ -149,7 +141,7 @@ class Foreman {
   const ExploreOptions& options_;
   const scenarios::Workload& workload_;
   const std::uint32_t jobs_;
-  Board* board_;
+  SharedMemory<Board> board_;
   sim::StatesSeen seen_{sim::StatesSeen::Of::all_forked};
   std::vector<std::uint64_t> learnt_{};   // as sim::Bounded tells it
   std::set<std::uint64_t> images_{};

@@ -10,11 +10,9 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
-#include <new>
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +20,7 @@
 
 #include "engine/fiber/fiber.h"
 #include "sim/program/child.h"
+#include "sim/program/shared_memory.h"
 
 namespace program {
 namespace {
@@ -71,10 +70,6 @@ struct Worker {
 class Crew {
  public:
   explicit Crew(const WorkerPlan& plan) : plan_{plan} {
-    void* const memory =
-        mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc{};
-    board_ = new (memory) Board;
     workers_.resize(std::min<std::size_t>(std::max(plan.jobs, 1U), board_->slots.size()));
     for (std::size_t i = 0; i < workers_.size(); ++i)
       workers_[i].next = i * plan.round;
@@ -82,7 +77,6 @@ class Crew {
   ~Crew() {
     for (Worker& worker : workers_)
       dismiss(worker);
-    munmap(board_, sizeof(Board));
   }
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
@@ -282,7 +276,7 @@ class Crew {
   }
 
   const WorkerPlan& plan_;
-  Board* board_ = nullptr;
+  SharedMemory<Board> board_;
   std::vector<Worker> workers_;
   std::map<std::string, Catch> catches_;
   Clock::time_point began_ = Clock::now();

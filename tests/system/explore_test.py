@@ -77,6 +77,15 @@ def main(mutants):
         by_image = clean(out, "cut", ["--cuts", "--every-image"])
         assert by_image["cuts"] == by_image["images_alike"] == by_reading["images_alike"], by_image
         assert by_reading["cuts"] * 10 < by_image["cuts"], (by_reading, by_image)
+        # However many processes, and with schedules to choose from that make no difference.
+        counts = ("executions", "cuts", "images", "images_alike")
+        for workload, arguments in (("cut", ["--cuts", "--preemptions", "0"]),
+                                    ("cuts-and-schedules", ["--preemptions", "0", "--faults", "1"])):
+            alone, together = (clean(out, workload, [*arguments, "--jobs", jobs])
+                               for jobs in ("1", "3"))
+            assert [alone[it] for it in counts] == [together[it] for it in counts], (alone, together)
+            if workload == "cut":
+                assert all(alone[it] == by_reading[it] for it in counts[1:]), (alone, by_reading)
         status, bad = explore(out, "cut", "--cuts", "--every-image", "--mutant", "B072")
         assert status == 1 and bad["signature"].startswith("checker"), bad
         for scenario in ("thin-general", "cache-general", "stack-general"):

@@ -1,4 +1,4 @@
-#include "sim/program_heap.h"
+#include "sim/tanks_own_memory.h"
 
 namespace sim {
 
