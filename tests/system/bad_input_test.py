@@ -1,7 +1,6 @@
 """What bad input gets: one clear line that names it, an exit status that says so, and not one byte
 of the user's devices changed."""
 
-import hashlib
 import os
 import pathlib
 import random
@@ -11,7 +10,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from harness import case, nbd, pools, server, verified_load
+from harness import blockio, case, nbd, pools, server, verified_load
 
 MIB = 1 << 20
 SUPERBLOCK, NODE, INDEX, BITMAP = 160774, 121107, 160478, 240779
@@ -79,8 +78,7 @@ class BadInput(case.SystemTest):
         self.assertIsNone(pools.thin_check(self.meta))
 
     def digests(self):
-        return [hashlib.md5(path.read_bytes()).hexdigest() for path in (self.meta, self.data)
-                if path.exists()]
+        return [blockio.file_digest(path) for path in (self.meta, self.data) if path.exists()]
 
     def serve(self, *words, meta=None, data=None, block="64KiB", thin="0:16MiB",
               listen=None):
@@ -578,7 +576,7 @@ class CacheImages(BadInput):
         self.assertEqual(kind_of(self.good[:4096]), CACHE_SUPERBLOCK)
 
     def digests(self):
-        return [hashlib.md5(path.read_bytes()).hexdigest() for path in self.files]
+        return [blockio.file_digest(path) for path in self.files]
 
     def serve_cache(self, block=32768):
         roles = zip(("metadata", "fast", "origin"), self.files)

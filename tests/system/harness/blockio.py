@@ -4,6 +4,7 @@ A page of the pattern says which fill wrote it and where, so that a misplaced, s
 shows in a digest. A digest covers LENGTH bytes at every STRIDE, or with 0 0 the whole device.
 """
 
+import errno
 import hashlib
 import mmap
 import os
@@ -35,6 +36,25 @@ def digest(read_at, size, stride=0, length=0, prefetch=None):
             prefetch(offset + ahead, length)
         if offset >= 0:
             state.update(read_at(offset, min(length, size - offset)))
+    return state.hexdigest()
+
+
+def file_digest(path):
+    """Hex digest of a file: its size, where it has data, and the data. Holes are not read."""
+    size = os.stat(path).st_size
+    state = hashlib.md5(str(size).encode())
+    with open(path, "rb", buffering=0) as file:
+        end = 0
+        while end < size:
+            try:
+                start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:   # nothing but a hole is left
+                    raise
+                break
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            state.update(f"{start}:{end}".encode())
+            state.update(os.pread(file.fileno(), end - start, start))
     return state.hexdigest()
 
 
