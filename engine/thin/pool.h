@@ -155,7 +155,6 @@ class Pool final : private PreCommitHook {
   Result<void> commit_if_changed();
   // To be asked before each change. False: the mode has come to forbid it.
   [[nodiscard]] bool ready_to_change();
-  [[nodiscard]] bool ready_for_message();
   [[nodiscard]] bool metadata_is_tight();
   void check_data_space();
   void check_metadata_space();
@@ -248,7 +247,7 @@ class Pool final : private PreCommitHook {
 
   // --- pool_messages.cc: worker only.
   Result<void> run_message(std::span<const std::string_view> args);
-  void message_failed(const Error& error, bool alone);
+  void message_failed(const Error& error);
   // --- pool_status.cc
   [[nodiscard]] static std::uint64_t metadata_low_water(std::uint64_t blocks) noexcept;
   Result<std::string> status_fields();

@@ -13,6 +13,10 @@ Failure bad_message(const char* what) {
   return fail(Errc::invalid, 0, what);
 }
 
+Failure no_messages() {
+  return fail(Errc::not_supported, 0, "the pool's mode allows no messages");
+}
+
 // Not a refusal: the change may have been made by half.
 [[nodiscard]] bool is_failure(Errc code) noexcept {
   return code == Errc::io_error || code == Errc::corrupt || code == Errc::power_lost ||
@@ -113,29 +117,31 @@ Result<std::string> Pool::message(Words args) {
   return std::string{};
 }
 
+// What is open is committed first, so that a message is alone in its transaction: one that fails is
+// taken back, and nothing goes with it. A message takes as much metadata as there are mappings and
+// bitmaps that it touches, so no estimate says beforehand which of them may fail.
 Result<void> Pool::run_message(Words args) {
-  if (!ready_for_message()) {
-    return fail(Errc::not_supported, 0, "the pool's mode allows no messages");
-  }
+  if (!changes_metadata(mode())) return no_messages();
   for (const Verb& verb : kVerbs) {
     if (args.empty() || !same_name(args[0], verb.name)) continue;
-    const bool alone = !changed_;
+    const auto committed = commit_if_changed();
+    if (!changes_metadata(mode())) return no_messages();
+    ENGINE_TRY(committed);   // the data device does not flush
     auto done = verb.run(*metadata_, args);
     if (done) {
       done = try_commit();
       if (!done && data_flush_failed_) return done;
     }
-    if (!done && is_failure(done.error().code)) message_failed(done.error(), alone);
+    if (!done && is_failure(done.error().code)) message_failed(done.error());
     return done;
   }
   return bad_message("Unrecognised thin pool target message");
 }
 
 // Linux leaves the half of a change that ran out of space in the open transaction. Ours takes it
-// back, and the pool is as it was; `alone`, nothing else goes with it. Where something would, the
-// mode machine deals with it as with any failure.
-void Pool::message_failed(const Error& error, bool alone) {
-  if (!alone || error.code != Errc::no_metadata_space) return metadata_failed("message", error);
+// back, and the pool is as it was.
+void Pool::message_failed(const Error& error) {
+  if (error.code != Errc::no_metadata_space) return metadata_failed("message", error);
   changed_ = false;
   if (!metadata_->take_back()) set_mode(PoolMode::fail, "a message could not be taken back");
 }

@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <array>
 
-#include "engine/pdata/space_map_format.h"
 #include "engine/thin/pool.h"
 
 namespace engine::thin {
@@ -156,17 +155,6 @@ Result<void> Pool::commit_if_changed() {
 // abort that follows then takes back nothing that anybody was told of.
 bool Pool::ready_to_change() {
   if (changed_ && changes_metadata(mode()) && metadata_is_tight()) static_cast<void>(commit());
-  return changes_metadata(mode());
-}
-
-// A commit also writes each bitmap of the data space map that has changed, and its place in the
-// index. Where these are many, what is open is not left to be written together with a message.
-bool Pool::ready_for_message() {
-  if (!ready_to_change()) return false;
-  const std::uint64_t bitmaps = config_.data_blocks / pdata::kEntriesPerBitmap;
-  if (!changed_ || bitmaps == 0) return true;
-  const auto free = metadata_->free_metadata_blocks_raw();
-  if (free && *free < kTightMetadataBlocks + 2 * bitmaps) static_cast<void>(commit());
   return changes_metadata(mode());
 }
 

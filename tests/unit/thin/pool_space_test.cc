@@ -282,5 +282,52 @@ TEST(ThinSpace, AMessageWithoutMetadataSpaceLeavesThePoolAsItWas) {
   EXPECT_GT(refused * unit::kSeedsPart, 20U);
 }
 
+// Thins 0 to 3, with trees of their own and most of their blocks in common: to delete one of them
+// is to change the count of each. False: that was too much for the metadata.
+bool make_relatives(PoolTank& tank, std::uint64_t blocks) {
+  tank.make_pool("1 no_discard_passdown");
+  tank.make_thin(0, blocks);
+  for (std::uint64_t block = 0; block < blocks; ++block)
+    if (tank.write(0, block * kBlock, 1, 1 + block) != Errc::ok) return false;
+  for (const std::uint32_t id : {1U, 2U, 3U}) {
+    if (tank.message(fmt::format("create_snap {} 0", id)) != Errc::ok) return false;
+    if (!tank.activate(id, blocks)) return false;
+    for (std::uint64_t block = 0; block < blocks; block += 3)
+      if (tank.write(id, block * kBlock, 1, 100 * id + block) != Errc::ok) return false;
+    if (id == 3 && !tank.system.remove("t3")) return false;
+  }
+  return tank.flush(0) == Errc::ok && tank.flush(1) == Errc::ok && tank.flush(2) == Errc::ok;
+}
+
+// However much it takes, and whatever was open when it came.
+TEST(ThinSpace, AMessageThatTakesMoreThanThereIsTakesNoWriteAlong) {
+  constexpr std::uint64_t kBlocks = 240;
+  std::uint64_t refused = 0;
+  for_seeds(5, [&](sim::Execution& execution, std::uint64_t seed) {
+    PoolTank tank{execution,
+                  {.metadata_blocks = 330 + 2 * seed,
+                   .data_blocks = 600,
+                   .options = {.commit_interval = Nanos{0}, .metadata_fan_out = 6}}};
+    if (!make_relatives(tank, kBlocks)) return;
+    // So much is free that the write is not committed by itself.
+    const std::uint64_t last = (kBlocks - 2) * kBlock;
+    ASSERT_EQ(tank.write(1, last, 1, 77), Errc::ok);
+    const Errc code = tank.message("delete 3");
+    if (code == Errc::ok || code == Errc::not_supported) return;
+    ASSERT_EQ(code, Errc::no_metadata_space);
+    ++refused;
+    EXPECT_TRUE(tank.status_has(" rw no_discard_passdown queue_if_no_space - "));
+    EXPECT_EQ(tank.read(1, last), 77U);
+    EXPECT_EQ(tank.flush(1), Errc::ok);
+    EXPECT_TRUE(tank.activate(3, kBlocks));
+    EXPECT_EQ(tank.read(3, 0), 300U);
+    EXPECT_EQ(tank.read(3, kBlock), 2U);
+    tank.expect_idle();
+    EXPECT_TRUE(tank.system.remove_all());
+    EXPECT_EQ(faults_of(*tank.metadata.snapshot()), "");
+  });
+  EXPECT_GT(refused * unit::kSeedsPart, 3U);
+}
+
 }   // namespace
 }   // namespace engine::thin
