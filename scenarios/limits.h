@@ -48,7 +48,7 @@ template <typename System, typename Visit>
 void numbers_of_system(System& system, Visit&& visit) {
   const bool pool = system.family != FamilyKind::cache;
   // Of fewer a commit may run out of blocks half-way, whatever it is for.
-  visit("metadata_blocks", system.metadata_blocks, Range{.least = 16, .most = 4096});
+  visit("metadata_blocks", system.metadata_blocks, Range{.least = 18, .most = 4096});
   visit("data_blocks", system.data_blocks, Range{.least = 1, .most = 256});
   visit("data_device_blocks", system.data_device_blocks, Range{.least = 1, .most = 256});
   const std::uint64_t block = pool ? 128 : 64;

@@ -11,8 +11,8 @@ namespace checkers::image {
 
 // What a run's history allows in the image that it leaves.
 enum class Expect : std::uint8_t {
-  exact,       // nothing at all, not even a warning: a pool closed in order
-  after_cut,   // leaks of data blocks too: a power cut, an abort, a failed copy
+  exact,   // nothing at all, not even a warning
+  held,    // leaks of data blocks too: passdowns held them that could not let go of them
 };
 
 // One finding each for what `expect` does not allow, of kind "<severity>-<rule>".

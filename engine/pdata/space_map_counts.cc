@@ -110,16 +110,55 @@ std::optional<std::uint64_t> SpaceMapCounts::find(std::uint64_t begin,
   return std::nullopt;
 }
 
-std::optional<std::uint64_t> SpaceMapCounts::allocate() {
+// The cursor runs ahead of what is staged, so hardly any is met before it comes round.
+std::optional<std::uint64_t> SpaceMapCounts::find_unstaged(std::uint64_t begin,
+                                                           std::uint64_t end) const noexcept {
+  std::optional<std::uint64_t> block = find(begin, end);
+  while (block && staged_.contains(*block))
+    block = find(*block + 1, end);
+  return block;
+}
+
+std::optional<std::uint64_t> SpaceMapCounts::next() {
   if (nr_allocatable() == 0) return std::nullopt;
-  std::optional<std::uint64_t> block = find(cursor_, nr_blocks_);
-  if (!block) block = find(0, cursor_);
+  std::optional<std::uint64_t> block = find_unstaged(cursor_, nr_blocks_);
+  if (!block) block = find_unstaged(0, cursor_);
   ENGINE_CHECK(block.has_value(), "{} of {} blocks allocatable, none found", nr_allocatable(),
                nr_blocks_);
   ENGINE_CHECK(free_at_last_commit(*block));
-  set(*block, SmallCount::one);
   cursor_ = *block + 1;
   return block;
+}
+
+std::optional<std::uint64_t> SpaceMapCounts::allocate() {
+  const std::optional<std::uint64_t> block = next();
+  if (block) set(*block, SmallCount::one);
+  return block;
+}
+
+std::optional<std::uint64_t> SpaceMapCounts::stage() {
+  const std::optional<std::uint64_t> block = next();
+  if (block) staged_.insert(*block);
+  return block;
+}
+
+void SpaceMapCounts::stage(std::uint64_t block) {
+  ENGINE_CHECK(get(block) == SmallCount::zero, "block {} is in use", block);
+  ENGINE_CHECK(free_at_last_commit(block), "block {} was in use", block);
+  const bool fresh = staged_.insert(block).second;
+  ENGINE_CHECK(fresh, "block {} is staged", block);
+}
+
+void SpaceMapCounts::take_staged(std::uint64_t block) {
+  unstage(block);
+  ENGINE_CHECK(get(block) == SmallCount::zero, "block {} is in use", block);
+  ENGINE_CHECK(free_at_last_commit(block), "block {} was in use", block);
+  set(block, SmallCount::one);
+}
+
+void SpaceMapCounts::unstage(std::uint64_t block) {
+  const std::size_t gone = staged_.erase(block);
+  ENGINE_CHECK(gone == 1, "block {} is not staged", block);
 }
 
 void SpaceMapCounts::resize(std::uint64_t nr_blocks) {

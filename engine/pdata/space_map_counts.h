@@ -6,12 +6,16 @@
 // state back. It also tells which blocks are new in this transaction (free at the last commit, in
 // use now), which is what copy-on-write needs to know.
 //
+// A staged entry is free in both generations, and in all that is stored, but nobody else's to
+// allocate: what it is meant for is still being made.
+//
 // Pure bookkeeping: no I/O, no suspending. Callers serialise: one writer, or readers only.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "engine/base/bytes.h"
@@ -33,7 +37,7 @@ class SpaceMapCounts {
   // Free now, but in use at the last commit: not to be allocated before the next.
   [[nodiscard]] std::uint64_t nr_embargoed() const noexcept { return nr_embargoed_; }
   [[nodiscard]] std::uint64_t nr_allocatable() const noexcept {
-    return nr_blocks_ - nr_allocated_ - nr_embargoed_;
+    return nr_blocks_ - nr_allocated_ - nr_embargoed_ - staged_.size();
   }
   [[nodiscard]] std::size_t nr_bitmaps() const noexcept { return bitmaps_.size(); }
 
@@ -48,6 +52,15 @@ class SpaceMapCounts {
   // The next block at or after the cursor, else the first before it, that may be allocated; it now
   // has count one.
   [[nodiscard]] std::optional<std::uint64_t> allocate();
+  // The same, but for the count: it is staged.
+  [[nodiscard]] std::optional<std::uint64_t> stage();
+  // A certain one, which must be free in both generations and not staged.
+  void stage(std::uint64_t block);
+  // Now it has count one. It must be staged.
+  void take_staged(std::uint64_t block);
+  // Anybody's again. It must be staged.
+  void unstage(std::uint64_t block);
+  [[nodiscard]] const std::set<std::uint64_t>& staged() const noexcept { return staged_; }
 
   // Grows; new blocks are free in both generations. Bitmaps that are new are dirty.
   void resize(std::uint64_t nr_blocks);
@@ -84,10 +97,14 @@ class SpaceMapCounts {
   [[nodiscard]] std::uint64_t entries_in(std::size_t bitmap) const noexcept;
   [[nodiscard]] std::optional<std::uint64_t> find(std::uint64_t begin,
                                                   std::uint64_t end) const noexcept;
+  [[nodiscard]] std::optional<std::uint64_t> find_unstaged(std::uint64_t begin,
+                                                           std::uint64_t end) const noexcept;
+  [[nodiscard]] std::optional<std::uint64_t> next();
   void touch(std::size_t bitmap);
 
   std::vector<Bitmap> bitmaps_;
   std::vector<std::size_t> changed_;   // bitmaps with a `before`
+  std::set<std::uint64_t> staged_;
   std::uint64_t nr_blocks_ = 0;
   std::uint64_t nr_allocated_ = 0;
   std::uint64_t nr_embargoed_ = 0;

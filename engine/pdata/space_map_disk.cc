@@ -166,11 +166,36 @@ Result<void> SpaceMapDisk::dec(DataBlock begin, DataBlock end) {
   return {};
 }
 
-Result<DataBlock> SpaceMapDisk::allocate() {
-  const std::optional<std::uint64_t> block = counts_.allocate();
+// ---- Allocating ----
+
+Result<DataBlock> SpaceMapDisk::stage() {
+  const std::optional<std::uint64_t> block = counts_.stage();
   if (!block) return fail(Errc::no_data_space, nr_blocks(), "data device is full");
-  changed_ = true;
   return DataBlock{*block};
+}
+
+void SpaceMapDisk::take_staged(DataBlock block) {
+  counts_.take_staged(block.value());
+  changed_ = true;
+}
+
+void SpaceMapDisk::unstage(DataBlock block) {
+  counts_.unstage(block.value());
+}
+
+std::vector<DataBlock> SpaceMapDisk::staged() const {
+  std::vector<DataBlock> blocks;
+  for (const std::uint64_t block : counts_.staged())
+    blocks.emplace_back(block);
+  return blocks;
+}
+
+// What is in use is so because the device says so: it may have lost or changed what was written.
+void SpaceMapDisk::stage_again(const std::vector<DataBlock>& blocks) {
+  for (const DataBlock block : blocks) {
+    if (block.value() < nr_blocks() && counts_.get(block.value()) == SmallCount::zero)
+      counts_.stage(block.value());
+  }
 }
 
 Result<void> SpaceMapDisk::extend_to(std::uint64_t nr_blocks) {

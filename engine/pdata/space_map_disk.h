@@ -5,6 +5,10 @@
 // block, and written back at commit, so an allocation costs no I/O and free counts are always
 // recounted from the bitmaps. Large counts stay in their tree.
 //
+// A block is allocated in two steps, with the writing of its contents between them: it is staged,
+// which only memory knows, and taken together with what refers to it. So no commit ever has a block
+// that nobody refers to, and whoever forgets about a staged one loses nothing.
+//
 // Callers serialise: one writer, or readers only. After a failure the transaction must be aborted.
 #pragma once
 
@@ -35,9 +39,11 @@ class SpaceMapDisk {
 
   [[nodiscard]] std::uint64_t nr_blocks() const noexcept { return counts_.nr_blocks(); }
   [[nodiscard]] std::uint64_t nr_allocated() const noexcept { return counts_.nr_allocated(); }
-  // Free blocks, also those that only the next commit makes allocatable.
-  [[nodiscard]] std::uint64_t nr_free() const noexcept { return nr_blocks() - nr_allocated(); }
-  // What allocate() can still give out in this transaction.
+  // Free blocks, also those that only the next commit makes allocatable; not staged ones.
+  [[nodiscard]] std::uint64_t nr_free() const noexcept {
+    return nr_blocks() - nr_allocated() - nr_staged();
+  }
+  // What stage() can still give out in this transaction.
   [[nodiscard]] std::uint64_t nr_allocatable() const noexcept { return counts_.nr_allocatable(); }
   // A count changed, or the map grew, since the last commit.
   [[nodiscard]] bool changed() const noexcept { return changed_; }
@@ -51,9 +57,22 @@ class SpaceMapDisk {
   // Ranges [begin, end).
   [[nodiscard]] Result<void> inc(DataBlock begin, DataBlock end);
   [[nodiscard]] Result<void> dec(DataBlock begin, DataBlock end);
-  // Never suspends. The block has count 1 and was free at the last commit too. Errors:
+
+  // None of these suspends. The block is the caller's, and was free at the last commit too. Errors:
   // no_data_space, also when only a commit is missing: compare nr_free().
-  [[nodiscard]] Result<DataBlock> allocate();
+  [[nodiscard]] Result<DataBlock> stage();
+  [[nodiscard]] bool is_staged(DataBlock block) const noexcept {
+    return counts_.staged().contains(block.value());
+  }
+  // It has count 1 from now on. It must be staged, as for unstage().
+  void take_staged(DataBlock block);
+  // It is anybody's again.
+  void unstage(DataBlock block);
+  [[nodiscard]] std::uint64_t nr_staged() const noexcept { return counts_.staged().size(); }
+  [[nodiscard]] std::vector<DataBlock> staged() const;
+  // For a map just opened, as it was at the last commit, in place of one that an abort has thrown
+  // away: what was staged in that one stays so. Blocks by which it had grown meanwhile do not.
+  void stage_again(const std::vector<DataBlock>& blocks);
 
   // Does not suspend. The new bitmaps are written at commit. Errors: invalid when `nr_blocks` is
   // below the present size or above 2^40.

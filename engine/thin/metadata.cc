@@ -3,6 +3,7 @@
 #include "engine/thin/metadata.h"
 
 #include <cstring>
+#include <vector>
 
 #include "engine/env/buffer.h"
 #include "engine/pdata/block_manager.h"
@@ -372,6 +373,7 @@ Result<void> Metadata::take_back() {
 
 Result<void> Metadata::back_to_last_commit(Lost lost) {
   ENGINE_TRY(core());
+  const std::vector<DataBlock> staged = core_->data_map->staged();
   // Linux builds a new block cache here, with the lock held; ours is emptied and stays.
   core_.reset();
   blocks_->abandon();
@@ -384,6 +386,7 @@ Result<void> Metadata::back_to_last_commit(Lost lost) {
   Result<std::unique_ptr<MetadataCore>> loaded = load();
   if (!loaded) return Failure{loaded.error()};
   core_ = std::move(*loaded);
+  core_->data_map->stage_again(staged);
   // The pool has been in service before, so it commits from now on as it did.
   core_->in_service = true;
   for (auto& [id, device] : open_) {

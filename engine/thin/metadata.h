@@ -2,7 +2,8 @@
 // each block is referenced, and the transactions that change all that atomically.
 //
 // On disk it is Linux's format (docs/format/). Nothing is durable until commit(); a crash or an
-// abort() returns to the last commit. After a crash only leaks of data blocks may appear.
+// abort() returns to the last commit, in which every data block is mapped, or held by a caller who
+// took a further reference on it.
 //
 // Locking: changes take turns by a Mutex, "thin.metadata.change", and hold an RwLock,
 // "thin.metadata", for writing while they change what queries see; queries hold that for reading,
@@ -47,8 +48,9 @@ struct DeviceRecord;
 struct MetadataCore;
 
 inline constexpr std::uint32_t kThinIdMax = (1U << 24) - 1;
-// A fresh pool takes nine; a change needs copies of what it touches beside what is committed.
-inline constexpr std::uint64_t kMetadataBlocksMin = 16;
+// A fresh pool takes nine, a bitmap of data blocks one, a thin one more. A write to it needs copies
+// of seven beside what is committed: the two bitmaps, where each of them is, and the thin's three.
+inline constexpr std::uint64_t kMetadataBlocksMin = 18;
 inline constexpr std::uint32_t kTimeMax = (1U << 24) - 1;
 inline constexpr std::uint32_t kDataBlockSectorsMin = 128;
 inline constexpr std::uint32_t kDataBlockSectorsMax = 2097152;
@@ -170,8 +172,9 @@ class Metadata {
   // shared; found atomically together with its `shared`. nullopt: nothing is mapped there.
   Result<std::optional<MappedRange>> find_mapped_range(const OpenThin& device, VirtBlock begin,
                                                        VirtBlock end);
-  // Takes over the caller's reference on `data`; drops the one on the block mapped before, if any.
-  // Refusal: invalid, `data` is not allocated: an abort has taken the allocation back.
+  // `data` is one that the caller has of alloc_data_block(), and is the mapping's from now on;
+  // drops the reference on the block mapped before, if any. Where it fails the block stays the
+  // caller's. Refusal: invalid, it is not: an abort has taken back the growth that it came with.
   Result<void> insert(OpenThin& device, VirtBlock block, DataBlock data);
   // Unmaps all of [begin, end), holes or not, dropping the references. Returns how many were
   // mapped.
@@ -188,9 +191,15 @@ class Metadata {
   bool changed_this_transaction();
 
   // --- Data blocks.
-  // The caller owns the one reference. no_data_space: none is free, or those that are were freed in
-  // this transaction and become usable by a commit.
+  // The block is the caller's until insert() or give_back_data_block(), also across abort().
+  // Nothing but memory knows of it before it is inserted: no commit has a block that is not mapped.
+  // no_data_space: none is free, or those that are were freed in this transaction and become usable
+  // by a commit.
   Result<DataBlock> alloc_data_block();
+  // At once usable again. Any mode. Does not fail.
+  void give_back_data_block(DataBlock block);
+  // How many are somebody's of alloc_data_block().
+  std::uint64_t staged_data_blocks();
   Result<void> inc_data_range(DataBlock begin, DataBlock end);
   Result<void> dec_data_range(DataBlock begin, DataBlock end);
   Result<std::uint32_t> data_ref_count(DataBlock block);

@@ -105,8 +105,9 @@ MetadataCore::MetadataCore(std::unique_ptr<TransactionManager> manager,
 Result<std::unique_ptr<MetadataCore>> MetadataCore::format(pdata::BlockManager& blocks,
                                                            const MetadataOptions& options) {
   const std::uint64_t usable = std::min(blocks.nr_blocks(), pdata::kMetadataBlocksMax);
+  static_assert(kMetadataBlocksMin == 18);
   if (usable < kMetadataBlocksMin)
-    return fail(Errc::invalid, usable, "metadata device too small: fewer than 16 blocks of 4 KiB");
+    return fail(Errc::invalid, usable, "metadata device too small: fewer than 18 blocks of 4 KiB");
   // In Linux's order, which makes a fresh pool byte for byte the same as Linux's.
   ENGINE_TRY_ASSIGN(auto tm, TransactionManager::create(blocks, usable, options.fan_out));
   ENGINE_TRY_ASSIGN(auto data_map, SpaceMapDisk::create(*tm));

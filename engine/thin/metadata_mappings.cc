@@ -11,8 +11,8 @@ Failure not_present(const OpenThin& device) {
   return fail(Errc::not_found, device.id().value(), "the device went with an abort");
 }
 
-Failure not_allocated(DataBlock block) {
-  return fail(Errc::invalid, block.value(), "the data block is not allocated");
+Failure not_staged(DataBlock block) {
+  return fail(Errc::invalid, block.value(), "the data block is not the caller's to map");
 }
 
 }   // namespace
@@ -77,11 +77,10 @@ Result<void> Metadata::insert(OpenThin& device, VirtBlock block, DataBlock data)
   const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   if (!device.present_) return not_present(device);
-  if (data.value() >= core->data_map->nr_blocks()) return not_allocated(data);
-  ENGINE_TRY_ASSIGN(const std::uint32_t count, core->data_map->ref_count(data));
-  if (count == 0) return not_allocated(data);
+  if (!core->data_map->is_staged(data)) return not_staged(data);
   ENGINE_TRY_ASSIGN(const MetadataCore::Changed changed,
                     breaking(*core, core->insert_mapping(device.id_, device.root_, block, data)));
+  core->data_map->take_staged(data);
   device.root_ = changed.root;
   device.mapped_blocks_ += changed.count;
   device.changed_ = true;

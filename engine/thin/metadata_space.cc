@@ -12,11 +12,22 @@ Result<DataBlock> Metadata::alloc_data_block() {
   const ChangeLock lock{*this};
   ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
   // Fails for want of space alone, and then nothing has changed.
-  Result<DataBlock> block = core->data_map->allocate();
+  Result<DataBlock> block = core->data_map->stage();
   if (block)
     trace_event(OpKind::data_block_alloc, &lock_.object(), std::source_location::current(),
                 block->value());
   return block;
+}
+
+void Metadata::give_back_data_block(DataBlock block) {
+  const ChangeLock lock{*this};
+  if (core_ == nullptr || !core_->data_map->is_staged(block)) return;   // see insert()
+  core_->data_map->unstage(block);
+}
+
+std::uint64_t Metadata::staged_data_blocks() {
+  const ReadLock lock{lock_};
+  return core_ == nullptr ? 0 : core_->data_map->nr_staged();
 }
 
 Result<void> Metadata::inc_data_range(DataBlock begin, DataBlock end) {

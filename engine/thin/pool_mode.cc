@@ -1,7 +1,9 @@
 // The mode machine and what leads to its changes: commits, failures, space. Worker only.
 //
 //   write -> out_of_data_space       an allocation found nothing, even after a commit
-//   out_of_data_space -> write       a commit that left free blocks; a new table
+//   out_of_data_space -> write       a commit that left free blocks, or a block given back that
+//   came
+//                                    to nothing; a new table
 //   -> out_of_metadata_space         a commit after which nothing is left above the reserve
 //   out_of_metadata_space -> write   the metadata device has grown
 //   -> read_only                     a table asks for it; a change failed, or a lookup met damage
@@ -163,7 +165,7 @@ bool Pool::metadata_is_tight() {
   return free && *free < kTightMetadataBlocks;
 }
 
-// What was freed becomes usable by a commit, so this comes after it.
+// What was freed becomes usable by a commit, so this comes after it; what was not used, at once.
 void Pool::check_data_space() {
   if (mode() != PoolMode::out_of_data_space) return;
   const auto free = metadata_->free_data_blocks();

@@ -45,11 +45,16 @@ std::vector<std::string> PoolView::leaks() const {
   const auto judge = [&](const char* what, std::uint64_t count) {
     if (count != 0) found.push_back(fmt::format("{} {}", count, what));
   };
-  const PoolCounts now = pool_.on_worker("pool.view", [this] { return counts(); });
+  std::uint64_t staged = 0;
+  const PoolCounts now = pool_.on_worker("pool.view", [&] {
+    staged = pool_.metadata_->staged_data_blocks();
+    return counts();
+  });
   judge("bios queued", now.queued_bios);
   judge("cells held", now.cells_held);
   judge("cells in use", now.cells_in_use);
   judge("mappings in preparation", now.mappings);
+  judge("data blocks taken and not mapped", staged);
   judge("passdowns in flight", now.passdowns);
   judge("discards half done", now.discard_chunks);
   judge("discards waiting", now.waiting_discards);

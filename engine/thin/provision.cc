@@ -71,8 +71,7 @@ void Pool::provision(ThinDevice& thin, PoolCell& cell) {
   start_mapping(*mapping);
 }
 
-// What a commit can free it frees before the block is taken, so that no commit of ours finds the
-// block taken and not yet mapped: a crash would leak it.
+// The block is ours in memory alone until it is mapped, so no commit of the meantime leaks it.
 Result<DataBlock> Pool::alloc_data_block() {
   if (!ready_to_change() || mode() != PoolMode::write) {
     return fail(Errc::read_only, 0, "the pool does not allocate");
@@ -92,7 +91,6 @@ Result<DataBlock> Pool::alloc_data_block() {
     block = metadata_->alloc_data_block();
   }
   if (block) {
-    changed_ = true;
     trace_event(OpKind::data_block_alloc, &object_, std::source_location::current(),
                 block->value());
     return block;
@@ -105,16 +103,10 @@ Result<DataBlock> Pool::alloc_data_block() {
   return block;
 }
 
-// The block was never mapped: its only reference is ours.
+// The block was never mapped. No commit is needed for another to have it.
 void Pool::give_back_data_block(DataBlock block) {
-  if (!ready_to_change()) {
-    debts_.push_back({block, block + 1});
-    return;
-  }
-  changed_ = true;
-  if (auto dropped = metadata_->dec_data_range(block, block + 1); !dropped) {
-    metadata_failed("free data block", dropped.error());
-  }
+  metadata_->give_back_data_block(block);
+  check_data_space();
 }
 
 NewMapping* Pool::begin_mapping(ThinDevice& thin, PoolCell& cell) {
@@ -219,6 +211,7 @@ void Pool::insert_mapping(NewMapping& mapping) {
   io::MappedBio& bio = mapping.cell->bio();
   if (auto inserted = metadata_->insert(thin.metadata(), mapping.virt, mapping.data); !inserted) {
     metadata_failed("insert mapping", inserted.error());
+    give_back_data_block(mapping.data);
     fail_cell(thin, *mapping.cell, Errc::io_error);
     free_mapping(mapping);
     return;

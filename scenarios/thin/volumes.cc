@@ -130,8 +130,11 @@ void Volumes::perform(const Operation& operation) {
     case Verb::write:
     case Verb::write_zeroes:
     case Verb::read:
-    case Verb::discard:
     case Verb::flush:
+      requests_.issue(target(id), operation);
+      break;
+    case Verb::discard:
+      expect_passdowns();
       requests_.issue(target(id), operation);
       break;
     case Verb::create_thin:

@@ -169,6 +169,7 @@ void Volumes::look_around() {
 void Volumes::cover() {
   bench_.changes();
   covered_ = true;
+  expect_passdowns();   // the layer's own
   covered_since_ = bench_.oracle.begin_snapshot();
 }
 

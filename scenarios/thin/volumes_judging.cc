@@ -79,6 +79,7 @@ void Volumes::discard_all() {
 
 void Volumes::discard_whole(std::uint32_t id, const engine::thin::PoolView& view,
                             std::vector<std::uint32_t>& counts) {
+  expect_passdowns();
   bench_.world.watch_discards();
   requests_.issue(target(id),
                   Operation{.verb = Verb::discard, .thin = id, .sectors = bench_.oracle.size(id)});
@@ -103,6 +104,12 @@ void Volumes::discard_whole(std::uint32_t id, const engine::thin::PoolView& view
   }
 }
 
+void Volumes::expect_passdowns() {
+  const SystemSpec& spec = workload_.system;
+  if (!spec.ignore_discard && !spec.no_discard_passdown)
+    passdowns_.store(true, std::memory_order_relaxed);
+}
+
 void Volumes::judge_image(Image which) {
   const std::unique_ptr<checkers::image::BlockSource> image = bench_.world.image("metadata");
   // A cut before the first commit leaves a blank device, which is nobody's pool.
@@ -117,16 +124,15 @@ void Volumes::judge_image(Image which) {
     findings.add("lab", "needs_check is not on disk",
                  "the pool said so, and its superblock does not");
   }
-  // A commit may come while a block has been taken and is not mapped yet, or while a passdown holds
-  // it. Who can change the metadata no more afterwards, because the power goes, or because it has
-  // failed or is full, cannot give the block back, nor can one that came after it. Nobody else may
-  // leak.
+  // A commit may come while a passdown holds a block. Who can change the metadata no more
+  // afterwards, because the power goes, or because it has failed or is full, cannot give the block
+  // back, nor can one that came after it. Nobody else may leak, whatever happens.
   const bool after_failure = remade_ && workload_.faults.may_roll_back();
-  const bool leaks =
-      which == Image::after_cut || bench_.power_cut || metadata_fixed_ || after_failure;
+  const bool held =
+      passdowns_.load(std::memory_order_relaxed) &&
+      (which == Image::after_cut || bench_.power_cut || metadata_fixed_ || after_failure);
   checkers::image::add_findings(
-      report, leaks ? checkers::image::Expect::after_cut : checkers::image::Expect::exact,
-      findings);
+      report, held ? checkers::image::Expect::held : checkers::image::Expect::exact, findings);
   bench_.tell(findings);
 }
 

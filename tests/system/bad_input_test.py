@@ -303,25 +303,25 @@ class RefusedStarts(BadInput):
         self.assertIsNone(pools.thin_check(self.meta))
 
     def test_blank_metadata_too_small_for_the_data(self):
-        self.resize(self.meta, 64 << 10)
+        self.resize(self.meta, 72 << 10)
         self.resize(self.data, 1 << 38)
         self.digests = lambda: [self.meta.read_bytes(), self.allocated()]   # not all of the data
         command = self.serve(thin="0:1MiB")
-        self.assert_nothing_changed(command, "meta.img", "16 blocks", "too small", "data.img")
+        self.assert_nothing_changed(command, "meta.img", "18 blocks", "too small", "data.img")
         self.assert_larger_metadata_does(command)
 
     def test_metadata_too_small_for_data_that_grew(self):
-        self.resize(self.meta, 64 << 10)
+        self.resize(self.meta, 72 << 10)
         with server.Wavetankd(self.folder, self.meta, self.data, {0: MIB}):
             pass
         self.resize(self.data, 1 << 38)
         self.digests = lambda: [self.meta.read_bytes(), self.allocated()]
         command = self.serve(thin="0:1MiB")
-        self.assert_nothing_changed(command, "meta.img", "16 blocks", "too small", "data.img")
+        self.assert_nothing_changed(command, "meta.img", "18 blocks", "too small", "data.img")
         self.assert_larger_metadata_does(command)
 
     def test_metadata_too_small_for_the_thins(self):
-        self.resize(self.meta, 64 << 10)
+        self.resize(self.meta, 72 << 10)
         more = [word for i in range(1, 40) for word in ("--thin", f"{i}:1MiB")]
         command = self.serve(*more, thin="0:1MiB")
         self.assert_nothing_changed(command, "create_thin", "metadata device is full")
@@ -392,7 +392,7 @@ class ForeignDevices(BadInput):
         self.assert_refused(self.serve(), "data.img")
 
     def test_metadata_device_too_small(self):
-        for size in (0, 512, 4000, 4095, 4096, 15 * 4096):
+        for size in (0, 512, 4000, 4095, 4096, 17 * 4096):
             with self.subTest(size=size):
                 with open(self.meta, "r+b") as file:
                     file.truncate(size)

@@ -206,6 +206,13 @@ class ImageSource final : public checkers::image::BlockSource {
   const sim::DiskImage& image_;
 };
 
+// A data block, with nothing that refers to it.
+inline Result<DataBlock> allocate(SpaceMapDisk& map) {
+  ENGINE_TRY_ASSIGN(const DataBlock block, map.stage());
+  map.take_staged(block);
+  return block;
+}
+
 // Metadata counts exact and all else in order; data blocks may be counted without being mapped,
 // since these pools map none.
 inline void expect_sound(const sim::DiskImage& image) {

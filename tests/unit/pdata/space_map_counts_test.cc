@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -17,9 +18,10 @@ struct Model {
   std::uint64_t nr_blocks = 0;
   std::map<std::uint64_t, int> now;   // absent: 0
   std::map<std::uint64_t, int> before;
+  std::set<std::uint64_t> staged;
 
   [[nodiscard]] bool allocatable(std::uint64_t block) const {
-    return !now.contains(block) && !before.contains(block);
+    return !now.contains(block) && !before.contains(block) && !staged.contains(block);
   }
 };
 
@@ -30,6 +32,9 @@ void expect_same(const Model& model, SpaceMapCounts& counts) {
   for (const auto& [block, count] : model.before)
     embargoed += model.now.contains(block) ? 0U : 1U;
   RC_ASSERT(counts.nr_embargoed() == embargoed);
+  RC_ASSERT(counts.staged() == model.staged);
+  RC_ASSERT(counts.nr_allocatable() ==
+            model.nr_blocks - model.now.size() - embargoed - model.staged.size());
   for (std::size_t i = 0; i < counts.nr_bitmaps(); ++i) {
     std::uint64_t used = 0;
     std::uint64_t first_free = 0;
@@ -65,6 +70,35 @@ void allocate(Model& model, SpaceMapCounts& counts) {
   model.now[*block] = 1;
 }
 
+void stage(Model& model, SpaceMapCounts& counts) {
+  const bool any = counts.nr_allocatable() != 0;
+  const auto block = counts.stage();
+  RC_ASSERT(block.has_value() == any);
+  if (!block) return;
+  RC_ASSERT(model.allocatable(*block));
+  RC_ASSERT(counts.get(*block) == SmallCount::zero);
+  model.staged.insert(*block);
+}
+
+enum class End : std::uint8_t { taken, dropped, staged_again };
+
+void end_stage(Model& model, SpaceMapCounts& counts, std::uint32_t which, End end) {
+  if (model.staged.empty()) return;
+  const auto at = std::next(model.staged.begin(), which % model.staged.size());
+  if (end == End::taken) {
+    counts.take_staged(*at);
+    RC_ASSERT(counts.new_in_transaction(*at));
+    model.now[*at] = 1;
+  } else {
+    counts.unstage(*at);
+  }
+  if (end == End::staged_again) {
+    counts.stage(*at);
+  } else {
+    model.staged.erase(at);
+  }
+}
+
 void change(Model& model, SpaceMapCounts& counts, std::uint32_t which, bool up) {
   if (model.now.empty()) return;
   auto at = std::next(model.now.begin(), which % model.now.size());
@@ -79,7 +113,7 @@ void change(Model& model, SpaceMapCounts& counts, std::uint32_t which, bool up) 
 }
 
 void apply(const Step& step, Model& model, SpaceMapCounts& counts) {
-  switch (step.kind % 8) {
+  switch (step.kind % 12) {
     case 0:
     case 1:
     case 2:
@@ -93,6 +127,14 @@ void apply(const Step& step, Model& model, SpaceMapCounts& counts) {
       counts.committed();
       model.before = model.now;
       return;
+    case 7:
+    case 8:
+      return stage(model, counts);
+    case 9:
+      return end_stage(model, counts, step.which, End::taken);
+    case 10:
+      return end_stage(model, counts, step.which,
+                       step.which % 2 == 0 ? End::dropped : End::staged_again);
     default:
       model.nr_blocks += step.which % 4 == 0 ? step.which : step.which % 3;
       counts.resize(model.nr_blocks);
@@ -102,7 +144,7 @@ void apply(const Step& step, Model& model, SpaceMapCounts& counts) {
 
 RC_GTEST_PROP(SpaceMapCountsProperty, NeverReusesABlockFreedInTheSameTransaction, ()) {
   const auto steps = *rc::gen::container<std::vector<Step>>(rc::gen::construct<Step>(
-      rc::gen::inRange<std::uint32_t>(0, 8), rc::gen::inRange<std::uint32_t>(0, 64)));
+      rc::gen::inRange<std::uint32_t>(0, 12), rc::gen::inRange<std::uint32_t>(0, 64)));
   // Few blocks, so that it runs full; across the border of two bitmaps.
   const auto room = *rc::gen::inRange<std::uint64_t>(1, 12);
   const std::uint64_t prefilled = *rc::gen::inRange<std::uint64_t>(0, 2) * (kEntriesPerBitmap - 5);

@@ -51,7 +51,7 @@ TEST(SpaceMap, OpensWhatItWroteWithAllCounts) {
     BlockManager blocks{device};
     const auto pool = must(TestPool::open(blocks));
     for (std::uint64_t i = 0; i < 400; ++i) {
-      const DataBlock block = must(pool->data_map().allocate());
+      const DataBlock block = must(allocate(pool->data_map()));
       expected[block.value()] = static_cast<std::uint32_t>(1 + i % 6);
       for (std::uint64_t n = 0; n < i % 6; ++n)
         must(pool->data_map().inc(block));
@@ -100,7 +100,7 @@ TEST(SpaceMap, ALaterCommitLeavesEveryBlockOfTheLastOneAlone) {
     image = in_tank({.image = before}, [&](BlockDevice& device) {
       BlockManager blocks{device};
       const auto pool = must(TestPool::open(blocks));
-      allocated.push_back(must(pool->data_map().allocate()));
+      allocated.push_back(must(allocate(pool->data_map())));
       if (round > 5) {
         must(pool->data_map().dec(allocated.front()));
         allocated.pop_front();
@@ -162,7 +162,7 @@ TEST(SpaceMap, MetadataRunsFullCleanlyAndCanBeAborted) {
     }
     blocks.abandon();
     const auto pool = must(TestPool::open(blocks));
-    must(pool->data_map().allocate());
+    must(allocate(pool->data_map()));
     must(pool->commit());
   });
   expect_sound(*after);
@@ -177,7 +177,7 @@ TEST(SpaceMap, AnyAmountOfFreeMetadataEitherCommitsOrAborts) {
       BlockManager blocks{device};
       const auto pool = must(TestPool::open(blocks));
       must(pool->add_sharing_devices(1, 4));
-      must(pool->data_map().allocate());
+      must(allocate(pool->data_map()));
       // Chains of devices, each with a mapping tree of its own, to fill the device.
       for (std::uint64_t id = 10; pool->metadata_map().nr_free() > leave; ++id) {
         if (const auto added = pool->add_sharing_devices(id, 1); !added) {
@@ -200,16 +200,51 @@ TEST(SpaceMap, DataRunsFullAndFreedBlocksComeBackWithTheCommit) {
     const auto pool = must(TestPool::open(blocks));
     SpaceMapDisk& map = pool->data_map();
     for (std::uint64_t i = 0; i < 10; ++i)
-      EXPECT_EQ(must(map.allocate()), DataBlock{i});
-    EXPECT_EQ(code_of(map.allocate()), Errc::no_data_space);
+      EXPECT_EQ(must(allocate(map)), DataBlock{i});
+    EXPECT_EQ(code_of(allocate(map)), Errc::no_data_space);
     must(pool->commit());
     must(map.dec(DataBlock{4}));
     EXPECT_EQ(map.nr_free(), 1U);
     EXPECT_EQ(map.nr_allocatable(), 0U);
-    EXPECT_EQ(code_of(map.allocate()), Errc::no_data_space);
+    EXPECT_EQ(code_of(allocate(map)), Errc::no_data_space);
     must(pool->commit());
     EXPECT_EQ(map.nr_allocatable(), 1U);
-    EXPECT_EQ(must(map.allocate()), DataBlock{4});
+    EXPECT_EQ(must(allocate(map)), DataBlock{4});
+  });
+}
+
+// A commit that comes while contents are written has nothing of it.
+TEST(SpaceMap, AStagedBlockIsNobodyElsesAndNotOnDisk) {
+  const auto image = in_tank({.image = fresh_pool(64, 3)}, [](BlockDevice& device) {
+    BlockManager blocks{device};
+    const auto pool = must(TestPool::open(blocks));
+    SpaceMapDisk& map = pool->data_map();
+    const DataBlock taken = must(map.stage());
+    const DataBlock lost = must(map.stage());
+    const DataBlock unused = must(map.stage());
+    EXPECT_FALSE(map.changed());
+    EXPECT_EQ(map.nr_free(), 0U);
+    EXPECT_EQ(must(map.ref_count(taken)), 0U);
+    EXPECT_EQ(code_of(map.stage()), Errc::no_data_space);
+    map.unstage(unused);
+    EXPECT_EQ(must(map.stage()), unused);   // without a commit
+    map.unstage(unused);
+    must(pool->add_sharing_devices(1, 1));
+    must(pool->commit());
+    EXPECT_EQ(map.nr_staged(), 2U);
+    map.take_staged(taken);
+    EXPECT_TRUE(map.changed());
+    EXPECT_EQ(must(map.ref_count(taken)), 1U);
+    must(pool->commit());
+    EXPECT_EQ(map.staged(), std::vector{lost});
+    EXPECT_EQ(map.root().nr_allocated, 1U);
+  });
+  in_tank({.image = image}, [](BlockDevice& device) {
+    BlockManager blocks{device};
+    const auto pool = must(TestPool::open(blocks));
+    EXPECT_EQ(pool->data_map().nr_allocated(), 1U);
+    EXPECT_EQ(pool->data_map().nr_staged(), 0U);
+    EXPECT_EQ(pool->data_map().nr_free(), 2U);
   });
 }
 
@@ -226,7 +261,7 @@ TEST(SpaceMap, DataGrowsWithinABitmapAndBeyond) {
       EXPECT_TRUE(pool->data_map().changed());
       must(pool->commit());
       while (pool->data_map().nr_allocatable() != 0)
-        must(pool->data_map().allocate());
+        must(allocate(pool->data_map()));
       must(pool->commit());
     });
     expect_sound(*image);

@@ -94,7 +94,7 @@ TEST(TransactionManager, EveryFailingTransferLeavesTheLastCommit) {
             if (pool->trans_id != 1) return {};
             EXPECT_EQ(pool->data_map().nr_allocated(), 0U);
             ENGINE_TRY(pool->add_sharing_devices(1, 5));
-            ENGINE_TRY(pool->data_map().allocate());
+            ENGINE_TRY(allocate(pool->data_map()));
             return pool->commit();
           };
           if (const auto result = attempt_once(); !result) {
@@ -123,7 +123,7 @@ Result<void> one_transaction(TestPool& pool, State& state, sim::Execution& world
   for (std::uint32_t i = 0; i < 4; ++i) {
     switch (world.choose("operation", 4)) {
       case 0: {
-        const auto block = pool.data_map().allocate();
+        const auto block = allocate(pool.data_map());
         if (!block) {
           EXPECT_EQ(block.error().code, Errc::no_data_space);
           break;

@@ -104,7 +104,7 @@ TEST(WorkloadText, SaysWhatCannotWork) {
        "line 3: system.data_device_blocks = 4: wants at least the 8 of data_blocks"},
       {pool + "data_blocks = 200\nblock_sectors = 256\n",
        "system.data_device_blocks = 200: wants at most 128 blocks of 256 sectors"},
-      {pool + "metadata_blocks = 8\n", "line 2: system.metadata_blocks = 8: wants 16 to 4096"},
+      {pool + "metadata_blocks = 8\n", "line 2: system.metadata_blocks = 8: wants 18 to 4096"},
       {pool + "fan_out = 7\n",
        "line 2: system.fan_out = 7: wants 0 or a multiple of 3 from 6 to 252"},
       {pool + "commit_interval_ms = 1\n",

@@ -221,7 +221,7 @@ class History {
       }
     }
     if (!data) return after(code_of(data), Errc::ok);
-    if (must(metadata_->data_ref_count(*data)) != 1) return "count of a new block";
+    if (must(metadata_->data_ref_count(*data)) != 0) return "count of a block not mapped yet";
     for (const Model* const model : {&model_, &committed_}) {
       for (const auto& [other, device] : model->devices) {
         for (const auto& [at, mapping] : device.mappings) {
@@ -231,7 +231,9 @@ class History {
       }
     }
     const Result<void> result = metadata_->insert(opened(id), VirtBlock{block}, *data);
+    if (!result) metadata_->give_back_data_block(*data);
     if (!result) return after(code_of(result), Errc::ok);
+    if (must(metadata_->data_ref_count(*data)) != 1) return "count of a new block";
     model_.devices[id].mappings[block] = {data->value(), model_.time};
     return {};
   }

@@ -34,14 +34,14 @@ sim::DiskImageRef blank(std::uint64_t blocks) {
   return std::make_shared<sim::DiskImage>(blocks * kMetaBlockSectors);
 }
 
-TEST(MetadataRefused, ADeviceOfFewerThanSixteenBlocks) {
-  for (const std::uint64_t blocks : {1U, 2U, 8U, 15U}) {
+TEST(MetadataRefused, ADeviceOfFewerThanEighteenBlocks) {
+  for (const std::uint64_t blocks : {1U, 2U, 8U, 17U}) {
     const auto error = refusal(blank(blocks), small_options());
     ASSERT_TRUE(error) << blocks;
     EXPECT_EQ(error->code, Errc::invalid);
     EXPECT_NE(std::string_view{error->what}.find("too small"), std::string_view::npos);
   }
-  EXPECT_FALSE(refusal(blank(16), small_options()));
+  EXPECT_FALSE(refusal(blank(18), small_options()));
 }
 
 TEST(MetadataRefused, AnotherBlockSizeNamesTheRecordedOne) {

@@ -269,15 +269,46 @@ TEST(Metadata, AbortRollsMappedCountsBack) {
   });
 }
 
-TEST(Metadata, AnAllocationThatAnAbortTookBackCannotBeMapped) {
+TEST(Metadata, OnlyABlockThatIsTheCallersCanBeMapped) {
   const auto image = with_metadata(example(), [](Metadata& metadata) {
     OpenThin* const device = must(metadata.open_device(ThinId{7}));
+    std::vector<DataBlock> blocks;
     must(metadata.resize_data(201));
-    const DataBlock block = must(metadata.alloc_data_block());
-    must(metadata.abort());
-    EXPECT_EQ(code_of(metadata.insert(*device, VirtBlock{1}, block)), Errc::invalid);
+    while (const auto block = metadata.alloc_data_block())
+      blocks.push_back(*block);
+    EXPECT_EQ(metadata.staged_data_blocks(), 198U);
+    EXPECT_EQ(blocks.back(), DataBlock{200});
+    must(metadata.abort());   // and the device has 200 again
+    EXPECT_EQ(metadata.staged_data_blocks(), 197U);
     EXPECT_EQ(code_of(metadata.insert(*device, VirtBlock{1}, DataBlock{200})), Errc::invalid);
+    EXPECT_EQ(code_of(metadata.insert(*device, VirtBlock{1}, DataBlock{0})), Errc::invalid);
+    // It has not been given to anybody meanwhile.
+    EXPECT_EQ(code_of(metadata.alloc_data_block()), Errc::no_data_space);
+    must(metadata.insert(*device, VirtBlock{1}, blocks.front()));
+    EXPECT_EQ(code_of(metadata.insert(*device, VirtBlock{2}, blocks.front())), Errc::invalid);
     must(metadata.commit());
+    for (const DataBlock block : blocks)
+      metadata.give_back_data_block(block);
+    EXPECT_EQ(must(metadata.data_ref_count(blocks.front())), 1U);
+    EXPECT_EQ(must(metadata.free_data_blocks()), 196U);
+    metadata.close_device(*device);
+  });
+  EXPECT_EQ(faults_of(*image), "");
+}
+
+// Neither a commit nor a failure has a block that is not mapped.
+TEST(Metadata, ABlockThatIsNotMappedIsNotOnDisk) {
+  const auto image = with_metadata(example(), [](Metadata& metadata) {
+    OpenThin* const device = must(metadata.open_device(ThinId{7}));
+    static_cast<void>(must(metadata.alloc_data_block()));
+    must(metadata.create_thin(ThinId{1}));
+    must(metadata.commit());
+    static_cast<void>(must(metadata.alloc_data_block()));
+    must(provision(metadata, *device, 1));
+    must(metadata.commit());
+    must(metadata.take_back());
+    must(metadata.create_thin(ThinId{2}));
+    EXPECT_EQ(metadata.staged_data_blocks(), 2U);
     metadata.close_device(*device);
   });
   EXPECT_EQ(faults_of(*image), "");
@@ -338,6 +369,8 @@ TEST(Metadata, InFailModeEveryCallFailsAndNoneCrashes) {
     EXPECT_TRUE(metadata->aborted_with_changes(*thin));
     EXPECT_EQ(hook.calls, 0);
     EXPECT_EQ(device.submissions(), before);
+    metadata->give_back_data_block(d);
+    EXPECT_EQ(metadata->staged_data_blocks(), 0U);
     metadata->close_device(*thin);
     must(metadata->close());
   });

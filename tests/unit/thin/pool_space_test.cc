@@ -213,6 +213,54 @@ TEST(ThinSpace, FullMetadataTakesBackNothingThatWasAcknowledged) {
   });
 }
 
+// Whatever the size, and whoever else is under way when it happens: a pool that writes have driven
+// out of metadata, or that was cut off, has no block that nothing maps.
+TEST(ThinSpace, WritesThatFindNoMetadataLeakNothing) {
+  constexpr std::uint64_t kBlocks = 96;
+  std::uint64_t refused = 0;
+  std::uint64_t full = 0;
+  for_seeds(160, [&](sim::Execution& execution, std::uint64_t seed) {
+    const bool large_nodes = seed % 3 == 0;
+    PoolTank tank{
+        execution,
+        {.metadata_blocks = kMetadataBlocksMin + (large_nodes ? seed % 20 : seed * 7 % 150),
+         .data_blocks = 800,
+         .options = {.commit_interval = std::chrono::milliseconds{seed % 5},
+                     .metadata_fan_out = large_nodes ? 0U : 6U}}};
+    CutAt cut{tank, sim::kAllOps, seed % 4 == 3 ? 100 + seed * 37 % 1000 : 0};
+    tank.make_pool("1 error_if_no_space");
+    tank.make_thin(0, kBlocks);
+    Together all{execution};
+    for (std::uint64_t actor = 0; actor < 1 + seed / 2 % 4; ++actor) {
+      all.run("writer", [&, actor] {
+        for (std::uint32_t i = 0; i < 150; ++i) {
+          const std::uint64_t block = (seed + 29 * i + 17 * actor) % kBlocks;
+          const bool whole = (i + seed) % 4 == 0;
+          static_cast<void>(tank.write(0, block * kBlock, whole ? kBlock : 1, 1 + i));
+          if (actor == 0 && i % 12 == 11)
+            static_cast<void>(tank.message(fmt::format("create_snap {} 0", i)));
+        }
+      });
+    }
+    all.wait();
+    if (tank.metadata.powered()) {
+      const bool failed = pdata::must(tank.view().needs_check());
+      refused += failed ? 1 : 0;
+      full += !failed && tank.status_has(" ro ") ? 1 : 0;
+    }
+    tank.expect_idle();
+    if (seed % 4 == 0) {
+      EXPECT_TRUE(tank.system.remove_all());
+      EXPECT_EQ(faults_of(*tank.metadata.snapshot()), "");
+    } else {
+      cut.now();
+      EXPECT_EQ(faults_of(*tank.metadata.crash_image()), "");
+    }
+  });
+  EXPECT_GT(refused * unit::kSeedsPart, 40U);
+  EXPECT_TRUE(full > 5 || unit::kSeedsPart != 1) << full;
+}
+
 struct Made {
   Errc code = Errc::ok;
   std::uint32_t id = 0;   // of the first that was refused, or `end`
@@ -237,7 +285,7 @@ TEST(ThinSpace, AMessageWithoutMetadataSpaceLeavesThePoolAsItWas) {
   std::uint64_t refused = 0;
   for_seeds(240, [&](sim::Execution& execution, std::uint64_t seed) {
     const PoolTankSpec spec{
-        .metadata_blocks = 16 + seed % 40,
+        .metadata_blocks = 18 + seed % 40,
         .options = {.commit_interval = Nanos{0}, .metadata_fan_out = seed % 3 == 0 ? 0U : 6U}};
     const auto begin = [](PoolTank& tank) {
       tank.make_pool("1 no_discard_passdown");
