@@ -106,6 +106,7 @@ engine::Result<void> Requests::perform(engine::BlockDevice& device, std::uint32_
       return ended;
     }
     case Verb::discard: {
+      discarded_.store(true, std::memory_order_relaxed);
       const auto told = oracle.begin_discard(volume, sector, sectors);
       bio.op = engine::BioOp::discard;
       const auto ended = engine::submit_and_wait(device, bio);

@@ -36,6 +36,10 @@ class Requests {
   // Suspends. Reads all of the volume, so many sectors at a time. An error is no finding here
   // beyond what issue() says; wrong data is.
   void read_back(const Target& target, std::uint64_t step_sectors);
+  // Has any discard been issued, to whatever device?
+  [[nodiscard]] bool discarded() const noexcept {
+    return discarded_.load(std::memory_order_relaxed);
+  }
 
  private:
   // Submits, waits, and tells the oracle.
@@ -48,6 +52,7 @@ class Requests {
                  const engine::Result<void>& ended, bool excused);
 
   Bench& bench_;
+  std::atomic<bool> discarded_{false};
 };
 
 }   // namespace scenarios

@@ -130,11 +130,8 @@ void Volumes::perform(const Operation& operation) {
     case Verb::write:
     case Verb::write_zeroes:
     case Verb::read:
-    case Verb::flush:
-      requests_.issue(target(id), operation);
-      break;
     case Verb::discard:
-      expect_passdowns();
+    case Verb::flush:
       requests_.issue(target(id), operation);
       break;
     case Verb::create_thin:

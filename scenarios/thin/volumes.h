@@ -117,8 +117,6 @@ class Volumes final : public Layer {
   void discard_whole(std::uint32_t id, const engine::thin::PoolView& view,
                      std::vector<std::uint32_t>& counts);
   void judge_mode();
-  // A discard of a thin is about to be sent, or may be from now on.
-  void expect_passdowns();
 
   Bench& bench_;
   Requests& requests_;
@@ -135,7 +133,6 @@ class Volumes final : public Layer {
   std::uint64_t transaction_ = 0;   // guarded by pool_control_
   bool remade_ = false;             // there was another pool object before
   bool covered_ = false;
-  std::atomic<bool> passdowns_{false};   // there may have been some
   checkers::Moment covered_since_ = 0;
   std::optional<std::uint64_t> discards_offset_ = 0;
   std::uint64_t external_write_ = 0;   // what fills the external origin; 0: there is none

@@ -169,7 +169,6 @@ void Volumes::look_around() {
 void Volumes::cover() {
   bench_.changes();
   covered_ = true;
-  expect_passdowns();   // the layer's own
   covered_since_ = bench_.oracle.begin_snapshot();
 }
 

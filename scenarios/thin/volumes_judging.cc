@@ -79,7 +79,6 @@ void Volumes::discard_all() {
 
 void Volumes::discard_whole(std::uint32_t id, const engine::thin::PoolView& view,
                             std::vector<std::uint32_t>& counts) {
-  expect_passdowns();
   bench_.world.watch_discards();
   requests_.issue(target(id),
                   Operation{.verb = Verb::discard, .thin = id, .sectors = bench_.oracle.size(id)});
@@ -104,12 +103,6 @@ void Volumes::discard_whole(std::uint32_t id, const engine::thin::PoolView& view
   }
 }
 
-void Volumes::expect_passdowns() {
-  const SystemSpec& spec = workload_.system;
-  if (!spec.ignore_discard && !spec.no_discard_passdown)
-    passdowns_.store(true, std::memory_order_relaxed);
-}
-
 void Volumes::judge_image(Image which) {
   const std::unique_ptr<checkers::image::BlockSource> image = bench_.world.image("metadata");
   // A cut before the first commit leaves a blank device, which is nobody's pool.
@@ -128,9 +121,10 @@ void Volumes::judge_image(Image which) {
   // afterwards, because the power goes, or because it has failed or is full, cannot give the block
   // back, nor can one that came after it. Nobody else may leak, whatever happens.
   const bool after_failure = remade_ && workload_.faults.may_roll_back();
-  const bool held =
-      passdowns_.load(std::memory_order_relaxed) &&
-      (which == Image::after_cut || bench_.power_cut || metadata_fixed_ || after_failure);
+  const SystemSpec& spec = workload_.system;
+  const bool passdowns = requests_.discarded() && !spec.ignore_discard && !spec.no_discard_passdown;
+  const bool held = passdowns && (which == Image::after_cut || bench_.power_cut ||
+                                  metadata_fixed_ || after_failure);
   checkers::image::add_findings(
       report, held ? checkers::image::Expect::held : checkers::image::Expect::exact, findings);
   bench_.tell(findings);
