@@ -62,6 +62,14 @@ Result<std::uint32_t> parse_block_sectors(std::string_view word) {
 
 }   // namespace
 
+// Blocks that are not there would be given out, and where the metadata has recorded them, no table
+// that fits could ever follow. Linux asks for every target alike, in dm-table.
+Result<void> PoolTarget::check_size(const io::DeviceRef& data, std::uint64_t sectors) {
+  const std::uint64_t present = data.device().limits().sectors;
+  if (sectors > present) return fail(Errc::invalid, present, "data device too small for target");
+  return {};
+}
+
 // Before anything is read of them, and in particular before a blank device is made metadata.
 Result<void> PoolTarget::claim_devices(const io::TargetContext& context, Devices& devices) {
   const io::DeviceRef& metadata = devices.metadata;
@@ -96,6 +104,7 @@ Result<std::unique_ptr<io::Target>> PoolTarget::create(PoolRegistry& pools,
                          .block_sectors = block_sectors,
                          .features = config.features};
   ENGINE_TRY(pools.check(request));   // in the words of Linux
+  ENGINE_TRY(check_size(devices.data, args.sectors));
   ENGINE_TRY(claim_devices(context, devices));
   ENGINE_TRY_ASSIGN(PoolRef pool, pools.open(context.env.executor, request));
   return std::unique_ptr<io::Target>{

@@ -33,7 +33,9 @@ void PoolTarget::postsuspend() {
   pool_->postsuspend();
 }
 
+// The data device may have got a shorter table since this one was loaded.
 Result<void> PoolTarget::preresume() {
+  ENGINE_TRY(check_size(devices_.data, sectors()));
   return pool_->preresume(config_);
 }
 

@@ -43,6 +43,8 @@ class PoolTarget final : public io::Target {
     std::array<io::DeviceClaim, 2> claims;   // go before the devices do
   };
   PoolTarget(const io::TargetArgs& args, const PoolConfig& config, Devices devices, PoolRef pool);
+  // Is there a sector of `data` for each of the target's?
+  static Result<void> check_size(const io::DeviceRef& data, std::uint64_t sectors);
   static Result<void> claim_devices(const io::TargetContext& context, Devices& devices);
 
   PoolConfig config_;

@@ -108,6 +108,27 @@ class Devices(Control):
         self.assertEqual(self.ask(f"load w 0 8192 linear {held} 0")[0], "ok")
 
 
+    def test_a_pool_longer_than_its_data_file(self):
+        self.assert_refused("load pool 0 131073 thin-pool metadata data 128 0",
+                            "data device too small for target")
+        small = self.make_file("small.img", MIB)
+        other = self.make_file("other.img", 4 * MIB)
+        self.assertEqual(self.ask("create p")[0], "ok")
+        self.assert_refused(f"load p 0 131072 thin-pool {other} {small} 128 0",
+                            "data device too small for target")
+        self.assertEqual(other.read_bytes(), bytes(4 * MIB))
+        # The pool has every block of its device, and gives them out.
+        self.assertEqual(self.ask("resume pool")[0], "ok")
+        client = nbd.Client(self.subject.socket, "0")
+        self.addCleanup(client.close)
+        for begin in range(0, 16 * MIB, MIB):
+            client.write_at(begin, bytes([1]) * MIB)
+        client.flush()
+        self.assertIn(" 256/1024 ", self.subject.control("status pool"))
+        self.subject.stop()
+        self.assertEqual(server.check_thin(self.folder / "meta.img")[0], 0)
+
+
 class Sizes(case.SystemTest):
     def test_of_all_suffixes(self):
         for name in ("meta.img", "data.img"):

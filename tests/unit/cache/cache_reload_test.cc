@@ -145,6 +145,21 @@ TEST(CacheReload, NoDiskIsTwoCachesOrTwoThingsToThem) {
   });
 }
 
+TEST(CacheReload, AnOriginThatHasShrunkSinceTheLoadIsRefused) {
+  for_seeds(2, [](sim::Execution& execution, std::uint64_t) {
+    CacheTank tank{execution};
+    tank.make();
+    pdata::must(tank.system.load("c", tank.table()));
+    tank.origin.resize(tank.origin_sectors() - 1);
+    const auto resumed = tank.system.resume("c");
+    ASSERT_FALSE(resumed);
+    EXPECT_STREQ(resumed.error().what, "Device size larger than cached device");
+    tank.origin.resize(tank.origin_sectors());
+    pdata::must(tank.system.resume("c"));
+    EXPECT_EQ(tank.read(0), kOldData);
+  });
+}
+
 TEST(CacheReload, GrowsAndShrinksWithItsFastDevice) {
   for_seeds(10, [](sim::Execution& execution, std::uint64_t) {
     CacheTank tank{execution, {.cache_blocks = 4}};

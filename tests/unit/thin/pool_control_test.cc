@@ -26,6 +26,7 @@ TEST(ThinTables, PoolTablesAreRefusedInTheKernelsWords) {
       {"0 2048 thin-pool metadata data 128 much", "Invalid low water mark", Errc::invalid},
       {"0 2048 thin-pool metadata data 128 0 1 read_only", "the metadata device is blank",
        Errc::not_permitted},
+      {"0 2049 thin-pool metadata data 128 0", "data device too small for target", Errc::invalid},
   };
   for_seeds(1, [&](sim::Execution& execution, std::uint64_t) {
     PoolTank tank{execution};
@@ -181,6 +182,56 @@ TEST(ThinStatus, DevicesGrowOnReload) {
     EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
     EXPECT_TRUE(tank.system.resume("pool"));
     EXPECT_TRUE(tank.status_has("/256 0/9 "));
+  });
+}
+
+// Blocks that are not there would be recorded, and no table that fits be taken any more.
+TEST(ThinTables, APoolLongerThanItsDataDeviceChangesNothing) {
+  for_seeds(2, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    EXPECT_FALSE(tank.system.create_with_table("pool", tank.pool_table(17, "")));
+    std::array<std::byte, 512> superblock{std::byte{1}};
+    tank.metadata.peek(Sector{0}, superblock);
+    EXPECT_EQ(superblock, (std::array<std::byte, 512>{}));   // blank as before
+    tank.make_pool("", 4);
+    tank.make_thin(0, 32);
+    EXPECT_EQ(tank.write(0, 0, 1, 1), Errc::ok);
+    EXPECT_FALSE(tank.reload_pool(17));
+    EXPECT_TRUE(tank.status_has("/128 1/4 "));
+    EXPECT_TRUE(tank.reload_pool(16));
+    for (std::uint64_t block = 1; block < 16; ++block)
+      EXPECT_EQ(tank.write(0, block * kBlock, 1, 1), Errc::ok);
+    EXPECT_TRUE(tank.status_has("/128 16/16 "));
+  });
+}
+
+// The table fits when it is loaded, and the data device is given a shorter one before the resume.
+TEST(ThinTables, APoolWhoseDataDeviceHasShrunkStaysSuspended) {
+  for_seeds(2, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    const auto below = [&](std::uint64_t blocks) {
+      pdata::must(tank.system.load("below", fmt::format("0 {} linear data 0", blocks * kBlock)));
+      pdata::must(tank.system.resume("below"));
+    };
+    const auto table = [](std::uint64_t blocks) {
+      return fmt::format("0 {} thin-pool metadata below {} 0", blocks * kBlock, kBlock);
+    };
+    pdata::must(tank.system.create("below"));
+    below(16);
+    pdata::must(tank.system.create_with_table("pool", table(4)));
+    tank.make_thin(0);
+    EXPECT_EQ(tank.write(0, 0, 1, 1), Errc::ok);
+    pdata::must(tank.system.load("pool", table(16)));
+    below(15);
+    const auto resumed = tank.system.resume("pool");
+    ASSERT_FALSE(resumed);
+    EXPECT_STREQ(resumed.error().what, "data device too small for target");
+    EXPECT_EQ(resumed.error().where, 15 * kBlock);
+    EXPECT_TRUE(tank.status_has("/128 1/4 "));   // nothing is recorded
+    pdata::must(tank.system.load("pool", table(15)));
+    pdata::must(tank.system.resume("pool"));
+    EXPECT_TRUE(tank.status_has("/128 1/15 "));
+    EXPECT_EQ(tank.read(0, 0), 1U);
   });
 }
 
