@@ -34,7 +34,7 @@ void MappedDevice::quiesce(io::SuspendKind kind) {
     const SpinGuard guard{deferred_lock_};
     gate_.close();
   }
-  gate_.drain();
+  drain(kind);
   suspended_.store(true, std::memory_order_release);
   if (active_ != nullptr) active_->postsuspend();
 }
@@ -93,8 +93,8 @@ Result<void> MappedDevice::resume(std::unique_ptr<Table>& next, io::SuspendKind 
 // --- Internal suspends: by a pool, of its thin devices. ---
 
 void MappedDevice::internal_suspend_noflush() {
-  const MutexLock lock{suspend_lock_};
-  if (internal_suspends_++ != 0 || user_suspended_) return;
+  const MutexLock lock{lock_to_suspend_internally()};
+  if (one_more_internal_suspend() != 1 || user_suspended_) return;
   quiesce(io::SuspendKind::noflush);
 }
 
@@ -175,6 +175,39 @@ DeviceLimits MappedDevice::limits() const noexcept {
   const RawGuard guard{limits_raw_};
   also_touches(limits_object_, Access::read);
   return limits_;
+}
+
+// --- Making way. ---
+
+// At the device's end nobody has it open, and none of its bios waits for another device.
+void MappedDevice::drain(io::SuspendKind kind, std::source_location where) {
+  const bool flushes = kind == io::SuspendKind::flush && !shut_down_;
+  const bool makes_way = flushes && making_way_.begin_flush();
+  if (flushes && !makes_way) have_bios_handed_back();
+  gate_.drain(where);
+  if (makes_way) making_way_.end_flush();
+}
+
+// While a suspend that flushes waits for the gate, or is about to: until then the table stays.
+void MappedDevice::have_bios_handed_back() {
+  {
+    const SpinGuard guard{deferred_lock_};
+    noflush_ = true;
+  }
+  if (active_ != nullptr) active_->presuspend(io::SuspendKind::noflush);
+}
+
+Mutex& MappedDevice::lock_to_suspend_internally() {
+  if (making_way_.coming()) {
+    have_bios_handed_back();
+    making_way_.handed_back();
+  }
+  return suspend_lock_;
+}
+
+std::uint32_t MappedDevice::one_more_internal_suspend() {
+  making_way_.has_come();
+  return ++internal_suspends_;
 }
 
 }   // namespace engine::dm

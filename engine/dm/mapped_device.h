@@ -10,8 +10,7 @@
 //     is closed and has drained;
 //   - a bio leaves the gate last of all, when its pieces are back in the table's pools and its
 //     submitter has been told: after that neither the table nor the device need exist;
-//   - suspending, resuming and tearing down exclude each other (suspend_lock_), also when another
-//     device does it internally;
+//   - suspending, resuming and tearing down, internally too, exclude each other (suspend_lock_);
 //   - lock order: suspend_lock_, table_lock_, deferred_lock_.
 #pragma once
 
@@ -26,6 +25,7 @@
 
 #include "engine/dm/device_name.h"
 #include "engine/dm/event_counter.h"
+#include "engine/dm/making_way.h"
 #include "engine/dm/table.h"
 #include "engine/fiber/mutex.h"
 #include "engine/fiber/rw_lock.h"
@@ -47,10 +47,10 @@ class MappedDevice final : private DeviceName,
   ~MappedDevice() override;
 
   // --- Control. All suspend; any of them may be called at any time from several fibers. ---
-
   // Returns when nothing is in flight and nothing will be until resume(). With `flush` it waits for
   // bios that the targets keep waiting; with `noflush` those come back to the deferred list and go
-  // on after resume. Does nothing when suspended already.
+  // on after resume, and so they do when another device suspends this one meanwhile (MakingWay).
+  // Does nothing when suspended already.
   void suspend(io::SuspendKind kind);
   // Makes `next`, if there is one, the active table (suspending first where that has not been
   // done, in the way of `kind`), then resumes. On return `next` is the table that was replaced, to
@@ -118,6 +118,11 @@ class MappedDevice final : private DeviceName,
 
   // --- Control. ---
   void quiesce(io::SuspendKind kind) ABSL_EXCLUSIVE_LOCKS_REQUIRED(suspend_lock_);
+  void drain(io::SuspendKind kind, std::source_location where = std::source_location::current())
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(suspend_lock_);
+  void have_bios_handed_back();
+  Mutex& lock_to_suspend_internally() ABSL_LOCK_RETURNED(suspend_lock_);
+  std::uint32_t one_more_internal_suspend() ABSL_EXCLUSIVE_LOCKS_REQUIRED(suspend_lock_);
   void reopen() ABSL_EXCLUSIVE_LOCKS_REQUIRED(suspend_lock_);
   void install(std::unique_ptr<Table>& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(suspend_lock_);
 
@@ -130,6 +135,8 @@ class MappedDevice final : private DeviceName,
   bool resume_owed_ ABSL_GUARDED_BY(suspend_lock_) = false;   // targets: preresume without resume
   bool shut_down_ ABSL_GUARDED_BY(suspend_lock_) = false;
   std::uint32_t internal_suspends_ ABSL_GUARDED_BY(suspend_lock_) = 0;
+
+  MakingWay making_way_;
 
   RwLock table_lock_{"mapped.table"};   // control actions that look at active_
 

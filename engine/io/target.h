@@ -168,7 +168,7 @@ class Target {
 
   // All suspend; worker context. An internal suspend calls the same hooks, but after an internal
   // resume preresume and resume are not called: presuspend and postsuspend must leave the target
-  // able to map.
+  // able to map. presuspend(noflush) may follow presuspend(flush), whose drain it hurries.
   virtual void presuspend(SuspendKind kind) { static_cast<void>(kind); }
   // The suspend that presuspend announced is not going to happen.
   virtual void presuspend_undo() {}

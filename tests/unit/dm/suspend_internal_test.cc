@@ -98,7 +98,8 @@ TEST(Suspend, InternallyNestsAndMixesWithTheUsers) {
     }
     fibers.run("user", [&] {
       for (int round = 0; round < 3; ++round) {
-        ASSERT_TRUE(keeper.rig.system.suspend("d", io::SuspendKind::noflush));
+        ASSERT_TRUE(keeper.rig.system.suspend(
+            "d", seed % 3 == 0 ? io::SuspendKind::flush : io::SuspendKind::noflush));
         ++holders;
         silence.quiet = true;
         yield_now();
@@ -112,6 +113,100 @@ TEST(Suspend, InternallyNestsAndMixesWithTheUsers) {
     });
     fibers.wait();
     EXPECT_EQ(done + 0, 6);
+  });
+}
+
+// Keeps what is written until there is room, which somebody else makes while the device is
+// suspended internally: a thin of a full pool.
+class Full final : public io::Target {
+ public:
+  using Target::Target;
+  io::MapResult map(io::MappedBio& bio) override {
+    {
+      const SpinGuard guard{lock_};
+      if (hand_back_) return io::MapResult::requeue;
+      if (!has_room) {
+        kept_.push_back(bio);
+        return io::MapResult::submitted;
+      }
+    }
+    bio.end(Errc::ok);
+    return io::MapResult::submitted;
+  }
+  void presuspend(io::SuspendKind kind) override {
+    yield_now();
+    if (kind == io::SuspendKind::flush) return;
+    io::BioList kept;
+    {
+      const SpinGuard guard{lock_};
+      hand_back_ = true;
+      kept.swap(kept_);
+    }
+    while (!kept.empty())
+      io::pop(kept).end(Errc::requeue);
+    yield_now();
+  }
+  void postsuspend() override {
+    EXPECT_TRUE(kept_.empty());
+    hand_back_ = false;
+  }
+  [[nodiscard]] std::string table_line() const override { return {}; }
+  [[nodiscard]] io::TargetLimits limits() const noexcept override { return {}; }
+  [[nodiscard]] std::string_view type_name() const noexcept override { return "full"; }
+
+  unit::Note<bool> has_room{false};
+
+ private:
+  SpinLock lock_{"full"};
+  io::BioList kept_;
+  unit::Note<bool> hand_back_{false};
+};
+
+class FullType final : public io::TargetType {
+ public:
+  [[nodiscard]] std::string_view name() const noexcept override { return "full"; }
+  Result<std::unique_ptr<io::Target>> create(const io::TargetContext&,
+                                             const io::TargetArgs& args) override {
+    auto target = std::make_unique<Full>(args.begin, args.sectors);
+    last = target.get();
+    return target;
+  }
+  Full* last = nullptr;
+};
+
+// Whichever comes first, and in the midst of each other; by a suspend or a new table.
+TEST(Suspend, ThatFlushesMakesWayForWhatItWaitsFor) {
+  unit::for_seeds(1000, [](sim::Execution& execution, std::uint64_t seed) {
+    FullType type;
+    Rig rig{execution};
+    rig.system.registry().add(type);
+    auto device = rig.make("d", "0 4 full");
+    Full& first = *type.last;
+    unit::Note<bool> done{false};
+    unit::Together fibers{execution};
+    fibers.run("writer", [&] { EXPECT_EQ(unit::write(device.device(), 0, 4, 1), Errc::ok); });
+    fibers.run("user", [&] {
+      if (seed % 2 == 0) {
+        EXPECT_TRUE(rig.system.suspend("d", io::SuspendKind::flush));
+      } else {
+        EXPECT_TRUE(rig.system.load("d", "0 4 full"));
+        type.last->has_room = true;
+      }
+      EXPECT_TRUE(rig.system.resume("d", io::SuspendKind::flush));
+      done = true;
+    });
+    fibers.run("pool", [&] {
+      io::OwnerDevice& owner = *device.mapped();
+      for (bool last = false; !last;) {
+        last = done;
+        for (std::uint64_t i = 0; i < seed % 16; ++i)
+          yield_now();
+        owner.internal_suspend_noflush();
+        if (seed % 2 == 0) first.has_room = true;
+        owner.internal_resume();
+      }
+    });
+    fibers.wait();
   });
 }
 

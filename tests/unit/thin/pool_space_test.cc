@@ -67,6 +67,41 @@ TEST(ThinSpace, AGrownPoolServesWhatWaits) {
   });
 }
 
+// The pool suspends its thins to grow, one of which a user is suspending. Neither waits for the
+// other until the timeout; nor does a snapshot of that thin.
+TEST(ThinSpace, ASuspendThatWaitsMakesWayForThePool) {
+  for_seeds(200, [](sim::Execution& execution, std::uint64_t seed) {
+    PoolTank tank{execution, {.data_blocks = 4}};
+    tank.make_pool("", 2);
+    tank.make_thin(0);
+    fill(tank, 2);
+    const bool grows = seed % 3 != 0;
+    Together all{execution};
+    all.run("writer", [&] { EXPECT_EQ(tank.write(0, 2 * kBlock, 1, 3), Errc::ok); });
+    all.run("suspender", [&] {
+      sleep_for(std::chrono::seconds{1});
+      EXPECT_TRUE(tank.system.suspend("t0", io::SuspendKind::flush));
+      EXPECT_LT(execution.now(), std::chrono::seconds{30});
+      if (!grows) EXPECT_TRUE(tank.reload_pool(4));
+      EXPECT_TRUE(tank.system.resume("t0"));
+    });
+    all.run("operator", [&] {
+      sleep_for(std::chrono::seconds{seed % 2 == 0 ? 1 : 10});   // in its midst; while it waits
+      if (grows) {
+        EXPECT_TRUE(tank.reload_pool(4));
+      } else {
+        EXPECT_EQ(tank.message("create_snap 1 0"), Errc::ok);
+      }
+      EXPECT_LT(execution.now(), std::chrono::seconds{30});
+    });
+    all.wait();
+    EXPECT_LT(execution.now(), std::chrono::seconds{30});
+    EXPECT_EQ(tank.read(0, 0), 1U);
+    EXPECT_EQ(tank.read(0, 2 * kBlock), 3U);
+    tank.expect_idle();
+  });
+}
+
 TEST(ThinSpace, StoppingToQueueEndsWhatWaits) {
   for_seeds(60, [](sim::Execution& execution, std::uint64_t seed) {
     PoolTank tank{execution, {.data_blocks = 2}};
