@@ -14,7 +14,7 @@ namespace {
 template <typename Check>
 CommandOutcome check_file(const std::string& path, Form form, Check&& check) {
   const ImageFile::Opened opened = ImageFile::open(path);
-  if (!opened.image) return {.output = {}, .error = opened.error + "\n", .exit_code = 2};
+  if (!opened.image) return {.output = {}, .error = opened.error, .exit_code = 2};
   const auto report = check(*opened.image);
   return {.output = form == Form::json ? render_json(report, path) : render_text(report, path),
           .error = {},

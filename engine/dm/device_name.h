@@ -3,12 +3,28 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <forward_list>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace engine::dm {
+
+// What is wrong with `name` as a device's; null where nothing is. Tables, status lines and whatever
+// takes them apart need names that are one word on one line, and mean something by '/' and ';'.
+[[nodiscard]] constexpr const char* wrong_with_device_name(std::string_view name) noexcept {
+  constexpr std::size_t kBytesMax = 127;   // as in Linux
+  if (name.empty()) return "an empty name";
+  if (name.size() > kBytesMax) return "a name has at most 127 bytes";
+  if (name == "." || name == "..") return "not a name";
+  for (const char each : name) {
+    if (static_cast<unsigned char>(each) <= ' ' || each == '\x7f')
+      return "a blank or a control character in a name";
+    if (each == '/' || each == ';') return "a slash or a semicolon in a name";
+  }
+  return nullptr;
+}
 
 class DeviceName {
  public:

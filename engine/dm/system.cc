@@ -98,9 +98,9 @@ class Action {
   Errc status_ = Errc::ok;
 };
 
-bool valid_name(std::string_view name) noexcept {
-  return !name.empty() && name.size() < 128 && name.find_first_of(" \t\r\n/") == name.npos &&
-         name != "." && name != "..";
+Result<void> check_name(std::string_view name) {
+  const char* const wrong = wrong_with_device_name(name);
+  return wrong == nullptr ? Result<void>{} : Result<void>{fail(Errc::invalid, 0, wrong)};
 }
 
 }   // namespace
@@ -174,7 +174,7 @@ Result<io::DeviceRef> System::open(std::string_view name) {
 // --- Life and death of devices. ---
 
 Result<void> System::create(std::string_view name) {
-  if (!valid_name(name)) return fail(Errc::invalid, 0, "not a device name");
+  ENGINE_TRY(check_name(name));
   auto node = std::make_unique<Node>(*this, name);
   const SpinGuard guard{directory_lock_};
   if (!directory_.try_emplace(std::string{name}, std::move(node)).second)
@@ -183,7 +183,7 @@ Result<void> System::create(std::string_view name) {
 }
 
 Result<void> System::rename(std::string_view name, std::string_view new_name) {
-  if (!valid_name(new_name)) return fail(Errc::invalid, 0, "not a device name");
+  ENGINE_TRY(check_name(new_name));
   const NodeRef node = find(name);
   if (!node) return no_such_device();
   const MutexLock control{node->control_lock};

@@ -7,6 +7,7 @@
 #include "real-io/program/run_scenario.h"
 #include "real-io/program/serve.h"
 #include "real-io/program/serve_options.h"
+#include "real-io/program/words.h"
 
 // Out of memory, an exception may leave it. NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
@@ -31,7 +32,7 @@ int main(int argc, char** argv) {
   if (serve_command.parsed()) {
     const auto options = wavetankd::read_serve_options(serve_flags);
     if (!options) {
-      fmt::print(stderr, "wavetankd: {}\n", options.error());
+      fmt::print(stderr, "wavetankd: {}\n", wavetankd::printable(options.error()));
       return kUsage;
     }
     return wavetankd::serve(*options);

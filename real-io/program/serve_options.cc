@@ -1,9 +1,11 @@
 #include "real-io/program/serve_options.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <set>
 #include <string_view>
@@ -13,6 +15,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include "engine/dm/device_name.h"
 #include "real-io/program/numbers.h"
 #include "real-io/program/pool_message.h"
 #include "real-io/program/sizes.h"
@@ -29,18 +32,11 @@ constexpr std::uint32_t kThinIdMax = (1U << 24) - 1;
 constexpr std::uint32_t kReactorsMax = 64;
 // NBD's clients count bytes in signed numbers.
 constexpr std::uint64_t kVolumeBytesMax = std::numeric_limits<std::int64_t>::max();
-constexpr std::size_t kDeviceNameMax = 127;
 
-// What is wrong with a name for a mapped device and its export; engine::dm refuses the same, and
-// cannot say of which flag.
+// What is wrong with a name for a mapped device and its export.
 std::optional<std::string> wrong_with_name(std::string_view name) {
-  if (name.empty()) return "an empty name";
-  if (name.size() > kDeviceNameMax)
-    return fmt::format("a name has at most {} bytes", kDeviceNameMax);
-  if (name.find_first_of(" \t\r\n/") != std::string_view::npos)
-    return fmt::format("'{}' has a blank or a slash in it", name);
-  if (name == "." || name == "..") return fmt::format("'{}' is no name", name);
   if (name == kPoolName) return fmt::format("the pool itself is called '{}'", name);
+  if (const char* const why = engine::dm::wrong_with_device_name(name)) return why;
   return std::nullopt;
 }
 
@@ -171,20 +167,28 @@ struct TomlReader {
 };
 
 tl::expected<void, std::string> read_config(ServeFlags& flags) {
-  // The parser reads a directory as an empty file, and waits at a FIFO. What is missing is its to
-  // say.
-  std::error_code ignored;
-  const auto type = std::filesystem::status(flags.config, ignored).type();
+  // The parser reads a directory as an empty file, waits at a FIFO, and calls what it cannot open a
+  // wrong line of it.
+  std::error_code error;
+  const auto type = std::filesystem::status(flags.config, error).type();
   if (type == std::filesystem::file_type::directory)
     return Problem{fmt::format("{}: is a directory", flags.config)};
-  if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::not_found)
+  const auto cannot_open = [&](const std::error_code& why) {
+    return Problem{fmt::format("{}: cannot open: {}", flags.config, why.message())};
+  };
+  if (type == std::filesystem::file_type::none || type == std::filesystem::file_type::not_found)
+    return cannot_open(error ? error : make_error_code(std::errc::no_such_file_or_directory));
+  if (type != std::filesystem::file_type::regular)
     return Problem{fmt::format("{}: not a regular file", flags.config)};
+  errno = 0;
+  std::ifstream file{flags.config, std::ios::binary};
+  if (!file) return cannot_open({errno, std::generic_category()});
   toml::table table;
   try {
-    table = toml::parse_file(flags.config);
-  } catch (const toml::parse_error& error) {
-    return Problem{fmt::format("{}: line {}: {}", flags.config, error.source().begin.line,
-                               error.description())};
+    table = toml::parse(file, flags.config);
+  } catch (const toml::parse_error& problem) {
+    return Problem{fmt::format("{}: line {}: {}", flags.config, problem.source().begin.line,
+                               problem.description())};
   }
   static const std::set<std::string_view> kKeys = {
       "metadata", "data",   "block-size", "low-water", "feature", "thin", "raw",
@@ -235,16 +239,18 @@ tl::expected<void, std::string> check_names(const ServeOptions& options) {
     if (raw.name.empty() || raw.name.size() > 4096 || !names.insert(raw.name).second)
       return Problem{fmt::format("two exports, or none, are called '{}'", raw.name)};
   // A table finds mapped devices before plain ones: no mapped device may bear the name of a plain
-  // one that a later table of ours means. Thins come after the pool's table.
+  // one, which a table of ours means, or a later one of the user's.
   std::set<std::string> plain;
+  if (!options.metadata.empty()) plain.insert("metadata");
+  if (!options.data.empty() && options.data_cache() == nullptr) plain.insert("data");
   for (const CacheSpec& cache : options.caches)
     for (const std::string_view role : {"metadata", "fast", "origin"})
       plain.insert(fmt::format("{}.{}", cache.name, role));
+  for (const RawSpec& raw : options.raws)
+    plain.insert("raw:" + raw.name);
   for (const ThinSpec& thin : options.thins)
     if (plain.contains(thin.name))
-      return Problem{fmt::format("--thin {}: '{}' is a cache's own device", thin.id, thin.name)};
-  if (!options.metadata.empty()) plain.insert("metadata");
-  if (!options.data.empty() && options.data_cache() == nullptr) plain.insert("data");
+      return Problem{fmt::format("--thin {}: a device below is called '{}'", thin.id, thin.name)};
   for (const CacheSpec& cache : options.caches)
     if (plain.contains(cache.name))
       return Problem{fmt::format("--cache {}: a device below is called that", cache.name)};

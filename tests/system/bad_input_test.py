@@ -95,7 +95,7 @@ class BadInput(case.SystemTest):
             done = subprocess.run(command, capture_output=True, text=True, timeout=15)
         except subprocess.TimeoutExpired:
             self.fail(f"accepted: {' '.join(command)}")
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        lines = done.stderr.splitlines()
         self.assertIn(done.returncode, statuses, f"{command}\n{done.stderr}")
         self.assertEqual(len(lines), 1, f"not one line:\n{done.stderr}")
         for name in names:
@@ -121,7 +121,10 @@ class BadFlags(BadInput):
                 (["0:100"], self.serve(thin="0:100")),
                 (["0:16EiB"], self.serve(thin="0:16EiB")),
                 ([], self.serve("--thin", "0:1MiB:again")),
-                (["nowhere"], self.serve("--config", self.folder / "nowhere")),
+                (["nowhere: cannot open: No such file"],
+                 self.serve("--config", self.folder / "nowhere")),
+                (["meta.img/c: cannot open: Not a directory"],
+                 self.serve("--config", self.meta / "c")),
                 ([self.folder.name, "directory"], self.serve("--config", self.folder)),
                 (["fifo"], self.serve("--config", fifo)),
                 (["fifo"], self.serve("--raw", fifo)),
@@ -140,8 +143,8 @@ class BadFlags(BadInput):
                 self.assert_refused(words, *names)
 
     def test_before_anything_is_formatted(self):
-        thins = ("0:1M:a b", "0:1M:a/b", "0:1M:", "0:1M:pool", "0:1M:" + "n" * 128, "0:1M:.", "0:1M:..",
-                 "0:16EiB", "0:16384PiB", "0:8PiBs",
+        thins = ("0:1M:a b", "0:1M:a/b", "0:1M:a;b", "0:1M:", "0:1M:pool", "0:1M:" + "n" * 128,
+                 "0:1M:.", "0:1M:..", "0:16EiB", "0:16384PiB", "0:8PiBs",
                  "0:18446744073709551104", "0:8EiB")
         messages = ("", " ", "frobnicate 1", "create_thin", "create_thin x", "create_thin 16777216",
                     "create_snap 1", "create_snap 1 2 3", "delete -1", "set_transaction_id 0 y",
@@ -153,6 +156,11 @@ class BadFlags(BadInput):
                  self.serve("--message", "create_thin 5", "--message", "create_thin x")),
                 *(("--cache", [name], self.serve("--cache", f"{name}:metadata=a,fast=b,origin=c"))
                   for name in ("a b", "pool", "", "metadata", "data")),
+                *(("--thin", [f"a device below is called '{name}'"], self.serve(thin=f"0:1M:{name}"))
+                  for name in ("metadata", "data")),
+                ("--thin", [r"a\x1bb"], self.serve(thin="0:1M:a\x1bb")),
+                ("--thin", ["raw:r"], self.serve("--raw", "r=x", thin="0:1M:raw:r")),
+                ("--thin", ["'a'"], self.serve("--thin", "1:1M:a", thin="0:1M:a")),
                 ("--thin", ["home.fast"],
                  self.serve("--cache", "home:metadata=a,fast=b,origin=c", thin="0:1M:home.fast"))):
             with self.subTest(" ".join(words[6:])):

@@ -13,7 +13,15 @@ TEST(System, KeepsADirectoryOfDevices) {
     Rig rig{execution};
     System& system = rig.system;
     EXPECT_EQ(system.create("").error().code, Errc::invalid);
-    EXPECT_EQ(system.create("a b").error().code, Errc::invalid);
+    using namespace std::string_view_literals;
+    for (const std::string_view name :
+         {"a b"sv, "a\tb"sv, "a/b"sv, "a;b"sv, "a\0b"sv, "\x1b"sv, "\x7f"sv, "."sv, ".."sv})
+      EXPECT_EQ(system.create(name).error().code, Errc::invalid) << name;
+    EXPECT_EQ(system.create(std::string(128, 'n')).error().code, Errc::invalid);
+    for (const std::string& name : {std::string(127, 'n'), std::string{"\xc3\xb6#+-.:=@_,'"}}) {
+      EXPECT_TRUE(system.create(name));
+      EXPECT_TRUE(system.remove(name));
+    }
     ASSERT_TRUE(system.create("y"));
     ASSERT_TRUE(system.create("x"));
     EXPECT_EQ(system.create("x").error().code, Errc::exists);
