@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "real-io/program/words.h"
 #include "real-io/stream.h"
 #include "real-io/unix_socket.h"
 
@@ -70,31 +71,25 @@ void ControlServer::accept_loop() {
   less_.notify_all();
 }
 
+// The answer to each line goes before the next one is looked at: that may have to wait.
 void ControlServer::serve(int fd) {
   std::string pending;
   std::vector<std::byte> bytes(4096);
-  while (!stopping_ && pending.size() < kLineMax) {
-    const std::int32_t got = real_io::receive_some(fd, bytes);
-    if (got <= 0) break;
-    pending.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(got));
-    std::string answers;
+  std::int32_t got = 1;
+  while (!stopping_ && pending.size() < kLineMax && got > 0) {
+    got = real_io::receive_some(fd, bytes);
+    if (got > 0)
+      pending.append(reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(got));
+    else if (got == 0 && !stopping_ && !pending.empty())
+      pending += '\n';   // the last line may do without
     std::size_t begin = 0;
     for (std::size_t end = 0; !stopping_ && (end = pending.find('\n', begin)) != std::string::npos;
          begin = end + 1) {
       std::string_view line = std::string_view{pending}.substr(begin, end - begin);
       if (line.ends_with('\r')) line.remove_suffix(1);
-      const auto outcome = handler_(line);
-      answers +=
-          outcome ? (outcome->empty() ? "ok" : "ok " + *outcome) : "error " + outcome.error();
-      answers += '\n';
+      answer(fd, line);
     }
     pending.erase(0, begin);
-    auto rest = std::as_bytes(std::span{answers});
-    while (!rest.empty()) {
-      const std::int32_t sent = real_io::send_some(fd, rest);
-      if (sent <= 0) break;
-      rest = rest.subspan(static_cast<std::size_t>(sent));
-    }
   }
   if (pending.size() >= kLineMax)
     refuse(fd, fmt::format("error a line of {} bytes or more\n", kLineMax));
@@ -103,6 +98,23 @@ void ControlServer::serve(int fd) {
   const engine::MutexLock lock{mutex_};
   --fibers_;
   less_.notify_all();
+}
+
+// Who does not take it has his lines done all the same.
+void ControlServer::answer(int fd, std::string_view line) {
+  const auto outcome = handler_(line);
+  std::string text = "error ";
+  if (outcome)
+    text = outcome->empty() ? "ok" : "ok " + *outcome;
+  else
+    text += printable(outcome.error());
+  text += '\n';
+  auto rest = std::as_bytes(std::span{text});
+  while (!rest.empty()) {
+    const std::int32_t sent = real_io::send_some(fd, rest);
+    if (sent <= 0) return;
+    rest = rest.subspan(static_cast<std::size_t>(sent));
+  }
 }
 
 void ControlServer::begin_stop() noexcept {

@@ -39,6 +39,7 @@ class ControlServer {
   static constexpr std::size_t kClientsMax = 64;
   void accept_loop();
   void serve(int fd);
+  void answer(int fd, std::string_view line);
 
   real_io::UringExecutor& executor_;
   const Handler handler_;

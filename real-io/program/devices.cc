@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
 namespace wavetankd {
@@ -35,22 +36,43 @@ bool Devices::has(std::string_view label) {
   return devices_.contains(label);
 }
 
+std::optional<std::string> Devices::take_reason(std::string_view label) {
+  const std::lock_guard lock{mutex_};
+  const auto found = reasons_.find(label);
+  if (found == reasons_.end()) return std::nullopt;
+  auto reason = std::move(found->second);
+  reasons_.erase(found);
+  return reason;
+}
+
+engine::Failure Devices::refuse(std::string_view name, engine::Errc code, const char* what,
+                                std::string reason) {
+  spdlog::warn("{}", reason);
+  const std::lock_guard lock{mutex_};
+  reasons_.insert_or_assign(std::string{name}, std::move(reason));
+  return engine::fail(code, 0, what);
+}
+
 engine::Result<engine::BlockDevice*> Devices::find_or_open(std::string_view name, OpenMode mode) {
+  using engine::Errc;
+  const engine::MutexLock opening{opening_};
+  bool present = false;
   {
     const std::lock_guard lock{mutex_};
     if (const auto found = devices_.find(name); found != devices_.end()) {
       if (mode == OpenMode::read_only || found->second.mode == OpenMode::read_write)
         return found->second.device.get();
-      spdlog::warn("{}: open for reading only; to have it written, release it first", name);
-      return engine::fail(engine::Errc::not_permitted, 0, "open for reading only");
+      present = true;
     }
   }
-  if (!name.starts_with('/')) return engine::fail(engine::Errc::not_found, 0, "no such device");
+  if (present)
+    return refuse(
+        name, Errc::not_permitted, "open for reading only",
+        fmt::format("{}: open for reading only; to have it written, release it first", name));
+  if (!name.starts_with('/'))
+    return refuse(name, Errc::not_found, "no such device", fmt::format("{}: no such device", name));
   auto opened = open(std::string{name}, std::string{name}, mode, WhenBusy::refuse);
-  if (!opened) {
-    spdlog::warn("{}", opened.error());
-    return engine::fail(engine::Errc::not_found, 0, "no such device");
-  }
+  if (!opened) return refuse(name, Errc::not_found, "no such device", std::move(opened.error()));
   return *opened;
 }
 

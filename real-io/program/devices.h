@@ -5,12 +5,15 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include <tl/expected.hpp>
 
+#include "engine/base/result.h"
 #include "engine/env/env.h"
+#include "engine/fiber/mutex.h"
 #include "real-io/uring_device.h"
 
 namespace wavetankd {
@@ -27,8 +30,9 @@ class Devices final : public engine::DeviceDirectory {
   }
   // Any thread. Lets go of a device that nobody uses any more. False: there is none of that name.
   bool release(std::string_view label);
-  // One at a time; a file is not waited for. What has been opened for reading only cannot be had
-  // for writing before it is released.
+  // Suspend. A file is not waited for, a block device in use for a few seconds. What has been
+  // opened for reading only cannot be had for writing before it is released. A refusal leaves its
+  // reason for take_reason().
   [[nodiscard]] engine::Result<engine::BlockDevice*> find(std::string_view name) override {
     return find_or_open(name, real_io::OpenMode::read_write);
   }
@@ -36,6 +40,8 @@ class Devices final : public engine::DeviceDirectory {
       std::string_view name) override {
     return find_or_open(name, real_io::OpenMode::read_only);
   }
+  // Any thread. Why it could not be had the last time, as one line for the user; once.
+  [[nodiscard]] std::optional<std::string> take_reason(std::string_view label);
   // Any thread. Is a device open under that name?
   [[nodiscard]] bool has(std::string_view label);
 
@@ -50,10 +56,15 @@ class Devices final : public engine::DeviceDirectory {
                                                                       real_io::WhenBusy when_busy);
   [[nodiscard]] engine::Result<engine::BlockDevice*> find_or_open(std::string_view name,
                                                                   real_io::OpenMode mode);
+  engine::Failure refuse(std::string_view name, engine::Errc code, const char* what,
+                         std::string reason);
 
   real_io::UringExecutor& executor_;
+  // Held while a device that a table names is opened: two tables that name one open it once.
+  engine::Mutex opening_{"wavetankd.opening"};
   std::mutex mutex_;
-  std::map<std::string, Plain, std::less<>> devices_;   // guarded by mutex_
+  std::map<std::string, Plain, std::less<>> devices_;         // guarded by mutex_
+  std::map<std::string, std::string, std::less<>> reasons_;   // guarded by mutex_
 };
 
 }   // namespace wavetankd

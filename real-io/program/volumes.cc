@@ -277,6 +277,7 @@ void Volumes::watch_events() {
 }
 
 Volumes::Outcome Volumes::export_device(std::string_view device, const std::string& as) {
+  const engine::MutexLock lock{mutex_};
   const auto same = [&](const auto& exported) { return exported->name == as; };
   if (std::any_of(exports_.begin(), exports_.end(), same))
     return Trouble{fmt::format("an export is called '{}' already", as)};
@@ -294,6 +295,7 @@ Volumes::Outcome Volumes::export_device(std::string_view device, const std::stri
 }
 
 Volumes::Outcome Volumes::unexport(std::string_view name) {
+  const engine::MutexLock lock{mutex_};
   const auto count =
       std::erase_if(exports_, [&](const auto& exported) { return exported->name == name; });
   if (count == 0) return Trouble{fmt::format("no export is called '{}'", name)};
@@ -313,6 +315,10 @@ std::string Volumes::list() {
 // inactive table names cannot be asked for.
 Volumes::Outcome Volumes::release(std::string_view device) {
   if (device.starts_with("raw:")) return Trouble{fmt::format("{}: it is exported", device)};
+  const engine::MutexLock lock{mutex_};
+  if (!changing_.empty())
+    return Trouble{fmt::format("{}: a table of {} is just being changed: try again", device,
+                               changing_.front())};
   for (const engine::dm::DeviceInfo& info : system_->list()) {
     if (info.has_inactive_table)
       return Trouble{
@@ -327,12 +333,37 @@ Volumes::Outcome Volumes::release(std::string_view device) {
   return std::string{};
 }
 
+std::string Volumes::why_refused(std::string_view table, const engine::Error& error) {
+  for (std::uint64_t line = 0; line < error.where && table.find('\n') != table.npos; ++line)
+    table.remove_prefix(table.find('\n') + 1);
+  std::string reasons;
+  for (const std::string_view word : engine::dm::split_words(table.substr(0, table.find('\n'))))
+    if (const auto reason = devices_.take_reason(word)) reasons += "; " + *reason;
+  return reasons;
+}
+
+template <typename Verb>
+Volumes::Outcome Volumes::changing_tables(std::string_view device, Verb&& verb) {
+  const std::string name{device};
+  {
+    const engine::MutexLock lock{mutex_};
+    changing_.push_back(name);
+  }
+  Outcome done = verb();
+  const engine::MutexLock lock{mutex_};
+  changing_.erase(std::find(changing_.begin(), changing_.end(), name));
+  return done;
+}
+
 Volumes::Outcome Volumes::load(std::string_view name, std::string_view table) {
   std::string text{table};
   std::replace(text.begin(), text.end(), ';', '\n');
-  const auto loaded = system_->load(name, text);
-  if (loaded) return std::string{};
-  return Trouble{fmt::format("{}: {}", name, table_trouble(text, loaded.error()))};
+  return changing_tables(name, [&]() -> Outcome {
+    const auto loaded = system_->load(name, text);
+    if (loaded) return std::string{};
+    return Trouble{fmt::format("{}: {}{}", name, table_trouble(text, loaded.error()),
+                               why_refused(text, loaded.error()))};
+  });
 }
 
 Volumes::Outcome Volumes::pool_message(std::string_view text) {
@@ -340,7 +371,6 @@ Volumes::Outcome Volumes::pool_message(std::string_view text) {
 }
 
 Volumes::Outcome Volumes::control(std::string_view line) {
-  const engine::MutexLock lock{mutex_};
   std::string_view rest = line;
   const std::string_view word = take_word(rest);
   if (word.empty()) return Trouble{"an empty line"};
@@ -361,13 +391,14 @@ Volumes::Outcome Volumes::verb(std::string_view verb, std::string_view rest) {
     return outcome(what, system_->create(name));
   }
   if (verb == "load") return load(name, rest);
-  if (verb == "clear") return outcome(what, system_->clear(name));
+  if (verb == "clear")
+    return changing_tables(name, [&] { return outcome(what, system_->clear(name)); });
   if (verb == "suspend" || verb == "resume") {
     if (!rest.empty() && rest != "noflush")
       return Trouble{fmt::format("{}: '{}'? only noflush can follow", what, rest)};
     const SuspendKind kind = rest.empty() ? SuspendKind::flush : SuspendKind::noflush;
-    return outcome(what,
-                   verb == "suspend" ? system_->suspend(name, kind) : system_->resume(name, kind));
+    if (verb == "suspend") return outcome(what, system_->suspend(name, kind));
+    return changing_tables(name, [&] { return outcome(what, system_->resume(name, kind)); });
   }
   if (verb == "message") {
     const std::string_view sector = take_word(rest);
@@ -388,7 +419,8 @@ Volumes::Outcome Volumes::verb(std::string_view verb, std::string_view rest) {
       return Trouble{fmt::format("{} {}: a plain device is called that", what, rest)};
     return outcome(fmt::format("{} {}", what, rest), system_->rename(name, rest));
   }
-  if (verb == "remove") return outcome(what, system_->remove(name));
+  if (verb == "remove")
+    return changing_tables(name, [&] { return outcome(what, system_->remove(name)); });
   if (verb == "export") return export_device(name, std::string{rest.empty() ? name : rest});
   if (verb == "unexport") return unexport(name);
   if (verb == "release") return release(name);
@@ -410,9 +442,11 @@ void Volumes::refuse_waiting() {
 }
 
 Volumes::Outcome Volumes::close() {
-  const engine::MutexLock lock{mutex_};
-  exports_.clear();
-  publish();
+  {
+    const engine::MutexLock lock{mutex_};
+    exports_.clear();
+    publish();
+  }
   const auto removed = system_->remove_all();
   if (!removed) return Trouble{in_words("closing the volumes", removed.error())};
   if (watcher_over_) watcher_over_->wait();

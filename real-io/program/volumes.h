@@ -1,5 +1,10 @@
 // What the server serves: the engine's mapped devices, the pool and its thins among them, and the
 // list of exports made of them.
+//
+// Control lines of several clients run beside each other. Those that change one device take turns,
+// by the engine's lock of that device, and may wait as long as its I/O does, which may be for a
+// line about another: a suspend of a thin waits for space that the pool gets by a load and a
+// resume. So nothing of the server's own is locked over a verb of the engine that may wait.
 #pragma once
 
 #include <memory>
@@ -34,7 +39,8 @@ class Volumes {
   static constexpr std::string_view kPool = kPoolName;
   using Outcome = tl::expected<std::string, std::string>;   // an answer; one line of trouble
 
-  // All suspend; fibers of any reactor, one control action at a time.
+  // All suspend; fibers of any reactor. Nothing runs beside what a start and an end do, but for the
+  // two of the end.
 
   // Opens the pool (formatting blank metadata), sends the messages, makes and exports the thins.
   // After a failure close() is still owed. The devices that its table calls "metadata" and `data`
@@ -46,7 +52,7 @@ class Volumes {
   // Exports it, unless the pool stands on it.
   [[nodiscard]] Outcome open_cache(const ServeOptions& options, const CacheSpec& spec);
   void add_raw(const RawSpec& raw, real_io::UringDevice& device);
-  // One line of the control protocol (docs/operating.md).
+  // One line of the control protocol (docs/operating.md); several at once.
   [[nodiscard]] Outcome control(std::string_view line);
   // Nobody will resume a device or make space any more: see engine::dm::System. These two may run
   // beside a control action.
@@ -58,7 +64,13 @@ class Volumes {
  private:
   struct MappedExport;
   [[nodiscard]] Outcome verb(std::string_view verb, std::string_view rest);
+  // Does `verb()`, which may bring a table of `device`, or end one.
+  template <typename Verb>
+  [[nodiscard]] Outcome changing_tables(std::string_view device, Verb&& verb);
   [[nodiscard]] Outcome load(std::string_view name, std::string_view table);
+  // Why the devices cannot be had that the table's line names where `error` is; the end of a line
+  // that tells of it, empty where they can.
+  [[nodiscard]] std::string why_refused(std::string_view table, const engine::Error& error);
   [[nodiscard]] Outcome pool_message(std::string_view text);
   [[nodiscard]] Outcome open_pool_device(const ServeOptions& options, std::string_view data);
   [[nodiscard]] Outcome send_messages(const ServeOptions& options);
@@ -68,7 +80,7 @@ class Volumes {
   [[nodiscard]] Outcome change_failed(std::string_view what, const engine::Error& error);
   [[nodiscard]] Outcome export_device(std::string_view device, const std::string& as);
   [[nodiscard]] Outcome unexport(std::string_view name);
-  // Closes a plain device that no table names.
+  // Closes a plain device that no table names. Does not wait for tables that are on their way.
   [[nodiscard]] Outcome release(std::string_view device);
   [[nodiscard]] std::string list();
   void publish();
@@ -84,8 +96,13 @@ class Volumes {
   engine::thin::ThinTargets targets_;
   engine::cache::CacheTargets cache_targets_;
   std::optional<engine::dm::System> system_;
+  // Guards the next two; comes before the locks of the engine, and is held over none of its verbs
+  // that may wait.
   engine::Mutex mutex_{"wavetankd.control"};
   std::vector<std::shared_ptr<const real_io::nbd::Export>> exports_;
+  // Devices, by name, whose tables come or go: what those name is in use, and may be told by
+  // nobody.
+  std::vector<std::string> changing_;
   std::uint32_t block_bytes_ = 4096;
   bool short_of_metadata_ = false;
   std::optional<engine::Completion> watcher_over_;

@@ -3,6 +3,7 @@ are no good."""
 
 import os
 import pathlib
+import select
 import socket
 import sys
 import time
@@ -77,8 +78,7 @@ class Devices(Control):
         self.assertEqual(client.read_at(0, 8192), bytes([9]) * 4096 + bytes([7]) * 4096)
         # As long as it is, nobody gets it for writing.
         self.assertEqual(self.ask("create w")[0], "ok")
-        self.assert_refused(f"load w 0 8192 linear {base} 0")
-        self.assertIn("release it first", self.subject.log())
+        self.assert_refused(f"load w 0 8192 linear {base} 0", str(base), "release it first")
         self.assert_refused(f"release {base}", "in use by c")
         client.close()
         self.assertEqual(self.ask("unexport c", "remove c", f"release {base}",
@@ -101,9 +101,10 @@ class Devices(Control):
         began = time.monotonic()
         asking.sendall(f"load w 0 8192 linear {held} 0\n".encode())
         client.write_at(0, bytes(BLOCK))
-        self.assertTrue(asking.makefile().readline().startswith("error "))
+        answer = asking.makefile().readline()
+        self.assertTrue(answer.startswith("error "), answer)
+        self.assertIn(f"{held}: in use by another", answer)
         self.assertLess(time.monotonic() - began, 2)
-        self.assertIn(f"{held}: in use", self.subject.log())
         other.stop()
         self.assertEqual(self.ask(f"load w 0 8192 linear {held} 0")[0], "ok")
 
@@ -129,6 +130,105 @@ class Devices(Control):
         self.assertEqual(server.check_thin(self.folder / "meta.img")[0], 0)
 
 
+    def test_why_a_device_cannot_be_had(self):
+        fifo = self.folder / "fifo"
+        os.mkfifo(fifo)
+        empty = self.make_file("empty.img", 0)
+        nowhere = self.folder / "nowhere"
+        self.assertEqual(self.ask("create w")[0], "ok")
+        for device, why in ((nowhere, "No such file or directory"),
+                            (fifo, "neither a regular file nor a block device"),
+                            (self.folder, "neither a regular file nor a block device"),
+                            (empty, "not even one sector"), ("w2", "w2: no such device")):
+            for line in (f"linear {device} 0", f"cache {device} {device}.f {device}.o 64 0 smq 0"):
+                with self.subTest(line):
+                    self.assert_refused(f"load w 0 8192 {line}", str(device), why)
+        self.assert_refused(f"load w 0 8 zero;8 8 linear {nowhere} 0;16 8 linear {fifo} 0",
+                            "table line 2", f"{nowhere}: cannot open: No such file or directory")
+
+
+class Waiting(Control):
+    """A line that waits for something keeps none waiting but those about its device."""
+
+    def setUp(self):
+        super().setUp()
+        self.parts = [self.make_file(name, 4 * MIB) for name in ("p.meta", "p.data")]
+        self.assertEqual(self.ask("create p", self.pool_of(16), "resume p",
+                                  "message p 0 create_thin 0", "create t", "load t 0 8192 thin p 0",
+                                  "resume t", "export t"), ["ok"] * 8)
+        self.client = nbd.Client(self.subject.socket, "t")
+        self.addCleanup(self.client.close)
+
+    def pool_of(self, blocks):
+        return "load p 0 {} thin-pool {} {} 128 0".format(blocks * 128, *self.parts)
+
+    def write_until_it_waits(self, blocks):
+        """Fills the pool of so many blocks, and writes one more."""
+        for block in range(blocks):
+            self.client.write_at(block * BLOCK, bytes([1]) * BLOCK)
+        self.client.submit(nbd.WRITE, blocks * BLOCK, data=bytes([2]) * BLOCK)
+        self.await_answer("status p", "out_of_data_space")
+
+    def await_answer(self, line, part):
+        until = time.monotonic() + 10
+        while part not in self.ask(line)[0]:
+            self.assertLess(time.monotonic(), until, line)
+            time.sleep(0.01)
+
+    def send(self, *lines):
+        """A connection on which they are under way."""
+        peer = self.connect()
+        peer.sendall("".join(f"{line}\n" for line in lines).encode())
+        return peer
+
+    def assert_unanswered(self, *peers):
+        self.assertEqual(select.select(peers, [], [], 0)[0], [])
+
+    def assert_grows(self, blocks, *waiting):
+        """The pool does, by lines of another client, and those that wait are answered."""
+        began = time.monotonic()
+        self.assertEqual(self.ask(self.pool_of(blocks), "resume p"), ["ok"] * 2)
+        answers = [peer.makefile().readline() for peer in waiting]
+        self.assertLess(time.monotonic() - began, 10)
+        return answers
+
+    def test_a_suspend(self):
+        self.write_until_it_waits(16)
+        peer = self.send("info t", "suspend t", "resume t")
+        self.assertIn("8192 sectors", peer.recv(1000).decode())   # before the next has ended
+        other = self.send("clear t")
+        self.assertEqual(self.ask("create w", "load w 0 8 zero", "resume w", "suspend 0", "resume 0",
+                                  "create_thin 5", "unexport t", "export t"), ["ok"] * 8)
+        for line in ("status p", "status t", "table t", "info t", "list"):
+            self.assertTrue(self.ask(line)[0].startswith("ok "), line)
+        self.assert_unanswered(peer, other)
+        self.assertEqual(self.assert_grows(32, peer, other), ["ok\n"] * 2)
+        self.assertEqual(self.client.reap()[1], 0)
+        self.assertEqual(self.client.read_at(15 * BLOCK, 2 * BLOCK),
+                         bytes([1]) * BLOCK + bytes([2]) * BLOCK)
+
+    def test_a_resume_with_another_table(self):
+        self.write_until_it_waits(16)
+        base = self.make_file("base.img", 4 * MIB)
+        peer = self.send(f"load t 0 8192 thin p 0 {base}", "resume t")
+        self.assertEqual(peer.recv(3), b"ok\n")
+        self.await_answer("info t", "inactive table no")
+        # Nobody can say now what the table names that is on its way.
+        self.assert_refused(f"release {base}", "a table of t")
+        self.assert_unanswered(peer)
+        self.assertEqual(self.assert_grows(32, peer), ["ok\n"])
+        self.assertEqual(self.client.reap()[1], 0)
+        self.assert_refused(f"release {base}", "in use by t")
+
+    def test_a_stop(self):
+        self.write_until_it_waits(16)
+        peers = [self.send(line) for line in ("suspend t", "remove t", "load t 0 8 zero")]
+        time.sleep(0.2)
+        self.subject.stop(10)
+        self.assertEqual(peers[0].recv(100), b"ok\n")
+        self.assertEqual(self.client.reap()[1], 28)   # ENOSPC
+
+
 class Sizes(case.SystemTest):
     def test_of_all_suffixes(self):
         for name in ("meta.img", "data.img"):
@@ -145,6 +245,15 @@ class Sizes(case.SystemTest):
 class Lines(Control):
     def test_lines_that_end_as_others_do(self):
         self.assertEqual(self.ask("list", "info 0", end=b"\r\n"), self.ask("list", "info 0"))
+
+    def test_a_last_line_without_an_end(self):
+        peer = self.connect()
+        peer.sendall(b"create w\ninfo w")
+        peer.shutdown(socket.SHUT_WR)
+        answers = peer.makefile().read().splitlines()
+        self.assertEqual(len(answers), 2, answers)
+        self.assertEqual(answers[0], "ok")
+        self.assertTrue(answers[1].startswith("ok 0 sectors"), answers)
 
     def test_a_line_too_long(self):
         peer = self.connect()
@@ -179,6 +288,12 @@ class Lines(Control):
             with self.subTest(name):
                 self.assert_refused(f"create {name}", name)
                 self.assert_refused(f"rename w {name}", name)
+        for name, shown in (("a;b", "a;b"), ("a\0b", r"a\x00b"), ("a\x1b[2J", r"a\x1b[2J"),
+                            ("a\x7f", r"a\x7f"), ("n" * 128, "127 bytes")):
+            with self.subTest(name):
+                self.assert_refused(f"create {name}", shown)
+                self.assert_refused(f"rename w {name}", shown)
+        self.assertEqual(self.ask("create gr\u00f6\u00dfe", "remove gr\u00f6\u00dfe"), ["ok"] * 2)
 
 
 if __name__ == "__main__":
