@@ -121,6 +121,17 @@ FileHandle::~FileHandle() {
   if (fd_ >= 0) close(fd_);
 }
 
+std::uint64_t FileHandle::size_bytes_now() const noexcept {
+  std::uint64_t bytes = 0;
+  struct stat status{};
+  if (facts_.kind == FileKind::block_device) {
+    if (ioctl(fd_, BLKGETSIZE64, &bytes) != 0) return 0;
+  } else if (fstat(fd_, &status) == 0) {
+    bytes = static_cast<std::uint64_t>(status.st_size);
+  }
+  return bytes - bytes % facts_.logical_block_bytes;
+}
+
 tl::expected<FileHandle, std::string> FileHandle::open(const std::string& path, OpenMode mode,
                                                        WhenBusy when_busy) {
   struct stat status{};

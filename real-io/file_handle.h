@@ -53,6 +53,9 @@ class FileHandle {
   [[nodiscard]] int fd() const noexcept { return fd_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] const Facts& facts() const noexcept { return facts_; }
+  // In whole logical blocks, as of now; others may make it longer or shorter at any time. 0 where
+  // it cannot be told.
+  [[nodiscard]] std::uint64_t size_bytes_now() const noexcept;
 
  private:
   FileHandle(std::string path, int fd) noexcept : path_{std::move(path)}, fd_{fd} {}

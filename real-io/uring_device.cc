@@ -262,6 +262,13 @@ engine::DeviceLimits UringDevice::limits() const noexcept {
           .transfer_sectors_max = kTransferBytesMax >> kSectorShift};
 }
 
+void UringDevice::take_growth() noexcept {
+  const std::uint64_t now = core_->file().size_bytes_now() >> kSectorShift;
+  std::atomic<std::uint64_t>& sectors = core_->sectors();
+  for (std::uint64_t known = sectors.load(); known < now;)
+    if (sectors.compare_exchange_weak(known, now)) return;
+}
+
 void UringDevice::use_only(std::uint64_t sectors) noexcept {
   core_->sectors().store(std::min(sectors, core_->file().facts().size_bytes >> kSectorShift));
 }

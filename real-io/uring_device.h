@@ -31,6 +31,9 @@ class UringDevice final : public engine::BlockDevice {
   ~UringDevice() override;
 
   [[nodiscard]] engine::DeviceLimits limits() const noexcept override;
+  // Any thread. Where the file has become longer, so does the device; never shorter, as somebody
+  // may stand on it.
+  void take_growth() noexcept;
   // The device ends there from now on, and no later than its file; for tests of growing devices.
   void use_only(std::uint64_t sectors) noexcept;
   [[nodiscard]] const FileHandle::Facts& facts() const noexcept;

@@ -60,8 +60,10 @@ engine::Result<engine::BlockDevice*> Devices::find_or_open(std::string_view name
   {
     const std::lock_guard lock{mutex_};
     if (const auto found = devices_.find(name); found != devices_.end()) {
-      if (mode == OpenMode::read_only || found->second.mode == OpenMode::read_write)
+      if (mode == OpenMode::read_only || found->second.mode == OpenMode::read_write) {
+        found->second.device->take_growth();
         return found->second.device.get();
+      }
       present = true;
     }
   }

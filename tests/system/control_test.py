@@ -220,6 +220,25 @@ class Waiting(Control):
         self.assertEqual(self.client.reap()[1], 0)
         self.assert_refused(f"release {base}", "in use by t")
 
+    def test_a_suspend_until_the_files_are_larger(self):
+        self.assertEqual(self.ask(self.pool_of(64), "resume p"), ["ok"] * 2)
+        self.assertEqual(self.ask("load t 0 16384 thin p 0", "resume t", "unexport t", "export t"),
+                         ["ok"] * 4)
+        self.client = nbd.Client(self.subject.socket, "t")   # sees the new size
+        self.addCleanup(self.client.close)
+        self.write_until_it_waits(64)
+        peer = self.send("suspend t", "resume t")
+        self.assert_refused(self.pool_of(65), "data device too small")
+        for part in self.parts:
+            os.truncate(part, 8 * MIB)
+        self.assertEqual(self.assert_grows(128, peer), ["ok\n"])
+        self.assertEqual(self.client.reap()[1], 0)
+        self.assertRegex(self.ask("status p")[0], r"/2048 65/128 ")
+        os.truncate(self.parts[1], 4 * MIB)   # what went is an I/O error, and no end of the server
+        self.client.submit(nbd.READ, 64 * BLOCK, 4096)
+        self.assertEqual(self.client.reap()[1], 5)
+        self.assertEqual(self.client.read_at(63 * BLOCK, 4096), bytes([1]) * 4096)
+
     def test_a_stop(self):
         self.write_until_it_waits(16)
         peers = [self.send(line) for line in ("suspend t", "remove t", "load t 0 8 zero")]
