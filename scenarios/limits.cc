@@ -115,38 +115,49 @@ void judge_operation(const Operation& operation, const std::string& path, Wrong&
 }
 
 // Of blocks: what is longer than the volume reaches nothing.
-std::uint64_t reached(const std::vector<Operation>& operations, std::uint64_t block_sectors) {
-  std::uint64_t blocks = 0;
-  for (const Operation& operation : operations) {
-    const bool transfers = operation.verb == Verb::write || operation.verb == Verb::read ||
-                           operation.verb == Verb::write_zeroes || operation.verb == Verb::discard;
-    if (transfers && operation.sectors <= limits::kDiskSectors)
-      blocks += (operation.sectors + block_sectors - 1) / block_sectors;
-  }
-  return blocks;
+std::uint64_t reached(const Operation& operation, std::uint64_t block_sectors) noexcept {
+  if (!is_transfer(operation.verb) || operation.sectors > limits::kDiskSectors) return 0;
+  return (operation.sectors + block_sectors - 1) / block_sectors;
 }
 
-void judge_operations(const Workload& workload, Wrong& wrong) {
-  if (!wrong && workload.operation_count() > limits::kOperations)
-    wrong = Unusable{"operations", fmt::format("{}", workload.operation_count()),
-                     fmt::format("at most {} in all", limits::kOperations)};
-  const std::uint64_t block = workload.system.block_sectors;
-  std::uint64_t blocks = wrong ? 0 : reached(workload.setup, block);
-  for (const Actor& actor : workload.actors)
-    blocks += wrong ? 0 : reached(actor.operations, block);
-  if (!wrong && blocks > limits::kBlocksReached)
-    wrong = Unusable{"operations", fmt::format("{} blocks reached", blocks),
-                     fmt::format("at most {} in all", limits::kBlocksReached)};
-  if (!wrong && workload.actors.size() > limits::kActors)
-    wrong = Unusable{"actor", fmt::format("{}", workload.actors.size()),
-                     fmt::format("at most {}", limits::kActors)};
-  for (std::size_t i = 0; i < workload.setup.size(); ++i)
-    judge_operation(workload.setup[i], fmt::format("setup.operations[{}]", i), wrong);
-  for (std::size_t a = 0; a < workload.actors.size(); ++a) {
-    const std::vector<Operation>& operations = workload.actors[a].operations;
-    for (std::size_t i = 0; i < operations.size(); ++i)
-      judge_operation(operations[i], fmt::format("actor[{}].operations[{}]", a, i), wrong);
+// One list after the other: what is too much is said of the first operation that is.
+class OperationJudge {
+ public:
+  OperationJudge(std::uint64_t block_sectors, Wrong& wrong)
+      : block_sectors_{block_sectors}, wrong_{wrong} {}
+
+  void judge(const std::vector<Operation>& operations, const std::string& path) {
+    for (std::size_t i = 0; i < operations.size() && !wrong_; ++i) {
+      const Operation& operation = operations[i];
+      const std::string place = fmt::format("{}[{}]", path, i);
+      judge_operation(operation, place, wrong_);
+      blocks_ += reached(operation, block_sectors_);
+      if (!wrong_ && ++count_ > limits::kOperations)
+        wrong_ = Unusable{place, to_string(operation),
+                          fmt::format("at most {} operations in all", limits::kOperations)};
+      if (!wrong_ && blocks_ > limits::kBlocksReached)
+        wrong_ = Unusable{
+            place, to_string(operation),
+            fmt::format("at most {} blocks reached by all together", limits::kBlocksReached)};
+    }
   }
+
+ private:
+  const std::uint64_t block_sectors_;
+  Wrong& wrong_;
+  std::size_t count_ = 0;
+  std::uint64_t blocks_ = 0;
+};
+
+void judge_operations(const Workload& workload, Wrong& wrong) {
+  if (!wrong && workload.actors.size() > limits::kActors)
+    wrong =
+        Unusable{fmt::format("actor[{}]", limits::kActors), workload.actors[limits::kActors].name,
+                 fmt::format("at most {} actors", limits::kActors)};
+  OperationJudge judge{workload.system.block_sectors, wrong};
+  judge.judge(workload.setup, "setup.operations");
+  for (std::size_t a = 0; a < workload.actors.size(); ++a)
+    judge.judge(workload.actors[a].operations, fmt::format("actor[{}].operations", a));
 }
 
 }   // namespace

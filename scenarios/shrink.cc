@@ -7,9 +7,9 @@
 #include <rapidcheck.h>
 #include <rapidcheck/seq/Create.h>
 #include <rapidcheck/seq/Transform.h>
-#include <rapidcheck/shrink/Shrink.h>
 
 #include "scenarios/limits.h"
+#include "scenarios/shrink_operations.h"
 
 namespace scenarios {
 namespace {
@@ -36,17 +36,6 @@ Workloads without_faults(const Workload& workload) {
          [&](Workload& each) { each.faults.*kind = std::min(each.faults.*kind, 1U); });
   }
   with(smaller, workload, [](Workload& each) { each.faults.slow_at = SlowAt::all; });
-  return smaller;
-}
-
-Workloads without_actors(const Workload& workload) {
-  Workloads smaller;
-  for (std::size_t i = 0; i < workload.actors.size(); ++i) {
-    with(smaller, workload, [&](Workload& each) {
-      each.actors.erase(each.actors.begin() + static_cast<std::ptrdiff_t>(i));
-    });
-  }
-  with(smaller, workload, [](Workload& each) { each.setup.clear(); });
   return smaller;
 }
 
@@ -83,24 +72,6 @@ Workloads with_more_setup(const Workload& workload) {
   return smaller;
 }
 
-rc::Seq<Workload> fewer_operations(const Workload& workload, std::size_t list) {
-  const bool setup = list == workload.actors.size();
-  const std::vector<Operation>& operations =
-      setup ? workload.setup : workload.actors[list].operations;
-  return rc::seq::map(
-      rc::shrink::removeChunks(operations), [workload, list, setup](std::vector<Operation> fewer) {
-        Workload smaller = workload;
-        if (setup) {
-          smaller.setup = std::move(fewer);
-        } else if (fewer.empty()) {
-          smaller.actors.erase(smaller.actors.begin() + static_cast<std::ptrdiff_t>(list));
-        } else {
-          smaller.actors[list].operations = std::move(fewer);
-        }
-        return smaller;
-      });
-}
-
 [[nodiscard]] bool names_table(Verb verb) noexcept {
   return verb == Verb::load_cache || verb == Verb::reload_cache;
 }
@@ -114,9 +85,7 @@ std::vector<Operation> plainer(const Operation& operation, std::uint64_t block_s
     if (!(form == operation)) forms.push_back(form);
   };
   add([](Operation& form) { form.fua = form.noflush = false; });
-  const bool transfers = operation.verb == Verb::write || operation.verb == Verb::read ||
-                         operation.verb == Verb::write_zeroes || operation.verb == Verb::discard;
-  if (transfers) {
+  if (is_transfer(operation.verb)) {
     if (operation.sectors > block_sectors)
       add([&](Operation& form) { form.sectors = block_sectors; });
     if (operation.verb != Verb::discard && operation.sectors > 1)
@@ -144,6 +113,15 @@ std::vector<Operation> plainer(const Operation& operation, std::uint64_t block_s
   return forms;
 }
 
+// Where it begins, one block; of a write or a read a sector.
+Operation plain_transfer(Operation operation, std::uint64_t block_sectors) {
+  if (!is_transfer(operation.verb) || operation.sectors == 0) return operation;
+  operation.fua = false;
+  operation.sector -= operation.sector % block_sectors;
+  operation.sectors = operation.verb == Verb::discard ? block_sectors : 1;
+  return operation;
+}
+
 Workloads plainer_operations(const Workload& workload) {
   Workloads smaller;
   const auto each_list = [&](std::size_t list, const std::vector<Operation>& operations) {
@@ -155,6 +133,15 @@ Workloads plainer_operations(const Workload& workload) {
       }
     }
   };
+  with(smaller, workload, [&](Workload& each) {
+    const auto plain = [&](std::vector<Operation>& operations) {
+      for (Operation& operation : operations)
+        operation = plain_transfer(operation, workload.system.block_sectors);
+    };
+    plain(each.setup);
+    for (Actor& actor : each.actors)
+      plain(actor.operations);
+  });
   for (std::size_t list = 0; list < workload.actors.size(); ++list)
     each_list(list, workload.actors[list].operations);
   each_list(workload.actors.size(), workload.setup);
@@ -203,21 +190,27 @@ Workloads without_draining(const Workload& workload) {
 Workloads plainer_systems(const Workload& workload) {
   Workloads smaller;
   const SystemSpec plain{};
-  const auto reset = [&](auto SystemSpec::* field) {
-    with(smaller, workload, [&](Workload& each) { each.system.*field = plain.*field; });
+  const auto each_field = [&](auto&& visit) {
+    visit(&SystemSpec::metadata_blocks);
+    visit(&SystemSpec::low_water_blocks);
+    visit(&SystemSpec::skip_block_zeroing);
+    visit(&SystemSpec::ignore_discard);
+    visit(&SystemSpec::no_discard_passdown);
+    visit(&SystemSpec::error_if_no_space);
+    visit(&SystemSpec::fan_out);
+    visit(&SystemSpec::cells);
+    visit(&SystemSpec::commit_interval_ms);
+    visit(&SystemSpec::no_space_timeout_ms);
+    visit(&SystemSpec::spare_disk);
+    visit(&SystemSpec::linear_above);
   };
-  reset(&SystemSpec::metadata_blocks);
-  reset(&SystemSpec::low_water_blocks);
-  reset(&SystemSpec::skip_block_zeroing);
-  reset(&SystemSpec::ignore_discard);
-  reset(&SystemSpec::no_discard_passdown);
-  reset(&SystemSpec::error_if_no_space);
-  reset(&SystemSpec::fan_out);
-  reset(&SystemSpec::cells);
-  reset(&SystemSpec::commit_interval_ms);
-  reset(&SystemSpec::no_space_timeout_ms);
-  reset(&SystemSpec::spare_disk);
-  reset(&SystemSpec::linear_above);
+  with(smaller, workload, [&](Workload& each) {
+    each_field([&](auto SystemSpec::* field) { each.system.*field = plain.*field; });
+    each.system.data_device_blocks = each.system.data_blocks;
+  });
+  each_field([&](auto SystemSpec::* field) {
+    with(smaller, workload, [&](Workload& each) { each.system.*field = plain.*field; });
+  });
   with(smaller, workload, [](Workload& each) {
     each.system.external_sectors = 0;
     for (ThinSpec& thin : each.system.thins)
@@ -226,11 +219,7 @@ Workloads plainer_systems(const Workload& workload) {
   with(smaller, workload,
        [](Workload& each) { each.system.data_device_blocks = each.system.data_blocks; });
   if (workload.system.family != FamilyKind::cache && workload.system.data_blocks > 1) {
-    with(smaller, workload, [](Workload& each) {
-      --each.system.data_blocks;
-      each.system.data_device_blocks =
-          std::max(each.system.data_blocks, each.system.data_device_blocks - 1);
-    });
+    with(smaller, workload, [](Workload& each) { lower_pool(each.system, 1); });
   }
   if (workload.system.family != FamilyKind::thin) {
     const auto cache = [&](auto&& change) {
@@ -262,16 +251,14 @@ Workloads plainer_systems(const Workload& workload) {
 }   // namespace
 
 rc::Seq<Workload> shrinks(const Workload& workload) {
-  rc::Seq<Workload> all = rc::seq::concat(rc::seq::fromContainer(without_faults(workload)),
-                                          rc::seq::fromContainer(without_draining(workload)),
-                                          rc::seq::fromContainer(without_actors(workload)),
-                                          rc::seq::fromContainer(with_plain_policies(workload)));
-  for (std::size_t list = 0; list <= workload.actors.size(); ++list)
-    all = rc::seq::concat(std::move(all), fewer_operations(workload, list));
-  return rc::seq::concat(std::move(all), rc::seq::fromContainer(with_joined_actors(workload)),
-                         rc::seq::fromContainer(with_more_setup(workload)),
-                         rc::seq::fromContainer(plainer_operations(workload)),
-                         rc::seq::fromContainer(plainer_systems(workload)));
+  return rc::seq::concat(
+      rc::seq::fromContainer(without_faults(workload)),
+      rc::seq::fromContainer(without_draining(workload)),
+      rc::seq::fromContainer(with_plain_policies(workload)), with_fewer_operations(workload),
+      rc::seq::fromContainer(with_joined_actors(workload)),
+      rc::seq::fromContainer(with_more_setup(workload)),
+      rc::seq::fromContainer(plainer_operations(workload)),
+      rc::seq::fromContainer(plainer_systems(workload)), without_pairs(workload));
 }
 
 }   // namespace scenarios

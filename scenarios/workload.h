@@ -62,6 +62,12 @@ enum class Verb : std::uint8_t {
 };
 inline constexpr Verb kLastVerb = Verb::remake_stack;
 
+// Of sectors of a volume.
+[[nodiscard]] constexpr bool is_transfer(Verb verb) noexcept {
+  return verb == Verb::write || verb == Verb::read || verb == Verb::write_zeroes ||
+         verb == Verb::discard;
+}
+
 // What a table says otherwise than the pool in use.
 enum class Contradiction : std::uint8_t { block_size, discards, data_device };
 

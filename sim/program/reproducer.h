@@ -44,12 +44,14 @@ using Before = std::function<void(sim::StrategyBox&)>;
                                                   const Before& before = {});
 
 struct ShrinkLimits {
-  double seconds_max = 60;
+  double seconds_max = 60;   // of the processor; by the clock, four times as many
   std::uint32_t seeds_per_candidate = 200;
   std::function<void(const std::string&)> say;   // progress, one line each
 };
-// Fewer and plainer operations, a plainer system, fewer faults; then fewer decisions. Each result
-// of the way has been seen to fail with the same signature.
+// Fewer faults, fewer and plainer operations, a plainer system; then fewer decisions. Each result
+// of the way has been seen to fail with the same signature. The last line that is said tells
+// whether it went to the end: then no operation can go, nor two of a few, so that any of
+// `seeds_per_candidate` schedules still fails, and no decision of the schedule.
 [[nodiscard]] Reproducer shrink(Reproducer reproducer, const ShrinkLimits& limits);
 
 // "wavetank replay out/deadlock-thin-pool": what a person types.

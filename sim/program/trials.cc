@@ -17,8 +17,10 @@ namespace {
 constexpr double kSecondsMin = 20;
 constexpr double kSecondsEach = 0.5;
 
-// Searches whose schedules mostly fail in some other way are given up.
-constexpr std::size_t kSpoiltMax = 4;
+// Searches whose schedules mostly fail in some other way are given up: each costs a process.
+constexpr std::size_t spoilt_max(std::size_t schedules) noexcept {
+  return std::max<std::size_t>(schedules / 8, 4);
+}
 
 }   // namespace
 
@@ -102,8 +104,10 @@ std::optional<sim::ShrinkHit> Trials::first_of(const scenarios::Workload& worklo
       for (std::size_t i = next; i < count; ++i)
         if (each(child, i)) return;
     });
+    const std::size_t last = std::max(next, log_.which());
+    executions_ += last + 1 - next;
     if (hit) return hit;
-    next = std::max(next, log_.which()) + 1;
+    next = last + 1;
   }
   return std::nullopt;
 }
@@ -122,7 +126,7 @@ std::optional<sim::ShrinkTrial> Trials::search(const scenarios::Workload& worklo
   sim::Sparse sparse;
   sim::StrategyBox box;
   if (!box.choose("portfolio")) return std::nullopt;
-  auto hit = first_of(workload, fresh + 1, kSpoiltMax, [&](Child& child, std::size_t i) {
+  auto hit = first_of(workload, fresh + 1, spoilt_max(fresh), [&](Child& child, std::size_t i) {
     if (i == 0) return child.run(i, found_.seed, replay);
     const std::uint64_t seed = found_.seed + i;
     constexpr std::array<std::uint32_t, 3> kPreemptions{0, 1, 3};
@@ -139,7 +143,7 @@ std::optional<sim::ShrinkTrial> Trials::search_sparse(const scenarios::Workload&
                                                       std::uint32_t preemptions,
                                                       std::uint32_t fresh, std::uint64_t series) {
   sim::Sparse sparse;
-  auto hit = first_of(workload, fresh, kSpoiltMax, [&](Child& child, std::size_t i) {
+  auto hit = first_of(workload, fresh, spoilt_max(fresh), [&](Child& child, std::size_t i) {
     return run_sparse(child, i, found_.seed + (series << 16U) + i, sparse, preemptions);
   });
   if (!hit) return std::nullopt;

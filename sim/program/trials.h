@@ -40,6 +40,9 @@ class Trials {
                                                 std::uint32_t preemptions, std::uint32_t fresh,
                                                 std::uint64_t series);
 
+  // So far.
+  [[nodiscard]] std::uint64_t executions() const noexcept { return executions_; }
+
  private:
   // Of the child: runs something, again and again; the first that fails ends it.
   class Child;
@@ -55,6 +58,7 @@ class Trials {
   const Reproducer& found_;
   DecisionLog log_;   // of what kills the process
   Phase phase_ = Phase::closing;
+  std::uint64_t executions_ = 0;
 };
 
 }   // namespace program
