@@ -119,11 +119,16 @@ void tell_lost(const Catch& caught, bool talk) {
       caught.ordinal);
 }
 
+struct Kept {
+  fs::path folder;
+  std::size_t operations = 0;
+  std::uint64_t preemptions = 0;
+};
+
 // Shrinks what was caught and writes its folder; none if it cannot be had again. The error is one
 // line.
-tl::expected<std::optional<fs::path>, std::string> keep(const SearchOptions& options,
-                                                        Source& source, const Catch& caught,
-                                                        bool talk) {
+tl::expected<std::optional<Kept>, std::string> keep(const SearchOptions& options, Source& source,
+                                                    const Catch& caught, bool talk) {
   const SeedPair seeds = source.seeds(caught.ordinal);
   // What it was learnt from: nothing was found there.
   const auto before = [&](sim::StrategyBox& box) {
@@ -162,7 +167,7 @@ tl::expected<std::optional<fs::path>, std::string> keep(const SearchOptions& opt
                kept.workload.operation_count(), kept.preemptions, folder.string(),
                replay_command(folder));
   }
-  return folder;
+  return Kept{folder, kept.workload.operation_count(), kept.preemptions};
 }
 
 // What was wrong with the options; empty: nothing.
@@ -217,16 +222,19 @@ int report(const SearchOptions& options, Source& source, const SearchEnd& end,
       continue;
     }
     Json& found = report["findings"].emplace_back(to_json(caught));
-    const auto folder = keep(options, source, caught, talk);
-    if (!folder) {
+    const auto kept = keep(options, source, caught, talk);
+    if (!kept) {
       if (talk) fmt::print("found: {}\n  {}\n", caught.signature, caught.message);
-      fmt::print(stderr, "wavetank: {}\n", folder.error());
+      fmt::print(stderr, "wavetank: {}\n", kept.error());
       status = 2;
       continue;
     }
-    if (!*folder) continue;
-    found["folder"] = (*folder)->string();
-    found["replay"] = replay_command(**folder);
+    if (!*kept) continue;
+    const Kept& small = **kept;
+    found["operations"] = small.operations;
+    found["preemptions"] = small.preemptions;
+    found["folder"] = small.folder.string();
+    found["replay"] = replay_command(small.folder);
   }
   if (options.json) fmt::print("{}\n", report.dump(2));
   return status;
