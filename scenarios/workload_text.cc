@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/limits.h"
+#include "scenarios/scenario.h"
 #include "scenarios/toml.h"
 
 namespace scenarios {
@@ -466,6 +467,9 @@ tl::expected<Workload, std::string> from_toml(std::string_view text) {
       workload.actors.push_back(std::move(actor));
     }
   });
+  if (!workload.scenario.empty() && find_scenario(workload.scenario) == nullptr)
+    reader.wrong_value(*root.get("scenario"), "scenario",
+                       "one that `wavetank list scenarios` names");
   if (error.empty()) error = reader.finish();
   if (error.empty() && !root.contains("system")) error = "no [system]: what is it to run on?";
   if (!error.empty()) return tl::unexpected(error);

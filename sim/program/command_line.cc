@@ -55,11 +55,16 @@ void CommandLine::add_search() {
   command.add_option("--strategy", search_.strategy, "see `wavetank list strategies`");
   command.add_option("--seed", search_.seed, "the first seed");
   command.add_option("--schedules", search_.schedules, "how many to run");
-  command.add_option("--time", search_.seconds, "stop after so many seconds; 0: never");
+  command.add_option(
+      "--time", search_.seconds,
+      "stop searching after so many seconds; 0: never. What is found is shrunk after that, "
+      "see --shrink-time");
   command.add_option("--jobs", search_.jobs, "worker processes; 0: one a core");
   command.add_option("--per-workload", search_.schedules_per_workload,
                      "schedules tried on each generated workload");
-  command.add_option("--shrink-time", search_.shrink_seconds, "seconds to shrink each finding");
+  command.add_option("--shrink-time", search_.shrink_seconds,
+                     "seconds of the processor to shrink each finding, at most; by the clock up to "
+                     "four times as many on a busy machine");
   command.add_flag("--keep-going", search_.keep_going, "look for further defects after the first");
   with_judges(command, search_.judges);
   command.add_option("--out", search_.out, "where findings go");
@@ -96,10 +101,12 @@ void CommandLine::add_explore() {
                    "of these also those apart that differ only where nobody looks, or in data");
   command.add_flag("--check", explore_.check, "look whether what is taken for equivalent is");
   command.add_option("--jobs", explore_.jobs, "worker processes; 0: one a core");
-  command.add_option("--time", explore_.seconds, "stop after so many seconds of each workload");
+  command.add_option("--time", explore_.seconds,
+                     "stop after so many seconds of each workload, before shrinking what is found");
   command.add_option("--executions", explore_.executions_max,
                      "stop after so many of each workload");
-  command.add_option("--shrink-time", explore_.shrink_seconds, "seconds to shrink what is found");
+  command.add_option("--shrink-time", explore_.shrink_seconds,
+                     "seconds to shrink what is found, as in search");
   with_judges(command, explore_.judges);
   command.add_option("--out", explore_.out, "where a finding goes");
   command.add_flag("--json", explore_.json, "the result as JSON");
@@ -121,7 +128,8 @@ void CommandLine::add_shrink() {
   command.add_option("trace", shrink_.trace, "a trace, or a finding's folder")->required();
   command.add_option("--out", shrink_.out,
                      "folder for the result; without: out/NAME, by what was found");
-  command.add_option("--time", shrink_.seconds, "stop after so many seconds");
+  command.add_option("--time", shrink_.seconds,
+                     "stop after so many seconds, as --shrink-time of search");
   with_mutant(command);
 }
 

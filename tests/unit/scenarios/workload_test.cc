@@ -1,4 +1,6 @@
 // Workloads survive their text form, hostile text gets an error, and shrinking ends.
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -6,6 +8,7 @@
 #include "scenarios/limits.h"
 #include "scenarios/scenario.h"
 #include "scenarios/shrink.h"
+#include "scenarios/shrink_operations.h"
 #include "scenarios/workload_text.h"
 
 namespace scenarios {
@@ -93,6 +96,8 @@ TEST(WorkloadText, SaysWhatCannotWork) {
   const std::string stack = "[system]\nfamily = \"stack\"\ndata_blocks = 3\n";
   const std::vector<std::pair<std::string, std::string>> wrong{
       {"", "no [system]: what is it to run on?"},
+      {"\nscenario = \"nope\"\n" + pool,
+       "line 2: workload.scenario = \"nope\": wants one that `wavetank list scenarios` names"},
       {pool + "block_sectors = 100\n",
        "line 2: system.block_sectors = 100: wants a multiple of 128 from 128 to 1024"},
       {pool + "family = \"cache\"\nblock_sectors = 96\n",
@@ -145,9 +150,16 @@ TEST(WorkloadText, SaysWhatCannotWork) {
     return error(pool + "[[actor]]\noperations = [" + list + "]\n");
   };
   EXPECT_EQ(many(500, "flush"), "accepted");
-  EXPECT_EQ(many(501, "flush"), "operations = 501: wants at most 500 in all");
-  EXPECT_EQ(many(401, "discard sector=0 sectors=1280"),
-            "operations = 4010 blocks reached: wants at most 4000 in all");
+  EXPECT_EQ(many(501, "flush"),
+            "line 3: actor[0].operations[500] = flush thin=0: wants at most 500 operations in all");
+  EXPECT_EQ(
+      many(401, "discard sector=0 sectors=1280"),
+      "line 3: actor[0].operations[400] = discard thin=0 sector=0 sectors=1280: wants at most "
+      "4000 blocks reached by all together");
+  std::string actors = pool;
+  for (int i = 0; i < 65; ++i)
+    actors += fmt::format("[[actor]]\nname = \"a{}\"\noperations = [\"flush\"]\n", i);
+  EXPECT_EQ(error(actors), "line 194: actor[64] = a64: wants at most 64 actors");
 }
 
 TEST(WorkloadLimits, HoldForWhatIsDrawnAndShrunk) {
@@ -188,6 +200,81 @@ TEST(WorkloadText, TakesAnyBytes) {
       bad[random.next() % bad.size()] = static_cast<char>(random.next());
     (void)from_toml(bad);
   }
+}
+
+// Two thins fill a pool, of which one block is discarded while a write wants one.
+Workload of_a_full_pool() {
+  Workload workload;
+  workload.scenario = "thin-general";
+  workload.system.data_blocks = workload.system.data_device_blocks = 4;
+  workload.system.thins = {{0, 4}, {1, 4}};
+  for (const std::uint32_t thin : {0U, 1U})
+    for (const std::uint64_t block : {0U, 1U})
+      workload.setup.push_back(
+          {.verb = Verb::write, .thin = thin, .sector = block * 128, .sectors = 128});
+  workload.actors = {
+      {"discarder", {{.verb = Verb::discard, .thin = 0, .sector = 0, .sectors = 128}}},
+      {"writer", {{.verb = Verb::write, .thin = 0, .sector = 256, .sectors = 128}}}};
+  return workload;
+}
+
+std::vector<Workload> candidates_of(const Workload& workload) {
+  std::vector<Workload> all;
+  rc::Seq<Workload> candidates = shrinks(workload);
+  for (auto each = candidates.next(); each; each = candidates.next())
+    all.push_back(*std::move(each));
+  return all;
+}
+
+// With either alone nothing fails any more: it takes a full pool.
+TEST(WorkloadShrink, TakesWritesAndTheBlocksThatTheyFillTogether) {
+  const Workload full = of_a_full_pool();
+  bool one = false;
+  bool all = false;
+  for (const Workload& each : candidates_of(full)) {
+    if (each.actors != full.actors || each.system.data_blocks != each.setup.size()) continue;
+    one |= each.setup.size() == 3;
+    all |= each.setup == std::vector<Operation>{full.setup.front()};
+  }
+  EXPECT_TRUE(one) << "one write and one block";
+  EXPECT_TRUE(all) << "all that the actors do not come to, at once";
+}
+
+TEST(WorkloadShrink, TakesAThinWithAllThatIsDoneToIt) {
+  Workload wanted = of_a_full_pool();
+  wanted.setup.resize(2);
+  wanted.system.thins.pop_back();
+  wanted.system.data_blocks = wanted.system.data_device_blocks = 2;
+  const std::vector<Workload> all = candidates_of(of_a_full_pool());
+  EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end());
+}
+
+// What makes something and what undoes it goes together only.
+TEST(WorkloadShrink, TakesTwoOperationsAtATimeOfAFew) {
+  Workload workload = of_a_full_pool();
+  Workload wanted = workload;
+  workload.setup.insert(workload.setup.begin(), {.verb = Verb::reserve_snap});
+  workload.actors[1].operations.push_back({.verb = Verb::release_snap});
+  const std::vector<Workload> all = candidates_of(workload);
+  EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end());
+}
+
+TEST(WorkloadShrink, CoresAreOneOrTwoOperationsAndWhatTheyComeTo) {
+  Workload workload = of_a_full_pool();
+  workload.actors[0].operations.push_back({.verb = Verb::flush});
+  workload.actors[1].operations.insert(workload.actors[1].operations.begin(),
+                                       {.verb = Verb::status});
+  Workload wanted = of_a_full_pool();
+  wanted.setup.resize(1);
+  wanted.system.data_blocks = wanted.system.data_device_blocks = 1;
+  bool found = false;
+  rc::Seq<Workload> candidates = cores(workload);
+  for (auto each = candidates.next(); each; each = candidates.next()) {
+    EXPECT_FALSE(unusable(*each)) << to_toml(*each);
+    EXPECT_LT(each->operation_count(), workload.operation_count());
+    found |= *each == wanted;
+  }
+  EXPECT_TRUE(found);
 }
 
 TEST(WorkloadShrink, DescendsToNothing) {
