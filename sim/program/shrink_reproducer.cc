@@ -7,6 +7,7 @@
 // A schedule that a search has found is seldom close to the smallest one. So first those with
 // hardly any preemption are sampled, which is cheap; what is taken from then on is reduced decision
 // by decision.
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <map>
@@ -77,10 +78,12 @@ class Shrinker {
   static constexpr double kQuickShare = 0.5;
   static constexpr std::uint32_t kQuick = 16;
   static constexpr std::uint32_t kSparse = 200;   // schedules in a round
+  static constexpr std::uint32_t kRounds = 3;     // and one for each preemption
   static constexpr std::uint32_t kFewAtFirst = 1;
   static constexpr std::uint32_t kFewMax = 4;
   static constexpr std::uint32_t kSparseInPassing = 60;
   static constexpr std::size_t kSimple = 12;   // decisions
+  static constexpr std::size_t kFewActors = 4;
 
   // A share of the time, from 0 to 1. It is what the processor has spent here and in the trials, so
   // that a busy machine shrinks as far; by the clock, only what is a few times as long.
@@ -155,6 +158,13 @@ class Shrinker {
     std::uint32_t& tried = tried_[scenarios::to_toml(candidate)];
     if (std::exchange(tried, std::max(tried, fresh)) >= fresh) return false;
     auto found = trials_.search(candidate, best_.schedule, fresh);
+    // A workload that is plainer, and no shorter, is not worth a schedule that nobody can read.
+    const bool worse = found && best_.preemptions <= kFewMax &&
+                       found->preemptions > best_.preemptions &&
+                       candidate.operation_count() >= best_.workload.operation_count();
+    if (worse)
+      found = trials_.search_sparse(candidate, static_cast<std::uint32_t>(best_.preemptions),
+                                    kSparseInPassing, ++series_);
     if (!found) return false;
     best_.workload = candidate;
     take(*std::move(found), "workload");
@@ -178,9 +188,31 @@ class Shrinker {
   // True: none of its decisions can go, nor two that are next to each other.
   bool smaller_schedule() {
     static_cast<void>(fewer_preemptions(0, kFewAtFirst));
+    static_cast<void>(other_order());
     bool complete = fewer_decisions();
     if (fewer_preemptions(kFewAtFirst + 1, kFewMax)) complete = fewer_decisions();
     return complete;
+  }
+
+  // Actors take turns in their order, if nothing is decided: in another one it may take no
+  // preemption, or fewer.
+  bool other_order() {
+    if (best_.workload.actors.size() > kFewActors) return false;
+    scenarios::Workload workload = best_.workload;
+    for (std::uint32_t few = 0; few <= kFewAtFirst && few < best_.preemptions; ++few) {
+      for (std::size_t turn = 1; turn < workload.actors.size() && time_left(); ++turn) {
+        std::rotate(workload.actors.begin(), workload.actors.begin() + 1, workload.actors.end());
+        for (std::uint32_t round = 0; round < kRounds && time_left(); ++round) {
+          auto found = trials_.search_sparse(workload, few, kSparse, ++series_);
+          if (!found || found->preemptions >= best_.preemptions) continue;
+          best_.workload = std::move(workload);
+          take(*std::move(found), "order");
+          return true;
+        }
+      }
+      workload = best_.workload;
+    }
+    return false;
   }
 
   bool fewer_decisions() {
@@ -197,7 +229,7 @@ class Shrinker {
   // More patience with more, as there are so many more of them.
   bool fewer_preemptions(std::uint32_t least, std::uint32_t most) {
     for (std::uint32_t few = least; few <= most && few < best_.preemptions; ++few) {
-      for (std::uint32_t round = 0; round <= 2 * few && time_left(); ++round) {
+      for (std::uint32_t round = 0; round < kRounds + few && time_left(); ++round) {
         auto found = trials_.search_sparse(best_.workload, few, kSparse, ++series_);
         if (!found) continue;
         take(*std::move(found), "preemptions");
