@@ -266,7 +266,7 @@ std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::ui
   };
   if (is_among(bounds_.indifferent)) return 0;
   if (follow_rule_ && !is_among(bounds_.always)) return 0;
-  const std::uint32_t cost = one_in > 1 ? 1 : 0;
+  const std::uint32_t cost = one_in > 1 || is_among(bounds_.faults_too) ? 1 : 0;
   std::uint32_t chosen = 0;
   if (count > kValuesMax) {
     leave_out(what);

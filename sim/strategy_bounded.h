@@ -60,6 +60,8 @@ struct Bounds {
   std::uint32_t preemptions = kNone;
   // Of answers to Execution::choose() other than 0 where they are rare: faults, power cuts.
   std::uint32_t faults = kNone;
+  // Choices of which that holds though they are not rare.
+  std::vector<std::string> faults_too = {};
   // False: one schedule, the one of the rule of schedule.h; only choose() has other answers.
   bool schedules = true;
   // How often in an execution each fiber that has yielded may look again although nothing has

@@ -48,6 +48,7 @@ std::uint64_t digest_of(const DiskImages& disks) {
 sim::Bounds bounds_of(const ExploreOptions& options) {
   return {.preemptions = options.preemptions.value_or(0),
           .faults = options.faults,
+          .faults_too = {kPowerCut},
           .schedules = !options.cuts || options.preemptions.has_value(),
           .retries = options.retries,
           .indifferent = {kRateOfFaults},

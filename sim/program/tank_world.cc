@@ -87,7 +87,7 @@ std::uint32_t ops_of(scenarios::SlowAt what) {
 class TankWorld::PowerCut final : public sim::EnvStep {
  public:
   explicit PowerCut(TankWorld& world)
-      : EnvStep{sim::ChoiceKind::step, world.execution_.next_step_id(), "power cut",
+      : EnvStep{sim::ChoiceKind::step, world.execution_.next_step_id(), kPowerCut,
                 Duty::may_happen},
         world_{world} {}
   sim::SimFiber* happen() override {
@@ -203,7 +203,7 @@ void TankWorld::run_together(std::vector<std::pair<std::string, std::function<vo
   }
   all.wait();
   // A cut that has not come until now finds everything answered, and much of it not committed.
-  if (faults_on_ && cuts_left_ != 0 && execution_.choose("power cut", 2) != 0) cut_power();
+  if (faults_on_ && cuts_left_ != 0 && execution_.choose(kPowerCut, 2) != 0) cut_power();
   if (watched) watch_.actors(false);
   enter(Phase::closing);
 }
@@ -310,7 +310,7 @@ void TankWorld::maybe_cut(const sim::IoRecord& io) {
 // Cuts the power, or puts the cut on offer: the strategy then says when, within the next few steps.
 void TankWorld::maybe_cut(std::uint32_t one_in) {
   if (!faults_on_ || cuts_left_ == 0 || power_cut_ != nullptr) return;
-  if (execution_.choose("power cut", 2, one_in) == 0) return;
+  if (execution_.choose(kPowerCut, 2, one_in) == 0) return;
   if (cut_is_sudden_) {
     cut_power();
     return;

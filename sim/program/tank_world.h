@@ -27,6 +27,8 @@ namespace program {
 
 // The choices of how often faults strike and where, as long as they are a matter of chance.
 inline constexpr const char* kRateOfFaults = "rate of faults";
+// Whether the power goes, at any moment at which it may.
+inline constexpr const char* kPowerCut = "power cut";
 
 class TankWorld final : public scenarios::World,
                         private engine::DeviceDirectory,

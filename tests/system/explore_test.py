@@ -43,6 +43,31 @@ def clean(out, workload, arguments):
     return report
 
 
+def count_faults(out):
+    """Faults and power cuts are counted together, a cut after all else is done among them."""
+    workload = (SOURCE / "scenarios" / "explore" / "cut.toml").read_text(encoding="utf-8")
+
+    def executions(faults, most):
+        text = workload.replace("[[actor]]", f"[faults]\n{faults}\n[[actor]]", 1)
+        path = pathlib.Path(out) / "faults.toml"
+        path.write_text(text, encoding="utf-8")
+        done = wavetank("explore", "--workload", str(path), "--preemptions", "0", "--faults",
+                        str(most), "--out", out, "--json")
+        report = json.loads(done.stdout)
+        assert done.returncode == 0 and report["ended"] == "complete", done
+        return report["executions"], report["cuts"]
+
+    cut, error = "power_cuts = 1", "data_write_errors = 1"
+    both = f"{cut}\n{error}"
+    [(none, no_cut)] = {executions(each, 0) for each in (cut, error, both)}
+    assert no_cut == 0, no_cut
+    cuts, errors, either = (executions(each, 1) for each in (cut, error, both))
+    assert none < errors[0] and errors[1] == 0 and cuts[0] == none + cuts[1], (cuts, errors)
+    assert either == (cuts[0] + errors[0] - none, cuts[1]), (either, cuts, errors)
+    one_more = executions(both, 2)
+    assert one_more > either, (one_more, either)
+
+
 def main(mutants):
     if not (BUILD / "wavetank").is_file():
         print(f"skipped: {BUILD} has no wavetank")
@@ -86,6 +111,7 @@ def main(mutants):
             assert [alone[it] for it in counts] == [together[it] for it in counts], (alone, together)
             if workload == "cut":
                 assert all(alone[it] == by_reading[it] for it in counts[1:]), (alone, by_reading)
+        count_faults(out)
         status, bad = explore(out, "cut", "--cuts", "--every-image", "--mutant", "B072")
         assert status == 1 and bad["signature"].startswith("checker"), bad
         for scenario in ("thin-general", "cache-general", "stack-general"):
