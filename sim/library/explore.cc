@@ -136,6 +136,7 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
   result.executions = search.classes();
   result.cut_short = executions - std::min(executions, search.classes());
   result.done = result.complete ? 1 : search.done();
+  result.not_looked_for = leaks.not_looked_for();
   for (const auto& [what, times] : search.left_out())
     result.limits += fmt::format("{}{} times {}", result.limits.empty() ? "" : "; ", times, what);
   return result;
@@ -174,6 +175,7 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
   }
   result.done = result.complete ? 1 : search.done();
   result.limits = search.left_out();
+  result.not_looked_for = leaks.not_looked_for();
   return result;
 }
 

@@ -34,6 +34,7 @@ struct Exploration {
   double done = 0;                // estimated share of the whole
   double interleavings = 0;       // of all operations, estimated from the probes
   std::string limits;             // what was not explored although complete; empty: nothing
+  std::string not_looked_for;     // as in SearchResult
   std::optional<Found> found;     // ends the exploration
 };
 

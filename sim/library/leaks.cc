@@ -48,10 +48,17 @@ const Outcome& LeakWatch::run(const Program& program) {
   if (wanted_) takings_.begin();
   const Outcome& outcome = execution_.run(program);
   takings_.end();
+  if (wanted_ && !takings_.looked()) blind_ = true;
   return outcome;
 }
 
 bool LeakWatch::lost() {
+  const bool lost = look();
+  takings_.let_go();   // to whoever runs the program once more
+  return lost;
+}
+
+bool LeakWatch::look() {
   const std::size_t left = wanted_ ? takings_.left() : 0;
   if (left == 0 || execution_.outcome().finding) return false;   // who fails frees nothing
   std::uint32_t& in_vain = in_vain_[left];
@@ -60,6 +67,15 @@ bool LeakWatch::lost() {
   }
   ++in_vain;
   return false;
+}
+
+std::string LeakWatch::not_looked_for() const {
+  if (!blind_) return {};
+  return fmt::format(
+      "leaks, where operator new is the program's own or a sanitizer's, or more than {} searches "
+      "run "
+      "at the same time",
+      ProgramHeap::kHeapsMax);
 }
 
 std::optional<LeakTrial> leak_of(const Program& program, const Schedule& schedule,

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 
 #include "sim/library/search.h"
 #include "sim/library/takings.h"
@@ -28,13 +29,18 @@ class LeakWatch {
 
   const Outcome& run(const Program& program);
   // Whether the last run has lost something, as far as it was looked. Where what is left behind was
-  // not lost time and again, it is looked at ever more seldom.
+  // not lost time and again, it is looked at ever more seldom. Once for each run.
   [[nodiscard]] bool lost();
+  // What was wanted and could not be, in some run or all; empty: nothing.
+  [[nodiscard]] std::string not_looked_for() const;
 
  private:
+  [[nodiscard]] bool look();
+
   Execution& execution_;
   const bool wanted_;
   Takings takings_{execution_};
+  bool blind_ = false;                             // in some run
   std::map<std::size_t, std::uint32_t> in_vain_;   // by how many blocks were left
 };
 

@@ -1,7 +1,9 @@
 // Which blocks of the programs' heap nothing in this process points to any more: as LeakSanitizer
 // looks for them, word by word through all that can be written (data of the program and of
 // libraries, other heaps, the thread's stack and its thread-locals), taking for a pointer whatever
-// could be one.
+// could be one. Before anything is called lost there is a second look, at every byte and at memory
+// shared with other processes too: pointers may be out of line, or have tags in their upper 16
+// bits.
 #pragma once
 
 #include <cstddef>

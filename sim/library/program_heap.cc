@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <mutex>
 #include <new>
 
 #include <sys/mman.h>
@@ -18,14 +19,17 @@ extern "C" {
 namespace sim {
 namespace {
 
-constexpr std::size_t kPage = 4096;
+// Nobody may touch what is right before a heap. Not one page, which tells the stack of a fiber
+// (memory_scan.cc).
+constexpr std::size_t kHole = 8192;
 constexpr std::size_t kAddresses = std::size_t{64} << 30U;
 constexpr std::size_t kGrowth = std::size_t{1} << 20U;
 
-constinit std::atomic<ProgramHeap*> the_heap{nullptr};
-// What operator delete asks first. 0: there is no such heap.
-constinit std::atomic<std::uintptr_t> heap_begin{0};
-constinit std::atomic<std::uint64_t> owner{0};   // the thread that may put blocks on free lists
+// Never unmade: what a program keeps may be given back as late as by a static's destructor.
+constinit std::array<std::atomic<ProgramHeap*>, ProgramHeap::kHeapsMax> heaps{};
+constinit std::atomic<std::uint32_t> heaps_made{0};
+constinit std::atomic<bool> no_more{false};
+constinit std::mutex making;
 
 std::uint64_t this_thread() noexcept {
   static constinit thread_local char anchor = 0;
@@ -35,11 +39,11 @@ std::uint64_t this_thread() noexcept {
 }   // namespace
 
 ProgramHeap::ProgramHeap(std::byte* reserved) noexcept
-    : begin_{reinterpret_cast<std::uintptr_t>(reserved) + kPage},
-      next_{reserved + kPage},
+    : begin_{reinterpret_cast<std::uintptr_t>(reserved) + kHole},
+      next_{reserved + kHole},
       writable_{next_} {}
 
-// Never unmade: what a program keeps may be given back as late as by a static's destructor.
+// One more, and known to operator delete.
 ProgramHeap* ProgramHeap::make() noexcept {
   if (__asan_init != nullptr || __tsan_init != nullptr || __msan_init != nullptr) return nullptr;
   void* const reserved =
@@ -47,8 +51,9 @@ ProgramHeap* ProgramHeap::make() noexcept {
   if (reserved == MAP_FAILED) return nullptr;
   auto* const made = new (std::nothrow) ProgramHeap{static_cast<std::byte*>(reserved)};
   if (made == nullptr) return nullptr;
-  the_heap.store(made, std::memory_order_relaxed);
-  heap_begin.store(made->begin_, std::memory_order_release);
+  const std::uint32_t number = heaps_made.load(std::memory_order_relaxed);
+  heaps[number].store(made, std::memory_order_relaxed);
+  heaps_made.store(number + 1, std::memory_order_release);
   // Whether our operator new is the one that is asked.
   t_program_heap = made;
   void* const probe = ::operator new(1);
@@ -58,12 +63,41 @@ ProgramHeap* ProgramHeap::make() noexcept {
   return ours ? made : nullptr;
 }
 
+bool ProgramHeap::take_into_use() noexcept {
+  if (in_use_.exchange(true, std::memory_order_acquire)) return false;
+  owner_.store(this_thread(), std::memory_order_relaxed);
+  return true;
+}
+
+void ProgramHeap::let_go() noexcept {
+  owner_.store(0, std::memory_order_relaxed);
+  in_use_.store(false, std::memory_order_release);
+}
+
 ProgramHeap* ProgramHeap::acquire() {
   link_operator_new();
-  static ProgramHeap* const heap = make();
-  if (heap == nullptr || heap->in_use_.exchange(true, std::memory_order_acquire)) return nullptr;
-  owner.store(this_thread(), std::memory_order_relaxed);
-  return heap;
+  for (std::uint32_t i = 0;; ++i) {
+    if (i == heaps_made.load(std::memory_order_acquire)) {
+      const std::lock_guard guard{making};
+      if (i != heaps_made.load(std::memory_order_relaxed)) continue;
+      if (i == kHeapsMax || no_more.load(std::memory_order_relaxed)) return nullptr;
+      if (make() == nullptr) {
+        no_more.store(true, std::memory_order_relaxed);
+        return nullptr;
+      }
+    }
+    ProgramHeap* const heap = heaps[i].load(std::memory_order_relaxed);
+    if (heap->take_into_use()) return heap;
+  }
+}
+
+ProgramHeap* ProgramHeap::of(const void* memory) noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(memory);
+  for (std::uint32_t i = 0; i != heaps_made.load(std::memory_order_acquire); ++i) {
+    ProgramHeap* const heap = heaps[i].load(std::memory_order_relaxed);
+    if (at - heap->begin_ < heap->end() - heap->begin_) return heap;
+  }
+  return nullptr;
 }
 
 std::uint32_t ProgramHeap::begin_run(Watcher* watcher) noexcept {
@@ -73,7 +107,7 @@ std::uint32_t ProgramHeap::begin_run(Watcher* watcher) noexcept {
 }
 
 std::uintptr_t ProgramHeap::end() const noexcept {
-  return begin_ + kAddresses - kPage;
+  return begin_ + kAddresses - kHole;
 }
 
 std::size_t ProgramHeap::class_of(std::size_t bytes) noexcept {
@@ -135,15 +169,14 @@ void* ProgramHeap::take(std::size_t bytes, std::size_t alignment) noexcept {
 }
 
 bool ProgramHeap::give_back(void* memory) noexcept {
-  const std::uintptr_t begin = heap_begin.load(std::memory_order_relaxed);
-  if (begin == 0 || reinterpret_cast<std::uintptr_t>(memory) - begin >= kAddresses) return false;
-  ProgramHeap* const heap = the_heap.load(std::memory_order_relaxed);
+  ProgramHeap* const heap = of(memory);
+  if (heap == nullptr) return false;
   auto* head = reinterpret_cast<Head*>(memory) - 1;
   head = reinterpret_cast<Head*>(reinterpret_cast<std::byte*>(head) - head->moved);
   // Twice: glibc ends the process, too; under the tank that is a finding.
   if (!head->live.exchange(false, std::memory_order_relaxed)) std::abort();
   // What another thread gives back is not taken again.
-  if (owner.load(std::memory_order_relaxed) != this_thread()) return true;
+  if (heap->owner_.load(std::memory_order_relaxed) != this_thread()) return true;
   if (head->run == heap->run_) --heap->left_;
   const TanksOwnMemory own;
   heap->free_[class_of(head->room)].push_back(head);

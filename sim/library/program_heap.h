@@ -2,7 +2,8 @@
 // it and what has been given back is known block by block, and nothing that was ever said about
 // other memory can be mistaken for a pointer into it.
 //
-// One in a process, used by one thread at a time; a block may be given back at any time by anyone.
+// There are as many as there are runs that are looked at at the same time; each is used by one
+// thread at a time. A block may be given back at any time by anyone.
 #pragma once
 
 #include <array>
@@ -27,10 +28,11 @@ class ProgramHeap {
     std::uint32_t ordinal = 0;   // of its taking, in that run
   };
 
-  // For a thread until it is let go. Null: another has it, operator new is not ours or a
-  // sanitizer's, or there is no room for its addresses.
+  // For a thread until it lets it go. Null: all that there may be are in use, operator new is not
+  // ours or a sanitizer's, or there is no room for its addresses.
   static ProgramHeap* acquire();
-  void let_go() noexcept { in_use_.store(false, std::memory_order_release); }
+  static constexpr std::uint32_t kHeapsMax = 64;
+  void let_go() noexcept;
 
   // Told of each block as it is taken, in the order of their ordinals.
   class Watcher {
@@ -72,6 +74,8 @@ class ProgramHeap {
 
   explicit ProgramHeap(std::byte* reserved) noexcept;
   static ProgramHeap* make() noexcept;
+  static ProgramHeap* of(const void* memory) noexcept;   // null: from none
+  [[nodiscard]] bool take_into_use() noexcept;
   [[nodiscard]] static std::size_t class_of(std::size_t bytes) noexcept;
   [[nodiscard]] static std::size_t room_of(std::size_t size_class) noexcept;
   Head* fresh(std::size_t room) noexcept;
@@ -85,6 +89,7 @@ class ProgramHeap {
   std::uint32_t left_ = 0;
   Watcher* watcher_ = nullptr;
   std::atomic<bool> in_use_{false};
+  std::atomic<std::uint64_t> owner_{0};   // the thread that may put blocks on free lists
 };
 
 }   // namespace sim

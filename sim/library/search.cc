@@ -147,6 +147,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
     if (options.lock_order) execution.add_sink(locks);
     const Outcome& outcome = leaks.run(program);
     result.points += outcome.points;
+    result.not_looked_for = leaks.not_looked_for();
     return outcome;
   };
   for (std::uint64_t i = 0; i < options.schedules && !limit.over(); ++i) {

@@ -61,6 +61,7 @@ struct Found {
 struct SearchResult {
   std::uint64_t schedules = 0;
   std::uint64_t points = 0;
+  std::string not_looked_for{};   // though it was wanted; empty: nothing
   std::optional<Found> found;
 };
 

@@ -97,6 +97,10 @@ int replay_trace(const Program& program, const Arguments& given) {
   return 1;
 }
 
+void print_not_looked_for(const std::string& what) {
+  if (!what.empty()) fmt::print("not looked for: {}\n", what);
+}
+
 int explore_all(const Program& program, const std::string& name, const Arguments& given) {
   ExploreOptions options{.executions_max = given.search.schedules,
                          .stack_bytes = given.search.stack_bytes,
@@ -111,6 +115,7 @@ int explore_all(const Program& program, const std::string& name, const Arguments
       given.preemptions ? fmt::format(" of at most {} preemptions", *given.preemptions) : "";
   fmt::print("{} executions, {} cut short; of about {:.3g} interleavings{}\n", result.executions,
              result.cut_short, result.interleavings, within);
+  print_not_looked_for(result.not_looked_for);
   if (result.found) return report(program, *result.found, name, given, options.points_max);
   if (result.complete) {
     fmt::print("complete: {} executions{}, nothing found\n", result.executions, within);
@@ -128,6 +133,7 @@ int search_some(const Program& program, const std::string& name, Arguments& give
   const bool in_time = result.found || result.schedules == given.search.schedules;
   fmt::print("{} schedules, {} scheduling points{}\n", result.schedules, result.points,
              in_time ? "" : "; the time is up (--time)");
+  print_not_looked_for(result.not_looked_for);
   if (result.found) return report(program, *result.found, name, given, given.search.points_max);
   fmt::print("nothing found\n");
   return 0;

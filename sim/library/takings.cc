@@ -25,19 +25,23 @@ CallersBegin::~CallersBegin() {
 
 void Takings::begin() {
   left_ = 0;
-  heap_ = ProgramHeap::acquire();
+  if (heap_ == nullptr) heap_ = ProgramHeap::acquire();
   if (heap_ == nullptr) return;
   details_.clear();
   run_ = heap_->begin_run(detail_ == Detail::yes ? this : nullptr);
-  t_program_heap = heap_;
+  outer_ = std::exchange(t_program_heap, heap_);
   runs_ = true;
 }
 
 void Takings::end() noexcept {
   if (!std::exchange(runs_, false)) return;
-  t_program_heap = nullptr;
+  t_program_heap = outer_;
   left_ = heap_->left();
-  heap_->let_go();
+}
+
+void Takings::let_go() noexcept {
+  end();
+  if (ProgramHeap* const heap = std::exchange(heap_, nullptr)) heap->let_go();
 }
 
 void Takings::taken() {

@@ -33,14 +33,18 @@ class Takings final : private ProgramHeap::Watcher {
   enum class Detail : bool { no, yes };
   explicit Takings(const Execution& execution, Detail detail = Detail::no) noexcept
       : execution_{execution}, detail_{detail} {}
-  ~Takings() { end(); }
+  ~Takings() { let_go(); }
   Takings(const Takings&) = delete;
   Takings& operator=(const Takings&) = delete;
 
   // Around a run of the execution, on its thread.
   void begin();
   void end() noexcept;
+  // Others may have the heap: there is nothing more to be asked of the last run.
+  void let_go() noexcept;
 
+  // Whether there was a heap for the last run; else nothing is known of it.
+  [[nodiscard]] bool looked() const noexcept { return heap_ != nullptr; }
   // Blocks, by the last run.
   [[nodiscard]] std::uint32_t left() const noexcept { return left_; }
   struct Block {
@@ -51,7 +55,7 @@ class Takings final : private ProgramHeap::Watcher {
     CallStack stack{};
   };
   // Those of them that nobody can give back any more, as nothing points to them, by age. Looks
-  // through all of the process's memory; before another run begins.
+  // through all of the process's memory.
   [[nodiscard]] std::vector<Block> lost() const;
 
  private:
@@ -59,7 +63,8 @@ class Takings final : private ProgramHeap::Watcher {
 
   const Execution& execution_;
   const Detail detail_;
-  ProgramHeap* heap_ = nullptr;   // null: there is none for us
+  ProgramHeap* heap_ = nullptr;    // null: there is none for us, or it was let go
+  ProgramHeap* outer_ = nullptr;   // of a run that this one is in the midst of
   bool runs_ = false;
   std::uint32_t run_ = 0;
   std::uint32_t left_ = 0;

@@ -5,13 +5,18 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
+
+#include <sys/mman.h>
 
 #include <gtest/gtest.h>
 
 #include "sim/library/explore.h"
+#include "sim/library/program_heap.h"
 #include "sim/tank.h"
 #include "tests/unit/library/programs.h"
 
@@ -200,6 +205,138 @@ TEST_F(Leaks, CachesAndPoolsArePatientlyFilled) {
   EXPECT_GT(order.size(), 300U);
 }
 
+// One that holds memory from one execution to the next, as `Holder` holds a pointer.
+template <typename Holder>
+SearchResult search_of_one_that_keeps(Holder& holder) {
+  SearchResult result = search(
+      [&holder] {
+        Thread thread{"keeper", [&holder] {
+                        delete holder.get();
+                        holder.set(new Table);
+                      }};
+        thread.join();
+      },
+      {.schedules = 30});
+  delete holder.get();
+  return result;
+}
+
+template <typename Holder>
+void expect_kept(Holder&& holder) {
+  const SearchResult result = search_of_one_that_keeps(holder);
+  EXPECT_FALSE(result.found) << result.found->finding.message;
+}
+
+constexpr unsigned kTagAt = 48;
+constexpr std::uint64_t kPointerBits = (std::uint64_t{1} << kTagAt) - 1;
+
+// A pointer in the midst of other bits.
+template <std::uint64_t tag, unsigned at = 0>
+struct Tagged {
+  std::uint64_t bits = 0;
+  void set(Table* table) { bits = reinterpret_cast<std::uint64_t>(table) << at | tag; }
+  [[nodiscard]] Table* get() const {
+    const std::uint64_t low = at == 0 ? 7 : 0;
+    return reinterpret_cast<Table*>((bits >> at & kPointerBits) & ~low);
+  }
+};
+
+TEST_F(Leaks, PointersWithTagsAreSeen) {
+  expect_kept(Tagged<std::uint64_t{0xBEEF} << kTagAt>{});
+  expect_kept(Tagged<7>{});
+  expect_kept(Tagged < std::uint64_t{0x8001} << kTagAt | 5 > {});
+  expect_kept(Tagged<0x1234, 64 - kTagAt>{});   // a counter below it
+}
+
+struct [[gnu::packed]] OutOfLine {
+  std::array<char, 3> name{};
+  Table* table = nullptr;
+};
+
+TEST_F(Leaks, PointersOutOfLineAreSeen) {
+  struct Holder {
+    OutOfLine here;
+    void set(Table* table) { here.table = table; }
+    [[nodiscard]] Table* get() const { return here.table; }
+  };
+  expect_kept(Holder{});
+  struct Far {   // on the heap of the program, which has to be looked at in the same way
+    OutOfLine* place = nullptr;
+    void set(Table* table) {
+      if (place == nullptr) place = new OutOfLine;
+      place->table = table;
+    }
+    [[nodiscard]] Table* get() const { return place != nullptr ? place->table : nullptr; }
+  };
+  Far far;
+  expect_kept(far);
+  delete far.place;
+}
+
+TEST_F(Leaks, PointersInSharedMemoryAreSeen) {
+  struct Holder {
+    Table** place = static_cast<Table**>(
+        mmap(nullptr, sizeof(Table*), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    void set(Table* table) { *place = table; }
+    [[nodiscard]] Table* get() const { return *place; }
+  };
+  Holder holder;
+  ASSERT_NE(holder.place, MAP_FAILED);
+  expect_kept(holder);
+  munmap(holder.place, sizeof(Table*));
+}
+
+// What cannot be told from any other number. That it is found here says also that in the tests
+// above nothing else points to what is kept.
+TEST_F(Leaks, OneKeptInCipherIsTakenForLost) {
+  struct Holder {
+    std::uint64_t bits = kPointerBits;
+    void set(Table* table) { bits = reinterpret_cast<std::uint64_t>(table) ^ kPointerBits; }
+    [[nodiscard]] Table* get() const { return reinterpret_cast<Table*>(bits ^ kPointerBits); }
+  };
+  Holder holder;
+  const SearchResult result = search_of_one_that_keeps(holder);
+  ASSERT_TRUE(result.found);
+  EXPECT_EQ(result.found->finding.kind, FindingKind::leak);
+}
+
+// --- several searches at a time ---
+
+TEST_F(Leaks, OneSearchInTheMidstOfAnotherSeesThemToo) {
+  std::optional<SearchResult> inner;
+  const SearchResult outer = search(
+      [&] {
+        if (!inner) {
+          std::thread other{[&] { inner = search([] { lazy_table(false); }); }};
+          other.join();
+        }
+        lazy_table(false);
+      },
+      {.shrink_tries = 0});
+  for (const SearchResult* const result :
+       std::initializer_list<const SearchResult*>{&*inner, &outer}) {
+    ASSERT_TRUE(result->found);
+    EXPECT_EQ(result->found->finding.kind, FindingKind::leak);
+    EXPECT_EQ(result->not_looked_for, "");
+  }
+}
+
+TEST_F(Leaks, SearchesAtTheSameTimeSeeTheirOwn) {
+  std::array<std::optional<SearchResult>, 2> results;
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    threads.emplace_back([&, i] {
+      const bool exchange = i % 2 == 0;
+      results[i] =
+          search([exchange] { lazy_table(exchange); }, {.schedules = 200, .shrink_tries = 0});
+    });
+  }
+  for (std::thread& thread : threads)
+    thread.join();
+  for (std::size_t i = 0; i < results.size(); ++i)
+    EXPECT_EQ(results[i]->found.has_value(), i % 2 == 1) << i;
+}
+
 // The caller's counts grow with each execution; the program is run once for each.
 TEST_F(Leaks, WhoCountsExecutionsCountsRight) {
   std::multiset<std::string> orders;
@@ -241,6 +378,25 @@ TEST_F(Leaks, OneThatFreedMemoryStillPointsToIsFound) {
   EXPECT_EQ(result.found->finding.kind, FindingKind::leak);
   EXPECT_EQ(result.found->finding.message,
             "80 bytes in 2 blocks lost, each time this schedule is run");
+}
+
+TEST_F(Leaks, ASearchThatCannotSeeThemSaysSo) {
+  std::vector<ProgramHeap*> taken;
+  while (ProgramHeap* const heap = ProgramHeap::acquire())
+    taken.push_back(heap);
+  EXPECT_EQ(taken.size(), ProgramHeap::kHeapsMax);
+  const Program program = [] { lazy_table(false); };
+  const SearchResult blind = search(program, {.schedules = 200});
+  EXPECT_FALSE(blind.found);
+  EXPECT_TRUE(blind.not_looked_for.starts_with("leaks, ")) << blind.not_looked_for;
+  EXPECT_EQ(explore(program).not_looked_for, blind.not_looked_for);
+  EXPECT_EQ(explore(program, {.preemptions = 1}).not_looked_for, blind.not_looked_for);
+  EXPECT_EQ(search(program, {.schedules = 1, .leaks = false}).not_looked_for, "");
+  for (ProgramHeap* const heap : taken)
+    heap->let_go();
+  const SearchResult result = search(program, {.schedules = 200, .shrink_tries = 0});
+  EXPECT_TRUE(result.found);
+  EXPECT_EQ(result.not_looked_for, "");
 }
 
 }   // namespace
