@@ -192,7 +192,9 @@ void LockOrder::add(const Held& first, const Held& then) {
   const std::uint32_t noted = note_way(order_of(first.lock, then.lock), first, then);
   if (noted == kEnd || !leads_to(then.lock, first.lock)) return;
   std::vector<const Order*> cycle{&ways_[noted]};
-  if (find_way(then.lock, first.lock, cycle)) execution_.report(describe(cycle));
+  if (!find_way(then.lock, first.lock, cycle)) return;
+  has_seen_ = true;
+  if (mode_ == Mode::reports) execution_.report(describe(cycle));
 }
 
 bool LockOrder::leads_to(std::uint32_t from, std::uint32_t to) {

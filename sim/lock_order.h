@@ -29,17 +29,25 @@ namespace sim {
 
 class Execution;
 
-// Listens to the locks of one execution. Add it as a sink; it reports to the execution.
+// Listens to the locks of one execution. Add it as a sink. It reports to the execution, which ends
+// it, or only keeps in mind that there was something to report.
 class LockOrder final : public engine::TraceSink {
  public:
-  explicit LockOrder(Execution& execution) : execution_{execution} { threads_.reset(); }
+  enum class Mode : bool { reports, remembers };
+  explicit LockOrder(Execution& execution, Mode mode = Mode::reports)
+      : execution_{execution}, mode_{mode} {
+    threads_.reset();
+  }
   ~LockOrder();   // hears nothing more
   LockOrder(const LockOrder&) = delete;
   LockOrder& operator=(const LockOrder&) = delete;
 
   void event(const engine::Event& event) noexcept override;
+  // In this execution locks were taken in opposite orders.
+  [[nodiscard]] bool has_seen() const noexcept { return has_seen_; }
   // Another execution.
   void reset() {
+    has_seen_ = false;
     held_.clear();
     stacks_.clear();
     under_.clear();
@@ -111,6 +119,8 @@ class LockOrder final : public engine::TraceSink {
   [[nodiscard]] Finding describe(const std::vector<const Order*>& cycle) const;
 
   Execution& execution_;
+  const Mode mode_;
+  bool has_seen_ = false;
   std::vector<Held> held_;          // by all fibers, which hold few: in the order they were taken
   std::vector<CallStack> stacks_;   // where they were taken, in traced executions
   std::vector<Order> ways_;

@@ -8,6 +8,7 @@
 #include "sim/library/crashes.h"
 #include "sim/library/leaks.h"
 #include "sim/library/time_limit.h"
+#include "sim/lock_order.h"
 #include "sim/rng.h"
 #include "sim/shrink.h"
 #include "sim/strategy_bounded.h"
@@ -84,15 +85,60 @@ double interleavings_within(const Program& program, const ExploreOptions& option
   return ended == 0 || options.probes == 0 ? 0 : sum / ended;
 }
 
-SearchOptions as_search(const ExploreOptions& options, bool timers_race) {
+SearchOptions as_search(const ExploreOptions& options, bool timers_race, bool lock_order = false) {
   return {.points_max = options.points_max,
           .stack_bytes = options.stack_bytes,
           .timers_race = timers_race,
-          .lock_order = false,
+          .lock_order = lock_order,
           .leaks = options.leaks,
           .shrink_tries = options.shrink_tries,
           .shrink_seconds = options.shrink_seconds};
 }
+
+// Locks taken in opposite orders, kept in mind until the end: an exploration that was complete
+// without bounds has met the deadlock, if there is one, and it is the same executions whether
+// anybody listens or not.
+class OppositeOrders {
+ public:
+  OppositeOrders(Execution& execution, const ExploreOptions& options, bool timers_race)
+      : execution_{execution}, options_{options}, timers_race_{timers_race} {}
+
+  // Before a run of the execution, which has been reset.
+  void listen() {
+    if (!options_.lock_order || schedule_) return;
+    locks_.reset();
+    execution_.add_sink(locks_);
+  }
+  // After it; it was the one of that number.
+  void note(std::uint64_t ordinal) {
+    if (!options_.lock_order || schedule_ || !locks_.has_seen()) return;
+    schedule_ = execution_.outcome().schedule;
+    ordinal_ = ordinal;
+  }
+  // The first that was noted.
+  [[nodiscard]] std::optional<Found> found(const Program& program) const {
+    if (!schedule_) return std::nullopt;
+    Execution execution{{.stack_bytes = options_.stack_bytes}};
+    LockOrder locks{execution};
+    Replay strategy{*schedule_};
+    execution.reset(
+        {.strategy = &strategy, .points_max = options_.points_max, .timers_race = timers_race_});
+    execution.add_sink(locks);
+    const Outcome& outcome = execution.run(program);
+    if (!outcome.finding) return std::nullopt;
+    Found found = shrunk(program, outcome, as_search(options_, timers_race_, true));
+    found.ordinal = ordinal_;
+    return found;
+  }
+
+ private:
+  Execution& execution_;
+  const ExploreOptions& options_;
+  const bool timers_race_;
+  LockOrder locks_{execution_, LockOrder::Mode::remembers};
+  std::optional<Schedule> schedule_{};
+  std::uint64_t ordinal_ = 0;
+};
 
 // Runs it: what it does wrong. Null: nothing.
 std::optional<Outcome> failed(LeakWatch& leaks, const Program& program,
@@ -104,9 +150,9 @@ std::optional<Outcome> failed(LeakWatch& leaks, const Program& program,
 }
 
 Found found_by(const Program& program, const Outcome& outcome, const ExploreOptions& options,
-               std::uint64_t executions, bool timers_race) {
+               std::uint64_t ordinal, bool timers_race) {
   Found found = shrunk(program, outcome, as_search(options, timers_race));
-  found.ordinal = executions + 1;
+  found.ordinal = ordinal;
   return found;
 }
 
@@ -119,14 +165,18 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
   result.interleavings = interleavings_within(program, options, search);
   Execution execution{{.stack_bytes = options.stack_bytes}};
   LeakWatch leaks{execution, options.leaks};
+  OppositeOrders opposite_orders{execution, options, true};
   std::uint64_t executions = 0;
   for (;;) {
     execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
-    if (const auto outcome = failed(leaks, program, options, true)) {
+    opposite_orders.listen();
+    const auto outcome = failed(leaks, program, options, true);
+    ++executions;
+    if (outcome) {
       result.found = found_by(program, *outcome, options, executions, true);
       break;
     }
-    ++executions;
+    opposite_orders.note(executions);
     if (!search.next()) {
       result.complete = true;
       break;
@@ -139,6 +189,8 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
   result.not_looked_for = leaks.not_looked_for();
   for (const auto& [what, times] : search.left_out())
     result.limits += fmt::format("{}{} times {}", result.limits.empty() ? "" : "; ", times, what);
+  const bool is_all = result.complete && !options.preemptions && result.limits.empty();
+  if (!result.found && !is_all) result.found = opposite_orders.found(program);
   return result;
 }
 
@@ -154,18 +206,21 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
   Dpor search{options.retries};
   Execution execution{{.stack_bytes = options.stack_bytes}};
   LeakWatch leaks{execution, options.leaks};
+  OppositeOrders opposite_orders{execution, options, false};
   for (;;) {
     execution.reset(
         {.strategy = &search, .points_max = std::min(options.points_max, kUnfairPointsMax)});
+    opposite_orders.listen();
     const auto outcome = failed(leaks, program, options, false);
     if (outcome && outcome->finding->kind == FindingKind::endless)
       return explore_bounded(program, options, limit);
+    if (!outcome && search.saw_environment()) return explore_bounded(program, options, limit);
+    ++result.executions;
     if (outcome) {
       result.found = found_by(program, *outcome, options, result.executions, false);
       break;
     }
-    if (search.saw_environment()) return explore_bounded(program, options, limit);
-    ++result.executions;
+    opposite_orders.note(result.executions);
     if (!search.next()) {
       result.complete = true;
       break;
@@ -175,6 +230,8 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
   }
   result.done = result.complete ? 1 : search.done();
   result.limits = search.left_out();
+  const bool is_all = result.complete && result.limits.empty();
+  if (!result.found && !is_all) result.found = opposite_orders.found(program);
   result.not_looked_for = leaks.not_looked_for();
   return result;
 }

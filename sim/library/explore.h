@@ -24,18 +24,20 @@ struct ExploreOptions {
   std::optional<std::uint32_t> preemptions = {};
   // How often each fiber that has yielded may look again although nothing has changed.
   std::uint32_t retries = 0;
-  bool leaks = true;   // as in SearchOptions
+  bool leaks = true;        // as in SearchOptions
+  bool lock_order = true;   // the same; of what was not explored to the end without a bound
 };
 
 struct Exploration {
-  std::uint64_t executions = 0;   // run to their end, no two of them equivalent
+  std::uint64_t executions = 0;   // no two of them equivalent; what has failed among them
   std::uint64_t cut_short = 0;    // others: they led only to what had been seen
   bool complete = false;          // there is no other execution within the bounds
   double done = 0;                // estimated share of the whole
   double interleavings = 0;       // of all operations, estimated from the probes
   std::string limits;             // what was not explored although complete; empty: nothing
   std::string not_looked_for;     // as in SearchResult
-  std::optional<Found> found;     // ends the exploration
+  // Ends the exploration; but opposite orders of locks are told when nothing else was found.
+  std::optional<Found> found;
 };
 
 // Two schedules are equivalent when every two operations of which at least one changes an object

@@ -108,7 +108,8 @@ void prefer_fewer_preemptions(const Program& program, const SearchOptions& optio
                                                  .shrink_tries = options.shrink_tries,
                                                  .shrink_seconds = left,
                                                  .preemptions = most,
-                                                 .leaks = options.leaks});
+                                                 .leaks = options.leaks,
+                                                 .lock_order = false});
     if (!within.found || within.found->preemptions >= found.preemptions) continue;
     // Exploration lets timers race.
     Execution execution{{.stack_bytes = options.stack_bytes}};

@@ -108,7 +108,8 @@ int explore_all(const Program& program, const std::string& name, const Arguments
                          .probes = kProbes,
                          .preemptions = given.preemptions,
                          .retries = given.retries,
-                         .leaks = given.search.leaks};
+                         .leaks = given.search.leaks,
+                         .lock_order = given.search.lock_order};
   if (given.points) options.points_max = *given.points;
   const Exploration result = explore(program, options);
   const std::string within =
@@ -116,7 +117,11 @@ int explore_all(const Program& program, const std::string& name, const Arguments
   fmt::print("{} executions, {} cut short; of about {:.3g} interleavings{}\n", result.executions,
              result.cut_short, result.interleavings, within);
   print_not_looked_for(result.not_looked_for);
-  if (result.found) return report(program, *result.found, name, given, options.points_max);
+  if (result.found) {
+    if (result.complete)
+      fmt::print("complete: {} executions{}, none of which fails\n", result.executions, within);
+    return report(program, *result.found, name, given, options.points_max);
+  }
   if (result.complete) {
     fmt::print("complete: {} executions{}, nothing found\n", result.executions, within);
   } else {
