@@ -92,7 +92,8 @@ void CommandLine::add_explore() {
   command.add_option("--retries", explore_.retries,
                      "how often a fiber that yields looks again though nothing changed");
   command.add_option("--faults", explore_.faults,
-                     "of the workload's faults and power cuts, at most so many");
+                     "of the workload's faults and power cuts, at most so many; without: none, or "
+                     "with --cuts the cut");
   command.add_flag("--timers", explore_.timers,
                    "timers may fire while something else could happen");
   command.add_flag("--cuts", explore_.cuts,
@@ -104,11 +105,13 @@ void CommandLine::add_explore() {
   command.add_option("--time", explore_.seconds,
                      "stop after so many seconds of each workload, before shrinking what is found");
   command.add_option("--executions", explore_.executions_max,
-                     "stop after so many of each workload");
+                     "stop after so many of each workload, but for those cut short");
   command.add_option("--shrink-time", explore_.shrink_seconds,
                      "seconds to shrink what is found, as in search");
   with_judges(command, explore_.judges);
   command.add_option("--out", explore_.out, "where a finding goes");
+  command.add_flag("--no-folder", explore_.no_folder,
+                   "only say what is found: neither shrink nor keep it");
   command.add_flag("--json", explore_.json, "the result as JSON");
   with_mutant(command);
 }

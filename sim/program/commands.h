@@ -41,20 +41,24 @@ struct ExploreOptions {
   std::uint64_t seed = 1;
   // At most so many; without a number 1, or with cuts one schedule.
   std::optional<std::uint32_t> preemptions{};
-  std::uint32_t faults = 0;    // and power cuts
+  // At most so many, power cuts included; without a number none but what `cuts` says.
+  std::optional<std::uint32_t> faults{};
   std::uint32_t retries = 0;   // looks in vain of each fiber that yields
   bool timers = false;         // timers may fire while something else could happen
-  bool cuts = false;           // one cut anywhere, and every image that it can leave
+  bool cuts = false;           // one cut anywhere, whatever the workload says of cuts
   bool every_image = false;    // also those that differ only where nobody looks, or in data
   bool check = false;          // whether what is taken for equivalent is
   std::uint32_t jobs = 0;      // 0: one a core
   double seconds = 600;        // of each workload
-  std::uint64_t executions_max = 100'000'000;
+  std::uint64_t executions_max = 100'000'000;   // those cut short do not count
   double shrink_seconds = 20;
   Judges judges{};
   std::filesystem::path out = "out";
-  std::string mutant;   // as in SearchOptions
+  bool no_folder = false;   // as in SearchOptions
+  std::string mutant;       // the same
   bool json = false;
+
+  [[nodiscard]] std::uint32_t faults_most() const { return faults.value_or(cuts ? 1 : 0); }
 };
 int explore(const ExploreOptions& options);
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <fstream>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <tl/expected.hpp>
@@ -14,6 +16,8 @@
 namespace program {
 namespace {
 namespace fs = std::filesystem;
+
+constexpr std::string_view kSchedule = "schedule-";
 
 tl::expected<void, std::string> unwritable(const fs::path& path) {
   return tl::unexpected(fmt::format("{}: cannot be written", path.string()));
@@ -60,9 +64,10 @@ std::string CutImages::open() const {
                              folder_.string());
 }
 
-Watch CutImages::watch(const scenarios::Workload& workload, const std::string& below) {
+Watch CutImages::watch(const scenarios::Workload& workload, std::optional<std::uint64_t> schedule) {
   Watch watch;
-  watch.cut = [this, &workload, folder = below.empty() ? folder_ : folder_ / below,
+  watch.cut = [this, &workload,
+               folder = schedule ? folder_ / fmt::format("{}{}", kSchedule, *schedule) : folder_,
                number = std::uint64_t{0}](const DiskImages& disks) mutable {
     write(folder, ++number, workload, disks);
   };
@@ -90,6 +95,28 @@ void CutImages::write(const fs::path& folder, std::uint64_t number,
   const bool undecided = std::any_of(disks.begin(), disks.end(),
                                      [](const auto& disk) { return disk.second->was_undecided(); });
   if (undecided) undecided_.push_back({cut, disks});
+}
+
+void CutImages::keep_up_to(std::uint64_t schedule) {
+  std::error_code failed;
+  std::vector<fs::path> schedules;
+  for (const fs::directory_entry& entry : fs::directory_iterator{folder_, failed})
+    schedules.push_back(entry.path());
+  std::uint64_t cuts = 0;
+  for (const fs::path& folder : schedules) {
+    const std::string name = folder.filename();
+    if (!name.starts_with(kSchedule)) continue;
+    std::uint64_t number = 0;
+    std::from_chars(name.data() + kSchedule.size(), name.data() + name.size(), number);
+    if (number > schedule) {
+      fs::remove_all(folder, failed);
+      if (failed) fail(fmt::format("{}: {}", folder.string(), failed.message()));
+      continue;
+    }
+    for (const fs::directory_entry& below : fs::directory_iterator{folder, failed})
+      cuts += below.is_directory();
+  }
+  if (!page_->failed.load()) page_->cuts.store(cuts);
 }
 
 void CutImages::write_decided() {

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,8 +35,13 @@ class CutImages {
   // Makes the folder. One line, if it cannot be or holds something already: images of several runs
   // would mix.
   [[nodiscard]] std::string open() const;
-  // Of one run of `workload`, which goes into the folder itself or one of that name below it.
-  [[nodiscard]] Watch watch(const scenarios::Workload& workload, const std::string& below = {});
+  // Of one run of `workload`, which goes into the folder itself; or, as a schedule of a search,
+  // into FOLDER/schedule-7.
+  [[nodiscard]] Watch watch(const scenarios::Workload& workload,
+                            std::optional<std::uint64_t> schedule = {});
+  // Nobody writes any more: the images of later schedules go, as which of them were run depends on
+  // how many processes there were.
+  void keep_up_to(std::uint64_t schedule);
 
   // Power cuts written so far, by all processes.
   [[nodiscard]] std::uint64_t cuts() const noexcept;

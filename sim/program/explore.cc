@@ -63,12 +63,13 @@ tl::expected<fs::path, std::string> keep(const ExploreOptions& options,
 }
 
 std::string bounds_text(const ExploreOptions& options) {
-  if (!options.preemptions) return "one schedule, one cut anywhere";
-  std::string text = fmt::format("at most {} preemption{}", *options.preemptions,
-                                 *options.preemptions == 1 ? "" : "s");
+  std::string text = "one schedule";
+  if (options.preemptions)
+    text = fmt::format("at most {} preemption{}", *options.preemptions,
+                       *options.preemptions == 1 ? "" : "s");
   if (options.retries != 0) text += fmt::format(", {} retries", options.retries);
-  if (options.cuts) return text + ", one cut anywhere";
-  if (options.faults != 0) text += fmt::format(", {} faults or cuts", options.faults);
+  if (options.cuts) text += ", one cut anywhere";
+  if (options.faults.value_or(0) != 0) text += fmt::format(", {} faults or cuts", *options.faults);
   return text;
 }
 
@@ -108,7 +109,7 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
           "{} times the power went, {} distinct images opened and judged, which stand for {}: all "
           "that it can leave\n",
           end.cuts, end.images, number(end.images_alike));
-    if (options.faults != 0 && !options.cuts) {
+    if (options.faults_most() != 0 && !options.cuts) {
       fmt::print("{} more begun and cut short\n", end.cut_short);
     } else if (executions != 0 && !options.cuts) {
       // Those that are cut short have run, too, up to there.
@@ -122,7 +123,7 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
     fmt::print("not complete ({}): about {:.2g} % done, about {} executions left{}\n",
                to_string(end.ended), end.done * 100,
                number(executions * (1 / std::max(end.done, 1e-12) - 1)),
-               options.faults == 0
+               options.faults_most() == 0
                    ? fmt::format("; of about {} without reduction", number(end.naive))
                    : "");
   }
@@ -133,6 +134,18 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
         "not sound: {} times two beginnings were taken for equivalent that are not\n"
         "  the first time {}\n",
         end.contradictions, end.contradiction);
+}
+
+const char* outside(const Exploration::Finding& finding) {
+  return finding.within_bounds ? "" : "; by a random walk, outside of the bounds";
+}
+
+// With cuts there is one, whatever the workload says; its other faults strike if they are asked
+// for.
+void set_cuts(const ExploreOptions& options, scenarios::Workload& workload) {
+  if (!options.cuts) return;
+  if (!options.faults) workload.faults = {};
+  workload.faults.power_cuts = 1;
 }
 
 // Explores one workload, says how it went, and keeps what was found. Exit code as of the command.
@@ -155,6 +168,10 @@ int explore_one(const ExploreOptions& options, const std::string& name,
           "again\n",
           end.death);
     json["signature"] = "crash: " + end.death;
+  } else if (end.finding && options.no_folder) {
+    if (talk)
+      fmt::print("found: {}\n  {}\n  {} preemptions{}\n", end.finding->signature,
+                 end.finding->message, end.finding->preemptions, outside(*end.finding));
   } else if (end.finding) {
     const auto folder = keep(options, workload, *end.finding);
     if (!folder) return complain(folder.error());
@@ -163,8 +180,7 @@ int explore_one(const ExploreOptions& options, const std::string& name,
     if (talk)
       fmt::print("found: {}\n  {}\n  {} preemptions{}\n  {}\n  replay: {}\n",
                  end.finding->signature, end.finding->message, end.finding->preemptions,
-                 end.finding->within_bounds ? "" : "; by a random walk, outside of the bounds",
-                 folder->string(), replay_command(*folder));
+                 outside(*end.finding), folder->string(), replay_command(*folder));
   }
   return status;
 }
@@ -181,10 +197,10 @@ int explore_scenario(const ExploreOptions& options) {
   double seconds = 0;
   int status = 0;
   SmallWorkloads workloads{*scenario, options.seed, options.operations,
-                           options.faults != 0 && !options.cuts};
+                           options.faults.value_or(0) != 0};
   for (std::uint32_t i = 0; i < options.workloads; ++i) {
     scenarios::Workload workload = workloads.next();
-    if (options.cuts) workload.faults = {.power_cuts = 1};
+    set_cuts(options, workload);
     Exploration end;
     Json json;
     const std::string name = fmt::format("{} {}", scenario->name, i);
@@ -212,24 +228,37 @@ int explore_scenario(const ExploreOptions& options) {
   return status;
 }
 
+// Options that would do nothing, in one line; empty: none.
+std::string contradiction_in(const ExploreOptions& options) {
+  if (options.every_image && options.faults_most() == 0)
+    return "--every-image needs --cuts or --faults";
+  if (!options.cuts) return {};
+  if (options.faults == 0U) return "--faults 0 leaves --cuts no cut: it counts as one";
+  if (options.preemptions) return {};
+  if (options.timers) return "--timers needs --preemptions with --cuts, which is one schedule";
+  if (options.retries != 0)
+    return "--retries needs --preemptions with --cuts, which is one schedule";
+  return {};
+}
+
 }   // namespace
 
 int explore(const ExploreOptions& given) {
   ExploreOptions options = given;
-  if (options.every_image && !options.cuts && options.faults == 0)
-    return complain("--every-image needs --cuts or --faults");
-  if (options.cuts) options.faults = 1;
+  if (const std::string wrong = contradiction_in(options); !wrong.empty()) return complain(wrong);
   if (!options.cuts && !options.preemptions) options.preemptions = 1;
   if (const std::string wrong = options.judges.wrong(); !wrong.empty()) return complain(wrong);
   if (options.workload.empty() == options.scenario.empty())
     return complain("explore needs --workload or --scenario, one of them");
-  if (const std::string wrong = sim::why_unusable(options.out); !wrong.empty())
-    return complain(wrong);
+  if (!options.no_folder) {
+    if (const std::string wrong = sim::why_unusable(options.out); !wrong.empty())
+      return complain(wrong);
+  }
   sim::keep_freed_memory();
   if (!options.scenario.empty()) return explore_scenario(options);
   auto workload = load_workload(options.workload);
   if (!workload) return complain(workload.error());
-  if (options.cuts) workload->faults = {.power_cuts = 1};
+  set_cuts(options, *workload);
   Exploration end;
   Json json;
   const int status = explore_one(options, options.workload.string(), *workload, end, json);

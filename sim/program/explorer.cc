@@ -47,7 +47,7 @@ std::uint64_t digest_of(const DiskImages& disks) {
 
 sim::Bounds bounds_of(const ExploreOptions& options) {
   return {.preemptions = options.preemptions.value_or(0),
-          .faults = options.faults,
+          .faults = options.faults_most(),
           .faults_too = {kPowerCut},
           .schedules = !options.cuts || options.preemptions.has_value(),
           .retries = options.retries,
@@ -111,6 +111,7 @@ const sim::Outcome& Explorer::execute() {
       execution_, workload_,
       {.seed = seed_of(options_), .strategy = &search_, .judges = options_.judges, .watch = watch});
   board_.points += outcome.points;
+  if (search_.was_new()) ++board_.classes;
   if (left && search_.was_new()) {
     ++board_.cuts;
     images_.insert(left->first);
@@ -152,7 +153,7 @@ bool Explorer::explore(const sim::Branch& branch, BranchQueue& queue, std::uint3
   board_.left[number] = 0;
   for (;;) {
     const sim::Outcome& outcome = execute();
-    const std::uint64_t executions = ++board_.executions;
+    ++board_.executions;
     if (outcome.finding) {
       found(outcome);
       return false;
@@ -167,7 +168,7 @@ bool Explorer::explore(const sim::Branch& branch, BranchQueue& queue, std::uint3
     }
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - board_.began;
     if (passed.count() > options_.seconds) board_.ended = Board::Ended::time;
-    if (executions >= options_.executions_max) board_.ended = Board::Ended::executions;
+    if (board_.classes >= options_.executions_max) board_.ended = Board::Ended::executions;
     if (board_.ended != Board::Ended::not_yet || queue.is_closed()) {
       board_.left[number] = search_.left();
       return false;

@@ -25,6 +25,7 @@ namespace program {
 struct Board {
   enum class Ended : std::uint8_t { not_yet, time, executions };
   std::atomic<std::uint64_t> executions{0};   // those cut short included
+  std::atomic<std::uint64_t> classes{0};      // of executions run to their end
   std::atomic<std::uint64_t> points{0};
   std::atomic<std::uint64_t> cuts{0};
   std::atomic<Ended> ended{Ended::not_yet};

@@ -92,7 +92,7 @@ const sim::Outcome& run_one(const SearchOptions& options, Source& source, std::u
   const scenarios::Workload& workload = source.workload(ordinal);
   if (images == nullptr) return run(execution, workload, box, seeds.schedule, options.judges);
   return run(execution, workload, box, seeds.schedule, options.judges, false,
-             images->watch(workload, fmt::format("schedule-{}", ordinal)));
+             images->watch(workload, ordinal));
 }
 
 std::string progress_line(const Progress& progress, std::uint64_t wanted) {
@@ -285,6 +285,8 @@ int search(const SearchOptions& options) {
   };
   const SearchEnd end = run_workers(plan);
   if (live) fmt::print(stderr, "\r\033[K");
+  if (images && plan.stop_at_first && !end.catches.empty())
+    images->keep_up_to(end.catches.front().ordinal);
   const int status = report(options, source, end, images ? &*images : nullptr);
   if (!images || images->failure().empty()) return status;
   fmt::print(stderr, "wavetank: {}\n", images->failure());

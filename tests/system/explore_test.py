@@ -47,12 +47,13 @@ def count_faults(out):
     """Faults and power cuts are counted together, a cut after all else is done among them."""
     workload = (SOURCE / "scenarios" / "explore" / "cut.toml").read_text(encoding="utf-8")
 
-    def executions(faults, most):
+    def executions(faults, most, *more):
         text = workload.replace("[[actor]]", f"[faults]\n{faults}\n[[actor]]", 1)
         path = pathlib.Path(out) / "faults.toml"
         path.write_text(text, encoding="utf-8")
-        done = wavetank("explore", "--workload", str(path), "--preemptions", "0", "--faults",
-                        str(most), "--out", out, "--json")
+        more = more or ("--preemptions", "0")
+        more = [*more, "--faults", str(most)] if most is not None else more
+        done = wavetank("explore", "--workload", str(path), "--out", out, "--json", *more)
         report = json.loads(done.stdout)
         assert done.returncode == 0 and report["ended"] == "complete", done
         return report["executions"], report["cuts"]
@@ -66,6 +67,26 @@ def count_faults(out):
     assert either == (cuts[0] + errors[0] - none, cuts[1]), (either, cuts, errors)
     one_more = executions(both, 2)
     assert one_more > either, (one_more, either)
+    # The same of --cuts, which brings the cut itself.
+    assert executions(error, None, "--cuts") == cuts
+    assert executions(error, 1, "--cuts") == either
+    assert executions(error, 2, "--cuts") == one_more
+
+
+def no_folder(out):
+    """What is found is told, and nothing is written: it may not even be possible."""
+    nowhere = pathlib.Path(out) / "file"
+    nowhere.write_text("no folder", encoding="utf-8")
+    arguments = ["explore", "--workload", str(SOURCE / "scenarios" / "explore" / "S5.toml"),
+                 "--mutant", "S5", "--out", str(nowhere)]
+    refused = wavetank(*arguments)
+    assert refused.returncode == 2 and str(nowhere) in refused.stderr, refused
+    told = wavetank(*arguments, "--no-folder")
+    assert told.returncode == 1 and "found: atomic-context" in told.stdout, told
+    assert "replay" not in told.stdout and not told.stderr, told
+    told = wavetank(*arguments, "--no-folder", "--json")
+    report = json.loads(told.stdout)
+    assert report["signature"].startswith("atomic-context") and "folder" not in report, report
 
 
 def main(mutants):
@@ -125,10 +146,18 @@ def main(mutants):
         report = json.loads(small.stdout)
         assert small.returncode == 0 and report["complete"] == len(report["each"]) == 3, report
         assert len({each["toml"] for each in report["each"]}) == 3, report
-        status, report = explore(out, "S3", "--preemptions", "2", "--executions", "50")
+        status, report = explore(out, "S3", "--preemptions", "2", "--executions", "50", "--jobs", "1")
         assert status == 0 and report["ended"] == "executions" and 0 < report["done"] < 1, report
-    wrong = wavetank("explore", "--workload", "nonsense.toml", "--every-image")
-    assert wrong.returncode == 2 and "--every-image needs --cuts or --faults" in wrong.stderr, wrong
+        assert report["executions"] == 50 and report["cut_short"] > 0, report
+        no_folder(out)
+    for arguments, complaint in (
+            (["--every-image"], "--every-image needs --cuts or --faults"),
+            (["--cuts", "--faults", "0"], "--faults 0 leaves --cuts no cut"),
+            (["--cuts", "--timers"], "--timers needs --preemptions"),
+            (["--cuts", "--retries", "1"], "--retries needs --preemptions")):
+        wrong = wavetank("explore", "--workload", "nonsense.toml", *arguments)
+        assert wrong.returncode == 2 and complaint in wrong.stderr, wrong
+        assert wrong.stderr.count("\n") == 1 and not wrong.stdout, wrong
     wrong = wavetank("explore", "--workload", "nonsense.toml")
     assert wrong.returncode == 2 and "nonsense" in wrong.stderr, wrong
     return 0
