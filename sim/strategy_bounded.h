@@ -8,7 +8,8 @@
 // would have been seen, so that it needs extra places to come back to, which lose most of what it
 // gains (K. Coons, M. Musuvathi, K. McKinley, "Bounded partial-order reduction", OOPSLA 2013). The
 // cache is exact with any bound, and needs to know only which operations depend on each other:
-// where that is not known, they are taken to. The price is memory, some 20 bytes a state.
+// where that is not known, they are taken to. The price is memory, some 50 bytes a state. There
+// is an end to it (states_seen.h): what is not remembered is searched once more.
 //
 // A beginning is told by a hash of its operations, each with those that came before it and that it
 // depends on; so equivalent beginnings have one hash, and what can follow them is the same. One
@@ -73,6 +74,8 @@ struct Bounds {
   std::vector<std::string> always = {};
   // Look whether beginnings that are taken for equivalent are.
   bool checks = false;
+  // For what is remembered, of one that searches by itself.
+  std::uint64_t memory_max = StatesSeen::kBytesMax;
 };
 
 // A part of a search: some ways of one place, and how to get there. Means the same in every process
@@ -93,7 +96,9 @@ class Bounded final : public Strategy {
   // One of several that search together, each in a process of its own.
   Bounded(Bounds bounds, StatesSeen* seen)
       : bounds_{std::move(bounds)},
-        own_seen_{seen == nullptr ? std::make_unique<StatesSeen>() : nullptr},
+        own_seen_{seen == nullptr ? std::make_unique<StatesSeen>(StatesSeen::Of::this_process,
+                                                                 bounds_.memory_max)
+                                  : nullptr},
         seen_{seen == nullptr ? *own_seen_ : *seen} {}
 
   // To be called when an execution is over: false when there is no other.
@@ -113,12 +118,15 @@ class Bounded final : public Strategy {
 
   // The execution just run led only to what had been seen.
   [[nodiscard]] bool was_cut_short() const noexcept { return cut_short_; }
-  // It was run to its end, and is equivalent to none before.
+  // It was run to its end, and is equivalent to none before that is remembered.
   [[nodiscard]] bool was_new() const noexcept { return new_; }
   // The class of the execution just run to its end: equal for equivalent ones.
   [[nodiscard]] std::uint64_t class_hash() const noexcept { return sum_; }
   [[nodiscard]] std::uint64_t classes() const { return seen_.classes(); }
   [[nodiscard]] std::uint64_t states() const { return seen_.states(); }
+  // What was not remembered: it may have been searched more than once, and of the classes that were
+  // new some may be the same.
+  [[nodiscard]] StatesSeen::Forgotten forgotten() const { return seen_.forgotten(); }
   // What was not tried, with how often, although the search has ended.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& left_out() const noexcept {
     return left_out_;

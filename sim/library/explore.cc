@@ -160,8 +160,9 @@ Found found_by(const Program& program, const Outcome& outcome, const ExploreOpti
 Exploration explore_bounded(const Program& program, const ExploreOptions& options,
                             const TimeLimit& limit) {
   Exploration result;
-  Bounded search{
-      {.preemptions = options.preemptions.value_or(Bounds::kNone), .retries = options.retries}};
+  Bounded search{{.preemptions = options.preemptions.value_or(Bounds::kNone),
+                  .retries = options.retries,
+                  .memory_max = options.memory_max}};
   result.interleavings = interleavings_within(program, options, search);
   Execution execution{{.stack_bytes = options.stack_bytes}};
   LeakWatch leaks{execution, options.leaks};
@@ -184,6 +185,7 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
     if (executions >= options.executions_max || limit.over()) break;
   }
   result.executions = search.classes();
+  result.forgotten = search.forgotten().states + search.forgotten().classes;
   result.cut_short = executions - std::min(executions, search.classes());
   result.done = result.complete ? 1 : search.done();
   result.not_looked_for = leaks.not_looked_for();

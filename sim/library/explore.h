@@ -24,6 +24,9 @@ struct ExploreOptions {
   std::optional<std::uint32_t> preemptions = {};
   // How often each fiber that has yielded may look again although nothing has changed.
   std::uint32_t retries = 0;
+  // Bytes for the states that strategy_bounded.h remembers; what comes after is explored each time
+  // that it is reached.
+  std::uint64_t memory_max = std::uint64_t{1} << 30U;
   bool leaks = true;        // as in SearchOptions
   bool lock_order = true;   // the same; of what was not explored to the end without a bound
 };
@@ -31,6 +34,7 @@ struct ExploreOptions {
 struct Exploration {
   std::uint64_t executions = 0;   // no two of them equivalent; what has failed among them
   std::uint64_t cut_short = 0;    // others: they led only to what had been seen
+  std::uint64_t forgotten = 0;    // for want of memory: if any, some of these may be equivalent
   bool complete = false;          // there is no other execution within the bounds
   double done = 0;                // estimated share of the whole
   double interleavings = 0;       // of all operations, estimated from the probes

@@ -39,6 +39,7 @@ struct Arguments {
   std::uint32_t stack_kib = kStackBytes / 1024;
   std::optional<std::uint32_t> preemptions;
   std::uint32_t retries = 0;
+  std::uint64_t memory_mib = 1024;
   bool any_lock_order = false;
   bool any_leak = false;
   fs::path trace;
@@ -108,6 +109,7 @@ int explore_all(const Program& program, const std::string& name, const Arguments
                          .probes = kProbes,
                          .preemptions = given.preemptions,
                          .retries = given.retries,
+                         .memory_max = given.memory_mib << 20U,
                          .leaks = given.search.leaks,
                          .lock_order = given.search.lock_order};
   if (given.points) options.points_max = *given.points;
@@ -128,6 +130,8 @@ int explore_all(const Program& program, const std::string& name, const Arguments
     fmt::print("not complete: about {:.1f} % done; --schedules N and --time S go further\n",
                result.done * 100);
   }
+  if (result.forgotten != 0)
+    fmt::print("memory was short (--memory): some of these executions may be equivalent\n");
   if (!result.limits.empty()) fmt::print("not explored: {}\n", result.limits);
   return 0;
 }
@@ -167,6 +171,10 @@ void add_options(CLI::App& app, Arguments& given) {
       ->needs(explore);
   app.add_option("--retries", given.retries,
                  "explore: how often a fiber that yields looks again though nothing has changed")
+      ->needs(explore);
+  app.add_option("--memory", given.memory_mib,
+                 "explore: MiB for what has been seen; what goes beyond is explored once more")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 24U))
       ->needs(explore);
   app.add_option("--replay", given.trace, "run a finding again: its folder or its trace");
   app.add_option("--out", given.out, "where a finding goes");

@@ -106,6 +106,10 @@ void CommandLine::add_explore() {
                      "stop after so many seconds of each workload, before shrinking what is found");
   command.add_option("--executions", explore_.executions_max,
                      "stop after so many of each workload, but for those cut short");
+  command
+      .add_option("--memory", explore_.memory_mib,
+                  "MiB for what has been seen; what goes beyond is explored once more")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 24U));
   command.add_option("--shrink-time", explore_.shrink_seconds,
                      "seconds to shrink what is found, as in search");
   with_judges(command, explore_.judges);

@@ -51,6 +51,7 @@ struct ExploreOptions {
   std::uint32_t jobs = 0;      // 0: one a core
   double seconds = 600;        // of each workload
   std::uint64_t executions_max = 100'000'000;   // those cut short do not count
+  std::uint64_t memory_mib = 1024;              // for what has been seen, of each workload
   double shrink_seconds = 20;
   Judges judges{};
   std::filesystem::path out = "out";

@@ -51,6 +51,7 @@ class Foreman {
     end_.cuts = board_->cuts;
     end_.images = images_.size();
     end_.states = seen_.states();
+    end_.forgotten = seen_.forgotten();
     end_.seconds = seconds();
     const bool all = end_.ended == Exploration::Ended::complete;
     end_.done = all ? 1 : static_cast<double>(run) / (static_cast<double>(run) + left_);
@@ -142,7 +143,7 @@ class Foreman {
   const scenarios::Workload& workload_;
   const std::uint32_t jobs_;
   SharedMemory<Board> board_;
-  sim::StatesSeen seen_{sim::StatesSeen::Of::all_forked};
+  sim::StatesSeen seen_{sim::StatesSeen::Of::all_forked, options_.memory_mib << 20U};
   std::vector<std::uint64_t> learnt_{};   // as sim::Bounded tells it
   std::set<std::uint64_t> images_{};
   std::optional<Exploration::Finding> outside_{};   // by a random walk

@@ -10,6 +10,7 @@
 
 #include "scenarios/workload.h"
 #include "sim/program/commands.h"
+#include "sim/states_seen.h"
 
 namespace program {
 
@@ -23,11 +24,12 @@ struct Exploration {
   };
   enum class Ended : std::uint8_t { complete, found, time, executions, died };
   Ended ended = Ended::complete;
-  std::string death{};                // of a worker
-  std::uint64_t executions = 0;       // no two of them equivalent
-  std::uint64_t cut_short = 0;        // others: they led only to what had been seen
-  std::uint64_t points = 0;           // of all
-  std::uint64_t states = 0;           // beginnings that were followed
+  std::string death{};            // of a worker
+  std::uint64_t executions = 0;   // no two of them equivalent
+  std::uint64_t cut_short = 0;    // others: they led only to what had been seen
+  std::uint64_t points = 0;       // of all
+  std::uint64_t states = 0;       // beginnings that were followed, and are remembered
+  sim::StatesSeen::Forgotten forgotten{};
   std::uint64_t cuts = 0;             // of these, those in which the power went
   std::uint64_t images = 0;           // distinct ones that it left, of all disks together
   double images_alike = 0;            // one of those each (Watch::left), at all moments together

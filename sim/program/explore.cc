@@ -82,6 +82,8 @@ Json to_json(const ExploreOptions& options, const std::string& name, const Explo
             {"cut_short", end.cut_short},
             {"points", end.points},
             {"states", end.states},
+            {"states_forgotten", end.forgotten.states},
+            {"classes_forgotten", end.forgotten.classes},
             {"done", end.done},
             {"naive", end.naive},
             {"cuts", end.cuts},
@@ -103,12 +105,14 @@ Json to_json(const ExploreOptions& options, const std::string& name, const Explo
 void print_rest(const ExploreOptions& options, const Exploration& end) {
   const auto executions = static_cast<double>(end.executions);
   if (end.ended == Exploration::Ended::complete) {
-    fmt::print("complete: {} executions within these bounds, nothing found\n", end.executions);
+    fmt::print("complete: {} executions within these bounds{}, nothing found\n", end.executions,
+               end.forgotten.classes != 0 ? ", of which some may be equivalent" : "");
     if (end.cuts != 0)
       fmt::print(
-          "{} times the power went, {} distinct images opened and judged, which stand for {}: all "
-          "that it can leave\n",
-          end.cuts, end.images, number(end.images_alike));
+          "{} times the power went, {} distinct images opened and judged, which stand for {}{}: "
+          "all that it can leave\n",
+          end.cuts, end.images, end.forgotten.classes != 0 ? "at most " : "",
+          number(end.images_alike));
     if (options.faults_most() != 0 && !options.cuts) {
       fmt::print("{} more begun and cut short\n", end.cut_short);
     } else if (executions != 0 && !options.cuts) {
@@ -127,6 +131,9 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
                    ? fmt::format("; of about {} without reduction", number(end.naive))
                    : "");
   }
+  if (end.forgotten.states != 0)
+    fmt::print("memory was short (--memory): {} beginnings explored without being remembered\n",
+               end.forgotten.states);
   for (const auto& [what, times] : end.left_out)
     fmt::print("not explored: {} times {}\n", times, what);
   if (end.contradictions != 0)

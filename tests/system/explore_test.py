@@ -73,6 +73,22 @@ def count_faults(out):
     assert executions(error, 2, "--cuts") == one_more
 
 
+def short_of_memory(out):
+    """What cannot be remembered is explored again: the same verdict, which says so."""
+    bounds = ["--preemptions", "0"]
+    all_of_it = clean(out, "S3", bounds)
+    assert all_of_it["states_forgotten"] == all_of_it["classes_forgotten"] == 0, all_of_it
+    forgetful = clean(out, "S3", [*bounds, "--memory", "0"])
+    assert forgetful["states_forgotten"] > 0 and forgetful["classes_forgotten"] > 0, forgetful
+    assert forgetful["executions"] > all_of_it["executions"], (forgetful, all_of_it)
+    told = wavetank("explore", "--workload", str(SOURCE / "scenarios" / "explore" / "S3.toml"), *bounds,
+                    "--memory", "0", "--out", out)
+    assert told.returncode == 0 and "some may be equivalent" in told.stdout, told
+    assert "memory was short (--memory)" in told.stdout, told
+    status, bad = explore(out, "S3", *bounds, "--memory", "0", "--mutant", "S3")
+    assert status == 1 and bad["signature"].startswith("checker lower_device"), bad
+
+
 def no_folder(out):
     """What is found is told, and nothing is written: it may not even be possible."""
     nowhere = pathlib.Path(out) / "file"
@@ -133,6 +149,7 @@ def main(mutants):
             if workload == "cut":
                 assert all(alone[it] == by_reading[it] for it in counts[1:]), (alone, by_reading)
         count_faults(out)
+        short_of_memory(out)
         status, bad = explore(out, "cut", "--cuts", "--every-image", "--mutant", "B072")
         assert status == 1 and bad["signature"].startswith("checker"), bad
         for scenario in ("thin-general", "cache-general", "stack-general"):

@@ -118,10 +118,12 @@ std::set<std::string> told_by_all(const std::function<std::string()>& program,
 struct Explored {
   std::multiset<std::string> told;
   std::uint64_t cut_short = 0;
+  StatesSeen::Forgotten forgotten;
 };
-Explored told_by_search(const std::function<std::string()>& program, std::uint32_t preemptions) {
+Explored told_by_search(const std::function<std::string()>& program, std::uint32_t preemptions,
+                        std::uint64_t memory_max = StatesSeen::kBytesMax) {
   Explored explored;
-  Bounded search{{.preemptions = preemptions}};
+  Bounded search{{.preemptions = preemptions, .memory_max = memory_max}};
   Execution execution;
   do {
     std::string all;
@@ -139,6 +141,8 @@ Explored told_by_search(const std::function<std::string()>& program, std::uint32
       ++explored.cut_short;
     }
   } while (search.next());
+  explored.forgotten = search.forgotten();
+  EXPECT_EQ(search.classes(), explored.told.size());
   return explored;
 }
 
@@ -230,6 +234,71 @@ TEST_F(ExploreBounded, SeesWhatAllSchedulesWithinTheBoundSeeAndNothingTwice) {
     }
   }
   EXPECT_GT(runs, 10'000U);
+}
+
+// Some more than once then, and no others; without bounds, too, where actors sleep.
+TEST_F(ExploreBounded, SeesTheSameWithHardlyAnyMemory) {
+  Rng rng{12};
+  std::uint64_t forgotten = 0;
+  std::uint64_t again = 0;
+  for (std::uint32_t round = 0; round < 15; ++round) {
+    const Script script = random_script(rng, 3);
+    for (const std::uint32_t preemptions : {0U, 1U, Bounds::kNone}) {
+      const auto program = [&] { return run_script(script); };
+      const Explored all = told_by_search(program, preemptions);
+      EXPECT_EQ(all.forgotten.states + all.forgotten.classes, 0U);
+      const Explored forgetful = told_by_search(program, preemptions, 0);
+      const std::set<std::string> told{forgetful.told.begin(), forgetful.told.end()};
+      EXPECT_EQ((std::multiset<std::string>{told.begin(), told.end()}), all.told)
+          << round << " with " << preemptions;
+      if (forgetful.forgotten.classes == 0) {
+        EXPECT_EQ(forgetful.told, all.told);
+      }
+      forgotten += forgetful.forgotten.states;
+      again += forgetful.told.size() - all.told.size();
+    }
+  }
+  EXPECT_GT(forgotten, 1000U);
+  EXPECT_GT(again, 100U);
+}
+
+TEST_F(ExploreBounded, FindsAndEndsWithHardlyAnyMemory) {
+  EXPECT_TRUE(explore([] { programs::reorder(3); }, {.preemptions = 0, .memory_max = 0}).complete);
+  const Exploration found =
+      explore([] { programs::reorder(3); }, {.preemptions = 1, .memory_max = 0});
+  ASSERT_TRUE(found.found);
+  EXPECT_EQ(found.found->preemptions, 1U);
+  const Program program = [] { programs::lockinc(4); };
+  const Exploration all = explore(program, {.preemptions = 2});
+  const Exploration forgetful = explore(program, {.preemptions = 2, .memory_max = 0});
+  EXPECT_TRUE(all.complete && forgetful.complete);
+  EXPECT_EQ(all.forgotten, 0U);
+  EXPECT_GT(forgetful.forgotten, 0U);
+  EXPECT_GE(forgetful.executions, all.executions);
+}
+
+// In three quarters of the places that there is memory for, whoever came first.
+TEST(StatesSeen, RemembersAsManyAsItMay) {
+  constexpr std::uint64_t kPlaces = 3500;   // not what doubling comes to
+  constexpr std::uint64_t kAll = 10'000;
+  constexpr std::uint64_t kRemembered = kPlaces * 3 / 4;
+  StatesSeen seen{StatesSeen::Of::this_process, kPlaces * 40};
+  const auto hash = [](std::uint64_t i) { return (i + 1) * 0x9E3779B97F4A7C15U; };
+  for (const bool again : {false, true}) {
+    std::uint64_t known = 0;
+    for (std::uint64_t i = 0; i < kAll; ++i) {
+      known += seen.enter(hash(i), 1, 5) == 0;
+      EXPECT_EQ(seen.add_class(hash(i)), !again || i >= kRemembered) << i;
+    }
+    EXPECT_EQ(known, again ? kRemembered : 0);
+  }
+  EXPECT_EQ(seen.states(), kRemembered);
+  EXPECT_EQ(seen.forgotten().states, 2 * (kAll - kRemembered));
+  EXPECT_EQ(seen.classes(), kRemembered + seen.forgotten().classes);
+  seen.forget_states();
+  EXPECT_EQ(seen.states() + seen.forgotten().states, 0U);
+  EXPECT_EQ(seen.enter(hash(kAll - 1), 1, 0), ~std::uint64_t{0});
+  EXPECT_EQ(seen.enter(hash(kAll - 1), 1, 0), 0U);
 }
 
 TEST_F(ExploreBounded, SeesWhatTimersAtAnyTimeBringAbout) {
