@@ -321,6 +321,21 @@ TEST_F(Leaks, OneSearchInTheMidstOfAnotherSeesThemToo) {
   }
 }
 
+// Taken by another search, what a program keeps points to what it takes in this one.
+TEST_F(Leaks, WhatAnotherHeapPointsToIsKept) {
+  std::unique_ptr<std::unique_ptr<Table>> holder;
+  const Program program = [&holder] {
+    if (holder == nullptr) holder = std::make_unique<std::unique_ptr<Table>>();
+    *holder = std::make_unique<Table>();
+  };
+  EXPECT_FALSE(search(program, {.schedules = 3}).found);
+  ProgramHeap* const first = ProgramHeap::acquire();
+  const SearchResult result = search(program, {.schedules = 30});
+  first->let_go();
+  EXPECT_FALSE(result.found);
+  EXPECT_EQ(result.not_looked_for, "");
+}
+
 TEST_F(Leaks, SearchesAtTheSameTimeSeeTheirOwn) {
   std::array<std::optional<SearchResult>, 2> results;
   std::vector<std::thread> threads;
