@@ -308,14 +308,17 @@ void add_cache_system(std::string& text, const SystemSpec& system) {
 }
 
 void add_faults(std::string& text, const FaultSpec& faults) {
+  // Of disks that are not slow there is nothing to say.
+  const bool says_where = faults.may_be_slow() || faults.slow_at != SlowAt::all;
   fmt::format_to(std::back_inserter(text),
                  "\n[faults]\npower_cuts = {}\nmetadata_read_errors = {}\n"
                  "metadata_write_errors = {}\ndata_read_errors = {}\ndata_write_errors = {}\n"
                  "data_no_space = {}\nmetadata_latency_ms = {}\ndata_latency_ms = {}\n"
-                 "slow_at = \"{}\"\nstalls = {}\nstall_ms = {}\n",
+                 "{}stalls = {}\nstall_ms = {}\n",
                  faults.power_cuts, faults.metadata_read_errors, faults.metadata_write_errors,
                  faults.data_read_errors, faults.data_write_errors, faults.data_no_space,
-                 faults.metadata_latency_ms, faults.data_latency_ms, to_string(faults.slow_at),
+                 faults.metadata_latency_ms, faults.data_latency_ms,
+                 says_where ? fmt::format("slow_at = \"{}\"\n", to_string(faults.slow_at)) : "",
                  faults.stalls, faults.stall_ms);
 }
 

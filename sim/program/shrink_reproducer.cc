@@ -77,8 +77,10 @@ class Shrinker {
   // Of the time: what workloads may take that are tried with a few seeds each.
   static constexpr double kQuickShare = 0.5;
   static constexpr std::uint32_t kQuick = 16;
-  static constexpr std::uint32_t kSparse = 200;   // schedules in a round
-  static constexpr std::uint32_t kRounds = 3;     // and one for each preemption
+  static constexpr std::uint32_t kSparse = 200;      // schedules in a round
+  static constexpr std::uint32_t kRounds = 3;        // and one for each preemption
+  static constexpr std::uint32_t kRoundsOfFew = 8;   // the same, of so few operations
+  static constexpr std::size_t kFewOperations = 6;
   static constexpr std::uint32_t kFewAtFirst = 1;
   static constexpr std::uint32_t kFewMax = 4;
   static constexpr std::uint32_t kSparseInPassing = 60;
@@ -202,7 +204,7 @@ class Shrinker {
     for (std::uint32_t few = 0; few <= kFewAtFirst && few < best_.preemptions; ++few) {
       for (std::size_t turn = 1; turn < workload.actors.size() && time_left(); ++turn) {
         std::rotate(workload.actors.begin(), workload.actors.begin() + 1, workload.actors.end());
-        for (std::uint32_t round = 0; round < kRounds && time_left(); ++round) {
+        for (std::uint32_t round = 0; round < rounds(few) && time_left(); ++round) {
           auto found = trials_.search_sparse(workload, few, kSparse, ++series_);
           if (!found || found->preemptions >= best_.preemptions) continue;
           best_.workload = std::move(workload);
@@ -226,10 +228,14 @@ class Shrinker {
     return small->complete;
   }
 
+  [[nodiscard]] std::uint32_t rounds(std::uint32_t preemptions) const {
+    const bool short_runs = best_.workload.operation_count() <= kFewOperations;
+    return (short_runs ? kRoundsOfFew : kRounds) + preemptions;
+  }
   // More patience with more, as there are so many more of them.
   bool fewer_preemptions(std::uint32_t least, std::uint32_t most) {
     for (std::uint32_t few = least; few <= most && few < best_.preemptions; ++few) {
-      for (std::uint32_t round = 0; round < kRounds + few && time_left(); ++round) {
+      for (std::uint32_t round = 0; round < rounds(few) && time_left(); ++round) {
         auto found = trials_.search_sparse(best_.workload, few, kSparse, ++series_);
         if (!found) continue;
         take(*std::move(found), "preemptions");
