@@ -89,6 +89,13 @@ void DiskImage::decide(std::uint64_t number) const {
   pages_.put(number).page = undecided_->decide(number);
 }
 
+void DiskImage::see_decided() const {
+  const std::vector<std::uint64_t> numbers = still_undecided_;
+  for (const std::uint64_t number : numbers) {
+    if (undecided_->is_decided(number)) decide(number);
+  }
+}
+
 void DiskImage::resize(std::uint64_t sector_count) {
   if (sector_count < sectors_) {
     DiskImage shorter{sector_count};

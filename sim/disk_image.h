@@ -111,6 +111,8 @@ class DiskImage {
   // Of these pages it is not known yet what they hold. None was undecided before.
   void leave_undecided(std::shared_ptr<UndecidedPages> pages);
   [[nodiscard]] bool was_undecided() const noexcept { return undecided_ != nullptr; }
+  // Has pages() show, and digest() count, what looks at copies of this image have decided.
+  void see_decided() const;
   // How many images this one stands for: UndecidedPages::alike(), 1 if nothing was undecided.
   [[nodiscard]] double alike() const noexcept;
 

@@ -60,6 +60,7 @@ class UndecidedPages {
   [[nodiscard]] const std::vector<std::uint64_t>& numbers() const noexcept { return numbers_; }
   // What page `number` of those holds.
   [[nodiscard]] const PageRef& decide(std::uint64_t number);
+  [[nodiscard]] bool is_decided(std::uint64_t number) const { return pages_.at(number).is_decided; }
   // How many images there are that agree in what has been decided; where one decision is for all,
   // each of its answers has its share of them. Infinity if they are that many.
   [[nodiscard]] double alike() const noexcept { return alike_; }

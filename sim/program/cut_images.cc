@@ -26,6 +26,7 @@ tl::expected<void, std::string> unwritable(const fs::path& path) {
 // As large as the disk, with holes where it holds zeroes.
 tl::expected<void, std::string> write_image(const fs::path& path, const sim::DiskImage& image) {
   static constexpr std::array<std::byte, sim::kPageSize> kBlank{};
+  image.see_decided();
   const std::uint64_t size = image.sectors() * engine::kSectorSize;
   std::ofstream file{path, std::ios::binary | std::ios::trunc};
   for (const sim::PageTable::Entry& entry : image.pages().entries()) {
