@@ -155,7 +155,7 @@ class Service {
   Outcome rehearse() {
     bool short_of_metadata = false;
     const Outcome outcome = rehearse_once(0, short_of_metadata);
-    if (outcome || !short_of_metadata) return outcome;
+    if (outcome || !short_of_metadata) return outcome;   // one to be grown may be short of it
     const auto metadata = devices_.find("metadata");
     if (!metadata) return outcome;
     std::uint64_t sectors = std::max(engine::thin::kMetadataBlocksMin * engine::kMetaBlockSectors,
@@ -163,7 +163,7 @@ class Service {
     while (short_of_metadata && sectors < kTriedMetadataSectorsMax) {
       sectors = std::min(2 * sectors, kTriedMetadataSectorsMax);
       const std::uint64_t kib = sectors * engine::kSectorSize >> 10;
-      if (rehearse_once(sectors, short_of_metadata))
+      if (rehearse_once(sectors, short_of_metadata) && !short_of_metadata)
         return tl::unexpected{fmt::format("{}; {} KiB would do", outcome.error(), kib)};
     }
     if (!short_of_metadata) return outcome;   // larger metadata would be refused as well
@@ -175,7 +175,7 @@ class Service {
     Rehearsal& devices = rehearsal_.emplace(devices_, metadata_sectors_min);
     rehearsed_.emplace(executor_, devices, devices_, server_, Volumes::Purpose::rehearse);
     Outcome outcome = open_volumes(*rehearsed_);
-    short_of_metadata = !outcome && rehearsed_->short_of_metadata();
+    short_of_metadata = rehearsed_->short_of_metadata();
     if (auto closed = rehearsed_->close(); !closed) return closed;
     rehearsed_.reset();
     rehearsal_.reset();

@@ -84,15 +84,16 @@ std::string other_superblock(engine::BlockDevice& device, std::uint64_t magic,
   return fmt::format("; its metadata is for blocks of {} bytes, not {}", recorded, asked_bytes);
 }
 
-// A pool's metadata as a start finds it.
-enum class Found : std::uint8_t { blank, sound, needs_check };
+// A pool's metadata as a start finds it; `to_grow`, sound, and for fewer data blocks than there
+// are.
+enum class Found : std::uint8_t { blank, sound, to_grow, needs_check };
 
-Found look_at(engine::BlockDevice& metadata) {
+Found look_at(engine::BlockDevice& metadata, std::uint64_t data_blocks) {
   const auto block = first_block(metadata);
   if (!block || engine::pdata::blank(block->bytes())) return Found::blank;
   const auto& disk = engine::view_as<engine::thin::SuperblockDisk>(block->bytes());
-  return (disk.flags.value() & engine::thin::kFlagNeedsCheck) != 0 ? Found::needs_check
-                                                                   : Found::sound;
+  if ((disk.flags.value() & engine::thin::kFlagNeedsCheck) != 0) return Found::needs_check;
+  return disk.data_map.root.nr_blocks.value() < data_blocks ? Found::to_grow : Found::sound;
 }
 
 // Has a pool come to a mode that nobody asked for, and that it was not in when it was `found`?
@@ -106,7 +107,7 @@ bool has_degraded(engine::thin::PoolMode mode, Found found, const ServeOptions& 
     case engine::thin::PoolMode::out_of_data_space:
       return false;
     case engine::thin::PoolMode::out_of_metadata_space:
-      return found == Found::blank;
+      return found == Found::blank || found == Found::to_grow;
     case engine::thin::PoolMode::read_only:
       return !fixed && found != Found::needs_check;
     case engine::thin::PoolMode::fail:
@@ -178,7 +179,10 @@ Volumes::Outcome Volumes::open_cache(const ServeOptions& options, const CacheSpe
 Volumes::Outcome Volumes::open_pool(const ServeOptions& options, std::string_view data) {
   const auto metadata = named_.find("metadata");
   if (!metadata) return Trouble{in_words("metadata", metadata.error())};
-  const Found found = look_at(**metadata);
+  const auto sectors = sectors_of(data);
+  if (!sectors) return Trouble{sectors.error()};
+  const std::uint64_t blocks = *sectors * engine::kSectorSize / options.block_size_bytes;
+  const Found found = look_at(**metadata, blocks);
   const auto stays_sound = [&]() -> Outcome {
     if (!has_degraded(targets_.pools().find(kPool)->mode(), found, options)) return std::string{};
     short_of_metadata_ = true;
@@ -187,7 +191,7 @@ Volumes::Outcome Volumes::open_pool(const ServeOptions& options, std::string_vie
                     (*metadata)->limits().sectors / engine::kMetaBlockSectors, kMetadataBlockBytes,
                     options.data, found == Found::blank ? "" : ", or damaged")};
   };
-  if (auto opened = open_pool_device(options, data); !opened) return opened;
+  if (auto opened = open_pool_device(options, data, blocks); !opened) return opened;
   if (auto sound = stays_sound(); !sound) return sound;
   if (auto sent = send_messages(options); !sent) return sent;
   for (const ThinSpec& thin : options.thins) {
@@ -198,11 +202,9 @@ Volumes::Outcome Volumes::open_pool(const ServeOptions& options, std::string_vie
   return stays_sound();
 }
 
-Volumes::Outcome Volumes::open_pool_device(const ServeOptions& options, std::string_view data) {
+Volumes::Outcome Volumes::open_pool_device(const ServeOptions& options, std::string_view data,
+                                           std::uint64_t blocks) {
   const std::uint64_t block_sectors = options.block_size_bytes / engine::kSectorSize;
-  const auto sectors = sectors_of(data);
-  if (!sectors) return Trouble{sectors.error()};
-  const std::uint64_t blocks = *sectors / block_sectors;
   if (blocks == 0)
     return Trouble{fmt::format("{}: too small for one block of {} bytes", options.data,
                                options.block_size_bytes)};
@@ -224,6 +226,12 @@ Volumes::Outcome Volumes::open_pool_device(const ServeOptions& options, std::str
   }
   if (purpose_ == Purpose::serve) watch_events();
   return std::string{};
+}
+
+bool Volumes::short_of_metadata() {
+  const engine::thin::Pool* const pool = targets_.pools().find(kPool);
+  return short_of_metadata_ ||
+         (pool != nullptr && pool->mode() == engine::thin::PoolMode::out_of_metadata_space);
 }
 
 Volumes::Outcome Volumes::change_failed(std::string_view what, const engine::Error& error) {

@@ -46,8 +46,9 @@ class Volumes {
   // After a failure close() is still owed. The devices that its table calls "metadata" and `data`
   // are there. Fails also where the pool would be left read-only by what was to be changed.
   [[nodiscard]] Outcome open_pool(const ServeOptions& options, std::string_view data);
-  // After a failure of open_pool(): was it for want of metadata space?
-  [[nodiscard]] bool short_of_metadata() const noexcept { return short_of_metadata_; }
+  // After a failure of open_pool(): was it for want of metadata space? After a success: is there
+  // none for changes, as where a pool that had none was opened to be grown?
+  [[nodiscard]] bool short_of_metadata();
   // Opens the cache, formatting blank metadata; its devices, NAME.metadata and so on, are there.
   // Exports it, unless the pool stands on it.
   [[nodiscard]] Outcome open_cache(const ServeOptions& options, const CacheSpec& spec);
@@ -72,7 +73,9 @@ class Volumes {
   // that tells of it, empty where they can.
   [[nodiscard]] std::string why_refused(std::string_view table, const engine::Error& error);
   [[nodiscard]] Outcome pool_message(std::string_view text);
-  [[nodiscard]] Outcome open_pool_device(const ServeOptions& options, std::string_view data);
+  // `blocks`: of the data device, whole ones.
+  [[nodiscard]] Outcome open_pool_device(const ServeOptions& options, std::string_view data,
+                                         std::uint64_t blocks);
   [[nodiscard]] Outcome send_messages(const ServeOptions& options);
   // Creates it when the pool does not have it.
   [[nodiscard]] Outcome activate(const ThinSpec& thin);

@@ -311,21 +311,21 @@ class RefusedStarts(BadInput):
         self.assertIsNone(pools.thin_check(self.meta))
 
     def test_blank_metadata_too_small_for_the_data(self):
-        self.resize(self.meta, 128 << 10)
+        self.resize(self.meta, 72 << 10)
         self.resize(self.data, 1 << 38)
         self.digests = lambda: [self.meta.read_bytes(), self.allocated()]   # not all of the data
         command = self.serve(thin="0:1MiB")
-        self.assert_nothing_changed(command, "meta.img", "32 blocks", "too small", "data.img")
+        self.assert_nothing_changed(command, "meta.img", "18 blocks", "too small", "data.img")
         self.assert_larger_metadata_does(command)
 
     def test_metadata_too_small_for_data_that_grew(self):
-        self.resize(self.meta, 128 << 10)
+        self.resize(self.meta, 72 << 10)
         with server.Wavetankd(self.folder, self.meta, self.data, {0: MIB}):
             pass
         self.resize(self.data, 1 << 38)
         self.digests = lambda: [self.meta.read_bytes(), self.allocated()]
         command = self.serve(thin="0:1MiB")
-        self.assert_nothing_changed(command, "meta.img", "32 blocks", "too small", "data.img")
+        self.assert_nothing_changed(command, "meta.img", "18 blocks", "too small", "data.img")
         self.assert_larger_metadata_does(command)
 
     def test_metadata_too_small_for_the_thins(self):
