@@ -171,6 +171,20 @@ std::string MappedDevice::table_text() {
   return active_ == nullptr ? std::string{} : active_->table_text();
 }
 
+// Of its active table, which keeps what is below open.
+std::size_t MappedDevice::depth() {
+  std::size_t below = 0;
+  const ReadLock lock{table_lock_};
+  if (active_ == nullptr) return 1;
+  for (const Table::Row& row : active_->rows()) {
+    row.target->for_each_device([&below](BlockDevice& device) {
+      if (auto* const mapped = dynamic_cast<MappedDevice*>(&device))
+        below = std::max(below, mapped->depth());
+    });
+  }
+  return below + 1;
+}
+
 DeviceLimits MappedDevice::limits() const noexcept {
   const RawGuard guard{limits_raw_};
   also_touches(limits_object_, Access::read);

@@ -85,6 +85,7 @@ class MappedDevice final : private DeviceName,
   }
   void internal_suspend_noflush() override;
   void internal_resume() override;
+  [[nodiscard]] std::size_t depth() override;
 
   // --- BlockDevice ---
   [[nodiscard]] DeviceLimits limits() const noexcept override;

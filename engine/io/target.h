@@ -220,6 +220,8 @@ class OwnerDevice {
   // another device (their pool) suspends.
   virtual void internal_suspend_noflush() = 0;
   virtual void internal_resume() = 0;
+  // Suspends. How many mapped devices its bios may pass, one after the other, with it.
+  [[nodiscard]] virtual std::size_t depth() = 0;
 
  protected:
   ~OwnerDevice() = default;

@@ -1,5 +1,7 @@
 #include "engine/thin/active_thins.h"
 
+#include <algorithm>
+
 #include "engine/base/check.h"
 
 namespace engine::thin {
@@ -105,16 +107,39 @@ bool ActiveThins::quieted(const io::OwnerDevice& device) const {
   return false;
 }
 
-void ActiveThins::quiet_all() {
-  for (ThinPin thin = first(); thin; thin = next(thin)) {
-    bool mine = false;
-    {
-      const SpinGuard guard{lock_};
-      mine = thin->linked_.load() && !quieted(thin->owner_);
-      if (mine) thin->quieted_by_pool_ = true;
-    }
-    if (mine) thin->owner_.internal_suspend_noflush();
+void ActiveThins::upper_first(std::vector<ThinPin>& thins) {
+  std::vector<std::pair<std::size_t, ThinPin>> by_depth;
+  by_depth.reserve(thins.size());
+  for (ThinPin& thin : thins) {
+    const std::size_t depth = thin->origin_depth();
+    by_depth.emplace_back(depth, std::move(thin));
   }
+  std::stable_sort(by_depth.begin(), by_depth.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  thins.clear();
+  for (auto& [depth, thin] : by_depth)
+    thins.push_back(std::move(thin));
+}
+
+void ActiveThins::quiet_all() {
+  std::vector<ThinPin> upper;
+  for (ThinPin thin = first(); thin;) {
+    ThinPin after = next(thin);
+    if (thin->origin_depth() != 0) upper.push_back(std::move(thin));
+    thin = std::move(after);
+  }
+  upper_first(upper);
+  for (const ThinPin& thin : upper)
+    if (mark_quiet(*thin)) thin->owner_.internal_suspend_noflush();
+  for (ThinPin thin = first(); thin; thin = next(thin))
+    if (mark_quiet(*thin)) thin->owner_.internal_suspend_noflush();
+}
+
+bool ActiveThins::mark_quiet(ThinDevice& thin) {
+  const SpinGuard guard{lock_};
+  const bool mine = thin.linked_.load() && !quieted(thin.owner_);
+  if (mine) thin.quieted_by_pool_ = true;
+  return mine;
 }
 
 void ActiveThins::wake_all() {

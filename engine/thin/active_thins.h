@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "engine/fiber/atomic.h"
 #include "engine/fiber/rcu.h"
@@ -68,6 +69,10 @@ class ActiveThins {
   void open();
   [[nodiscard]] bool closed() const;
 
+  // Suspends. Sorts them so that a thin whose external origin is, or stands on, another of them
+  // comes before that one. Whoever makes them quiet in this order waits for no bio that waits for a
+  // device that is quiet already.
+  static void upper_first(std::vector<ThinPin>& thins);
   // Suspend. Internally suspends every device that a thin stands in, once each, and undoes it.
   void quiet_all();
   void wake_all();
@@ -82,6 +87,8 @@ class ActiveThins {
   [[nodiscard]] ThinDevice* first_after(std::uint64_t ordinal) const;
   [[nodiscard]] bool quieted(const io::OwnerDevice& device) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
+  // Whether the caller is to suspend its device.
+  [[nodiscard]] bool mark_quiet(ThinDevice& thin);
   void hand_over_quiet(ThinDevice& leaving) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lock_);
 
   Rcu& rcu_;

@@ -269,12 +269,9 @@ Result<void> Metadata::reserve_metadata_snapshot() {
       return fail(Errc::busy, core->held_root.value(), "a metadata snapshot is held");
   }
   ENGINE_TRY(commit_in_turn());
-  {
-    const WriteLock lock{lock_};
-    ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
-    ENGINE_TRY(breaking(*core, core->reserve_snapshot()));
-  }
-  return commit_in_turn();
+  const WriteLock lock{lock_};
+  ENGINE_TRY_ASSIGN(MetadataCore* const core, core_for_change());
+  return breaking(*core, core->reserve_snapshot());
 }
 
 Result<void> Metadata::release_metadata_snapshot() {

@@ -157,7 +157,7 @@ class Metadata {
   Result<std::uint64_t> transaction_id();
   // Refusal: invalid, `current` is not the present one.
   Result<void> set_transaction_id(std::uint64_t current, std::uint64_t next);
-  // Commits before and after. Refusal: busy, one is held.
+  // Commits before. Refusal: busy, one is held.
   Result<void> reserve_metadata_snapshot();
   // Refusal: invalid, none is held.
   Result<void> release_metadata_snapshot();

@@ -30,12 +30,12 @@ class QuietThin {
   QuietThin(ActiveThins& active, ThinId id) {
     for (ThinPin thin = active.first(); thin;) {
       ThinPin after = active.next(thin);
-      if (thin->id() == id) {
-        thin->owner().internal_suspend_noflush();
-        quiet_.push_back(std::move(thin));
-      }
+      if (thin->id() == id) quiet_.push_back(std::move(thin));
       thin = std::move(after);
     }
+    ActiveThins::upper_first(quiet_);
+    for (const ThinPin& thin : quiet_)
+      thin->owner().internal_suspend_noflush();
   }
   ~QuietThin() {
     for (const ThinPin& thin : quiet_)
@@ -127,11 +127,9 @@ Result<void> Pool::run_message(Words args) {
     const auto committed = commit_if_changed();
     if (!changes_metadata(mode())) return no_messages();
     ENGINE_TRY(committed);   // the data device does not flush
+    data_flush_failed_ = false;
     auto done = verb.run(*metadata_, args);
-    if (done) {
-      done = try_commit();
-      if (!done && data_flush_failed_) return done;
-    }
+    if (done) done = try_commit();
     if (!done && is_failure(done.error().code)) message_failed(done.error());
     return done;
   }
@@ -139,9 +137,11 @@ Result<void> Pool::run_message(Words args) {
 }
 
 // Linux leaves the half of a change that ran out of space in the open transaction. Ours takes it
-// back, and the pool is as it was.
+// back, and the pool is as it was; and so where the data device does not flush, before which
+// nothing of a commit is written, for who is told of an error takes the message for not done.
 void Pool::message_failed(const Error& error) {
-  if (error.code != Errc::no_metadata_space) return metadata_failed("message", error);
+  if (error.code != Errc::no_metadata_space && !data_flush_failed_)
+    return metadata_failed("message", error);
   changed_ = false;
   if (!metadata_->take_back()) set_mode(PoolMode::fail, "a message could not be taken back");
 }

@@ -226,6 +226,11 @@ io::TargetLimits ThinDevice::limits() const noexcept {
   return mine;
 }
 
+std::size_t ThinDevice::origin_depth() const {
+  io::OwnerDevice* const below = origin_.mapped();
+  return below == nullptr ? 0 : below->depth();
+}
+
 void ThinDevice::for_each_device(const std::function<void(BlockDevice&)>& visit) const {
   visit(pool_device_.device());
   if (origin() != nullptr) visit(*origin());

@@ -85,6 +85,8 @@ class ThinDevice final : public io::Target {
     return origin_ ? &origin_.device() : nullptr;
   }
   [[nodiscard]] std::uint64_t origin_sectors() const noexcept { return origin_sectors_; }
+  // Suspends. 0 where it is no mapped device.
+  [[nodiscard]] std::size_t origin_depth() const;
 
   // --- Bios for the worker. Any context.
   void defer(io::MappedBio& bio);

@@ -235,9 +235,12 @@ tl::expected<void, std::string> check_names(const ServeOptions& options) {
   for (const CacheSpec& cache : options.caches)
     if (!names.insert(cache.name).second)
       return Problem{fmt::format("--cache {}: two devices are called that", cache.name)};
-  for (const RawSpec& raw : options.raws)
-    if (raw.name.empty() || raw.name.size() > 4096 || !names.insert(raw.name).second)
-      return Problem{fmt::format("two exports, or none, are called '{}'", raw.name)};
+  for (const RawSpec& raw : options.raws) {
+    if (const char* const why = engine::dm::wrong_with_device_name(raw.name))
+      return Problem{fmt::format("--raw {}={}: {}", raw.name, raw.path, why)};
+    if (!names.insert(raw.name).second)
+      return Problem{fmt::format("--raw {}: two exports are called that", raw.name)};
+  }
   // A table finds mapped devices before plain ones: no mapped device may bear the name of a plain
   // one, which a table of ours means, or a later one of the user's.
   std::set<std::string> plain;

@@ -160,6 +160,7 @@ class BadFlags(BadInput):
                   for name in ("metadata", "data")),
                 ("--thin", [r"a\x1bb"], self.serve(thin="0:1M:a\x1bb")),
                 ("--thin", ["raw:r"], self.serve("--raw", "r=x", thin="0:1M:raw:r")),
+                *(("--raw", [], self.serve("--raw", f"{name}=x")) for name in ("", "a\nb", "a;b", "thin0")),
                 ("--thin", ["'a'"], self.serve("--thin", "1:1M:a", thin="0:1M:a")),
                 ("--thin", ["home.fast"],
                  self.serve("--cache", "home:metadata=a,fast=b,origin=c", thin="0:1M:home.fast"))):

@@ -293,9 +293,9 @@ class History {
         const Result<void> result = metadata_->reserve_metadata_snapshot();
         if (!result) return after(code_of(result), model_.held ? Errc::busy : Errc::ok);
         if (model_.held) return "two metadata snapshots";
-        model_.held = model_.devices;
         committed_ = model_;
-        return judge();
+        model_.held = model_.devices;
+        return {};
       }
       case Op::release: {
         const Errc code = code_of(metadata_->release_metadata_snapshot());

@@ -264,6 +264,47 @@ TEST(ThinLife, RemovingUnderLoadLosesNobodysBios) {
   });
 }
 
+// Thins may stand on each other, as external origins, with other devices between, and be published
+// in any order. What the pool makes quiet never waits for what is quiet already.
+TEST(ThinLife, APoolSuspendsThinsThatStandOnItsThins) {
+  for_seeds(200, [](sim::Execution& execution, std::uint64_t seed) {
+    PoolTank tank{execution, {.data_blocks = 32}};
+    tank.make_pool();
+    tank.make_thin(0, 4);
+    tank.make_thin(1, 4, "t0");
+    pdata::must(
+        tank.system.create_with_table("between", fmt::format("0 {} linear t1 0", 4 * kBlock)));
+    tank.make_thin(2, 4, "between");
+    if (seed % 2 == 0) {   // the lowest is published last
+      EXPECT_TRUE(tank.system.load("t0", fmt::format("0 {} thin pool 0", 4 * kBlock)));
+      EXPECT_TRUE(tank.system.resume("t0"));
+    }
+    for (std::uint64_t block = 0; block < 4; ++block)
+      EXPECT_EQ(tank.write(0, block * kBlock, 1, block + 1), Errc::ok);
+    Together all{execution};
+    for (const std::uint32_t id : {1U, 2U}) {
+      all.run("reader", [&tank, id] {
+        for (std::uint64_t block = 0; block < 4; ++block)
+          EXPECT_EQ(tank.read(id, block * kBlock), block + 1);
+      });
+      all.run("writer", [&tank, id] {
+        for (std::uint64_t block = 0; block < 4; ++block)
+          EXPECT_EQ(tank.write(id, block * kBlock + 1, 1, 7), Errc::ok);
+      });
+    }
+    all.run("operator", [&] {
+      for (int i = 0; i < 3; ++i) {
+        EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
+        EXPECT_TRUE(tank.system.resume("pool"));
+        EXPECT_EQ(tank.message(fmt::format("create_snap {} 0", 10 + i)), Errc::ok);
+      }
+    });
+    all.wait();
+    EXPECT_EQ(tank.read(2, 3 * kBlock), 4U);
+    tank.expect_idle();
+  });
+}
+
 TEST(ThinLife, AThinMayGoWhileItsPoolIsSuspended) {
   for_seeds(20, [](sim::Execution& execution, std::uint64_t) {
     PoolTank tank{execution};

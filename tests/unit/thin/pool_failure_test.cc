@@ -104,6 +104,43 @@ TEST(ThinFailure, ADataDeviceThatDoesNotFlushCostsNoMode) {
   });
 }
 
+// Of a message the answer is the truth: it is done when the data device flushes again, not before.
+TEST(ThinFailure, AMessageWhoseCommitIsNotFlushedIsNotDone) {
+  constexpr std::array kMessages{
+      "create_thin 5",          "create_snap 6 0",       "delete 1",
+      "set_transaction_id 0 4", "reserve_metadata_snap", "release_metadata_snap"};
+  for_seeds(20, [&](sim::Execution& execution, std::uint64_t seed) {
+    PoolTank tank{execution, {.options = {.commit_interval = Nanos{0}}}};
+    tank.make_pool();
+    tank.make_thin(0);
+    EXPECT_EQ(tank.write(0, 0, 1, 1), Errc::ok);
+    ASSERT_EQ(tank.message("create_thin 1"), Errc::ok);
+    for (const char* const message : kMessages) {
+      // Of a write that is open too, or of the message alone, and of either commit of one that has
+      // two.
+      if (seed % 2 == 0) {
+        EXPECT_EQ(tank.write(0, kBlock, 1, seed), Errc::ok);
+      }
+      std::uint32_t nth = 1;
+      for (;; ++nth) {
+        const std::string before = tank.status();
+        tank.data.faults().rules.push_back({.ops = sim::kFlushes, .nth = nth});
+        const Errc told = tank.message(message);
+        tank.data.faults().rules.clear();
+        EXPECT_EQ(tank.read(0, 0), 1U);   // the disk forgets the rule
+        EXPECT_TRUE(tank.status_has(" rw ")) << message;
+        if (told == Errc::ok) break;
+        EXPECT_EQ(told, Errc::io_error) << message;
+        EXPECT_EQ(tank.status(), before) << message;
+      }
+      EXPECT_GT(nth, 1U) << message;
+    }
+    EXPECT_TRUE(tank.status_has(" 4 "));
+    EXPECT_EQ(tank.read(0, 0), 1U);
+    tank.expect_idle();
+  });
+}
+
 // Flushed and FUA writes survive; what was not is old or new; the metadata is sound: without
 // discards nothing leaks.
 TEST(ThinFailure, WhatWasMadeDurableSurvivesAPowerCut) {

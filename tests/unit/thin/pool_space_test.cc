@@ -82,7 +82,9 @@ TEST(ThinSpace, ASuspendThatWaitsMakesWayForThePool) {
       sleep_for(std::chrono::seconds{1});
       EXPECT_TRUE(tank.system.suspend("t0", io::SuspendKind::flush));
       EXPECT_LT(execution.now(), std::chrono::seconds{30});
-      if (!grows) EXPECT_TRUE(tank.reload_pool(4));
+      if (!grows) {
+        EXPECT_TRUE(tank.reload_pool(4));
+      }
       EXPECT_TRUE(tank.system.resume("t0"));
     });
     all.run("operator", [&] {
