@@ -1,6 +1,7 @@
 #include "scenarios/shrink_operations.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@ namespace {
 
 // Operations: of so few, more is tried.
 constexpr std::size_t kFew = 12;
+constexpr std::size_t kFewForPairs = 16;   // 120 pairs
 constexpr std::size_t kFewOfActors = 6;
 
 // An operation by its list, of which the set-up is the one after the actors', and its place there.
@@ -120,6 +122,33 @@ using Blocks = std::set<std::pair<std::uint32_t, std::uint64_t>>;   // of thins
   return sets;
 }
 
+// What belongs together, wherever it is: all meetings, then each of them, of all who come to it, as
+// whoever meets holds the others up and cannot do without them; all operations of a kind.
+[[nodiscard]] std::vector<Places> kinds(const Workload& workload) {
+  std::map<Verb, Places> of_verbs;
+  std::map<std::size_t, Places> meetings;
+  for (std::size_t list = 0; list <= workload.actors.size(); ++list) {
+    std::size_t met = 0;
+    for (std::size_t i = 0; i < list_of(workload, list).size(); ++i) {
+      const Verb verb = list_of(workload, list)[i].verb;
+      of_verbs[verb].push_back({list, i});
+      // In the set-up nobody waits.
+      if (verb == Verb::meet && list != workload.actors.size())
+        meetings[met++].push_back({list, i});
+    }
+  }
+  std::vector<Places> sets;
+  if (const auto all = of_verbs.find(Verb::meet); all != of_verbs.end())
+    sets.push_back(all->second);
+  for (auto& [number, meeting] : meetings)
+    sets.push_back(std::move(meeting));
+  for (auto& [verb, places] : of_verbs)
+    if (verb != Verb::meet) sets.push_back(std::move(places));
+  // One by itself is a run.
+  std::erase_if(sets, [](const Places& each) { return each.size() < 2; });
+  return sets;
+}
+
 // What actors come to, and what that may be a snapshot of.
 [[nodiscard]] Blocks touched_by_actors(const Workload& workload) {
   Blocks touched;
@@ -172,6 +201,39 @@ using Blocks = std::set<std::pair<std::uint32_t, std::uint64_t>>;   // of thins
   for (const std::uint32_t thin : thins) {
     for (Workload& each : with_pools(workload, without_thin(workload, thin)))
       smaller.push_back(std::move(each));
+  }
+  return smaller;
+}
+
+// What a snapshot is there for, done to its origin: as that is in the end and, where the set-up has
+// taken the snapshot, as it was then.
+[[nodiscard]] std::vector<Workload> without_snaps(const Workload& workload) {
+  std::vector<Workload> smaller;
+  for (const Place snap : places_of(workload)) {
+    const Operation taken = list_of(workload, snap.list)[snap.index];
+    if (taken.verb != Verb::create_snap || taken.thin == taken.origin) continue;
+    Places later;
+    for (std::size_t i = snap.index + 1; i < list_of(workload, snap.list).size(); ++i) {
+      const Operation& each = list_of(workload, snap.list)[i];
+      if (is_transfer(each.verb) && each.thin == taken.origin) later.push_back({snap.list, i});
+    }
+    Places gone{snap};
+    for (const bool as_it_was : {false, true}) {
+      if (as_it_was && (later.empty() || snap.list != workload.actors.size())) continue;
+      if (as_it_was) gone.insert(gone.end(), later.begin(), later.end());
+      Workload each = without(workload, gone);
+      const auto rename = [&](std::vector<Operation>& operations) {
+        for (Operation& operation : operations) {
+          if (operation.thin == taken.thin) operation.thin = taken.origin;
+          if (operation.origin == taken.thin) operation.origin = taken.origin;
+        }
+      };
+      rename(each.setup);
+      for (Actor& actor : each.actors)
+        rename(actor.operations);
+      for (Workload& candidate : with_pools(workload, std::move(each)))
+        smaller.push_back(std::move(candidate));
+    }
   }
   return smaller;
 }
@@ -229,13 +291,15 @@ void lower_pool(SystemSpec& system, std::uint64_t blocks) noexcept {
 rc::Seq<Workload> with_fewer_operations(const Workload& workload) {
   return rc::seq::concat(without_each(workload, {untouched(workload)}),
                          rc::seq::fromContainer(without_thins(workload)),
+                         rc::seq::fromContainer(without_snaps(workload)),
+                         without_each(workload, kinds(workload)),
                          without_each(workload, runs(workload)));
 }
 
 rc::Seq<Workload> without_pairs(const Workload& workload) {
   std::vector<Places> pairs;
   const Places all = places_of(workload);
-  for (std::size_t i = 0; all.size() <= kFew && i < all.size(); ++i)
+  for (std::size_t i = 0; all.size() <= kFewForPairs && i < all.size(); ++i)
     for (std::size_t j = i + 1; j < all.size(); ++j)
       pairs.push_back({all[i], all[j]});
   return without_each(workload, std::move(pairs));

@@ -8,8 +8,9 @@
 
 namespace scenarios {
 
-// What the set-up does to blocks that no actor comes to; all of a thin's, and the thin; then runs
-// of them, longest first.
+// What the set-up does to blocks that no actor comes to; all of a thin's, and the thin; a snapshot,
+// in whose place its origin is used; what belongs together, as the meetings of all actors do; then
+// runs of them, longest first.
 [[nodiscard]] rc::Seq<Workload> with_fewer_operations(const Workload& workload);
 
 // Two at a time, wherever they are: what makes something and what undoes it. Of workloads that are

@@ -259,6 +259,67 @@ TEST(WorkloadShrink, TakesTwoOperationsAtATimeOfAFew) {
   EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end());
 }
 
+// A snapshot holds what its origin has lost since: nothing is left of that in the origin.
+TEST(WorkloadShrink, TakesTheOriginForASnapshotOfIt) {
+  const Workload wanted = of_a_full_pool();
+  Workload workload = wanted;
+  workload.actors[0].operations[0].thin = 3;
+  workload.setup.push_back({.verb = Verb::create_snap, .thin = 3, .origin = 0});
+  std::vector<Workload> all = candidates_of(workload);
+  EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end()) << "as it is";
+  workload.setup.push_back({.verb = Verb::discard, .thin = 0, .sector = 0, .sectors = 128});
+  workload.setup.push_back({.verb = Verb::status});
+  Workload as_it_was = wanted;
+  as_it_was.setup.push_back({.verb = Verb::status});
+  all = candidates_of(workload);
+  EXPECT_NE(std::find(all.begin(), all.end(), as_it_was), all.end()) << "as it was";
+}
+
+// Two actors of whom neither can meet without the other, and too much for pairs.
+Workload of_many_meetings() {
+  Workload workload = of_a_full_pool();
+  for (Actor& actor : workload.actors) {
+    for (int i = 0; i < 9; ++i) {
+      actor.operations.insert(actor.operations.begin(), {.verb = Verb::status});
+      actor.operations.insert(actor.operations.begin() + i, {.verb = Verb::meet});
+    }
+  }
+  workload.actors[1].operations.push_back({.verb = Verb::meet});
+  return workload;
+}
+
+TEST(WorkloadShrink, TakesMeetingsOfAllActorsTogether) {
+  const Workload workload = of_many_meetings();
+  const std::vector<Workload> all = candidates_of(workload);
+  const auto is_candidate = [&](const Workload& wanted) {
+    return std::find(all.begin(), all.end(), wanted) != all.end();
+  };
+  Workload wanted = workload;
+  for (Actor& actor : wanted.actors)
+    std::erase_if(actor.operations, [](const Operation& each) { return each.verb == Verb::meet; });
+  EXPECT_TRUE(is_candidate(wanted)) << "all of them";
+  for (std::size_t which = 0; which < 9; ++which) {
+    wanted = workload;
+    for (Actor& actor : wanted.actors) {
+      std::size_t met = 0;
+      std::erase_if(actor.operations, [&](const Operation& each) {
+        return each.verb == Verb::meet && met++ == which;
+      });
+    }
+    EXPECT_TRUE(is_candidate(wanted)) << "meeting " << which;
+  }
+}
+
+TEST(WorkloadShrink, TakesAllOperationsOfAKindTogether) {
+  const Workload workload = of_many_meetings();
+  Workload wanted = workload;
+  for (Actor& actor : wanted.actors)
+    std::erase_if(actor.operations,
+                  [](const Operation& each) { return each.verb == Verb::status; });
+  const std::vector<Workload> all = candidates_of(workload);
+  EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end());
+}
+
 TEST(WorkloadShrink, CoresAreOneOrTwoOperationsAndWhatTheyComeTo) {
   Workload workload = of_a_full_pool();
   workload.actors[0].operations.push_back({.verb = Verb::flush});
