@@ -108,6 +108,11 @@ class Shrinker {
                               best_.schedule.decisions.size(), trials_.executions()));
   }
   void take(sim::ShrinkTrial trial, std::string_view what) {
+    trials_.take();
+    reduce_to(std::move(trial), what);
+  }
+  // Of the workload that there is, and of decisions that it had.
+  void reduce_to(sim::ShrinkTrial trial, std::string_view what) {
     best_.schedule = std::move(trial.schedule);
     best_.preemptions = trial.preemptions;
     say(what);
@@ -224,7 +229,7 @@ class Shrinker {
     auto small =
         sim::shrink(best_.schedule, attempt, {.out_of_time = [&] { return !time_left(); }});
     if (!small) return false;
-    take(std::move(small->best), "schedule");
+    reduce_to(std::move(small->best), "schedule");
     return small->complete;
   }
 

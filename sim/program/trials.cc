@@ -22,6 +22,11 @@ constexpr std::size_t spoilt_max(std::size_t schedules) noexcept {
   return std::max<std::size_t>(schedules / 8, 4);
 }
 
+// Those that look at what is left when nothing is under way; a reader's look is one, too.
+constexpr std::array<std::string_view, 5> kJudgesOfTheRest{
+    "checker data_oracle: ", "checker thin_image: ", "checker cache_image: ",
+    "checker cache_state: ", "checker leaks: "};
+
 }   // namespace
 
 class Trials::Child {
@@ -72,18 +77,30 @@ std::optional<sim::ShrinkHit> Trials::in_child(const scenarios::Workload& worklo
       },
       seconds_max);
   sim::ShrinkHit hit{.which = log_.which(), .trial = {}};
-  if (log_.phase() > phase_) return std::nullopt;
+  const bool later = log_.phase() > phase_;
   if (found_.crashes) {
-    if ("crash " + death_of(child) != found_.signature) return std::nullopt;
+    if (later || "crash " + death_of(child) != found_.signature) return std::nullopt;
     hit.trial = {log_.schedule(), log_.preemptions()};
     return hit;
   }
   const std::size_t line = child.bytes.find('\n');
   if (!child.ended || line == std::string::npos) return std::nullopt;
   auto schedule = sim::Schedule::from_text(std::string_view{child.bytes}.substr(line + 1));
-  if (!schedule) return std::nullopt;
+  if (!schedule || (later && !good_if_later(workload, *schedule))) return std::nullopt;
   hit.trial = {*std::move(schedule), std::stoull(child.bytes.substr(0, line))};
   return hit;
+}
+
+// Once one that fails later has been taken, one that is as long will do: phase_ stays.
+bool Trials::good_if_later(const scenarios::Workload& workload,
+                           const sim::Schedule& schedule) const {
+  const auto is_of = [&](std::string_view judge) { return found_.signature.starts_with(judge); };
+  const std::size_t operations = workload.operation_count();
+  const std::size_t most = found_.workload.operation_count() - (fails_later_ ? 0 : 1);
+  const bool emptied =
+      workload.system.family != scenarios::FamilyKind::thin && workload.system.cache.drained;
+  return schedule.decisions.empty() && !emptied && operations != 0 && operations <= most &&
+         std::any_of(kJudgesOfTheRest.begin(), kJudgesOfTheRest.end(), is_of);
 }
 
 bool Trials::begin() {
@@ -91,6 +108,11 @@ bool Trials::begin() {
   if (!replay(found_.workload, {&found_.schedule, 1})) return false;
   phase_ = log_.phase();
   return true;
+}
+
+void Trials::take() noexcept {
+  fails_later_ = found_in_ > phase_;
+  phase_ = std::min(phase_, found_in_);
 }
 
 // One that fails in another way, or later, spoils its process and is passed over.
@@ -135,7 +157,7 @@ std::optional<sim::ShrinkTrial> Trials::search(const scenarios::Workload& worklo
     return child.run(i, seed, box.for_seed(seed));
   });
   if (!hit) return std::nullopt;
-  phase_ = std::min(phase_, log_.phase());
+  found_in_ = log_.phase();
   return std::move(hit->trial);
 }
 
@@ -147,7 +169,7 @@ std::optional<sim::ShrinkTrial> Trials::search_sparse(const scenarios::Workload&
     return run_sparse(child, i, found_.seed + (series << 16U) + i, sparse, preemptions);
   });
   if (!hit) return std::nullopt;
-  phase_ = std::min(phase_, log_.phase());
+  found_in_ = log_.phase();
   return std::move(hit->trial);
 }
 

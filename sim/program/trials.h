@@ -2,6 +2,9 @@
 //
 // The same failure: the same signature, and no later in the run. A race between two actors must not
 // end up as one between the readers that judge what is left, about which a workload says nothing.
+// So later is as good only where no race can be meant: a judge of what is left finds it, with
+// nothing decided, of a workload that holds less, and the lab does not empty a cache meanwhile. An
+// operation that only looks at what the others have done goes by that.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +33,6 @@ class Trials {
   // The first of the schedules with which the workload fails.
   std::optional<sim::ShrinkHit> replay(const scenarios::Workload& workload,
                                        std::span<const sim::Schedule> schedules);
-  // What these two find is taken, and from then on nothing may fail later than it does.
   // That schedule; then fresh ones until one fails, at most so many: with few preemptions and, in
   // turn, as a search would have them.
   std::optional<sim::ShrinkTrial> search(const scenarios::Workload& workload,
@@ -39,6 +41,10 @@ class Trials {
   std::optional<sim::ShrinkTrial> search_sparse(const scenarios::Workload& workload,
                                                 std::uint32_t preemptions, std::uint32_t fresh,
                                                 std::uint64_t series);
+
+  // What one of these two has found last is `found` now, and from then on nothing may fail later
+  // than it does, unless as said above.
+  void take() noexcept;
 
   // So far.
   [[nodiscard]] std::uint64_t executions() const noexcept { return executions_; }
@@ -49,6 +55,8 @@ class Trials {
   using Body = std::function<void(Child&)>;
   std::optional<sim::ShrinkHit> in_child(const scenarios::Workload& workload, double seconds_max,
                                          const Body& body);
+  [[nodiscard]] bool good_if_later(const scenarios::Workload& workload,
+                                   const sim::Schedule& schedule) const;
   using Try = std::function<bool(Child&, std::size_t)>;
   std::optional<sim::ShrinkHit> first_of(const scenarios::Workload& workload, std::size_t count,
                                          std::size_t spoilt_max, const Try& each);
@@ -56,8 +64,10 @@ class Trials {
                   std::uint32_t preemptions) const;
 
   const Reproducer& found_;
-  DecisionLog log_;   // of what kills the process
-  Phase phase_ = Phase::closing;
+  DecisionLog log_;                   // of what kills the process
+  Phase phase_ = Phase::closing;      // the earliest in which what was taken failed
+  Phase found_in_ = Phase::closing;   // by a search, last
+  bool fails_later_ = false;          // what was taken last, than in phase_
   std::uint64_t executions_ = 0;
 };
 
