@@ -3,7 +3,9 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <set>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -128,6 +130,43 @@ TEST(Execution, NamesWhoWaitsForWhatInADeadlock) {
       << found->detail;
 #endif
   EXPECT_NE(found->detail.find("execution_test.cc:"), std::string::npos) << found->detail;
+}
+
+// Fibers that wait for ever, for two things at most; and, where `mutex` is named, with it held:
+// then all but one of them wait for that.
+Finding stuck_for(const std::vector<const char*>& names, const char* mutex = nullptr) {
+  Execution execution;
+  return *execution
+              .run([&] {
+                // Nobody destroys what abandoned fibers wait for.
+                struct State {
+                  std::array<std::optional<engine::Completion>, 2> never;
+                  std::optional<Mutex> mutex;
+                } state;
+                if (mutex != nullptr) state.mutex.emplace(mutex);
+                for (std::size_t i = 0; i < names.size(); ++i) {
+                  engine::Completion& never = state.never.at(i).emplace(names[i], 1);
+                  execution.spawn("waiter", [&] {
+                    if (!state.mutex) return never.wait();
+                    const MutexLock lock{*state.mutex};
+                    never.wait();
+                  });
+                }
+                state.never.front()->wait();
+              })
+              .finding;
+}
+
+// Whether somebody waits for the lab, too, makes no other deadlock of it.
+TEST(Execution, TellsDeadlocksFromOneAnotherWithoutTheLab) {
+  EXPECT_EQ(stuck_for({"bio"}).place, "bio");
+  const Finding with_lab = stuck_for({"bio", "lab.meeting"});
+  EXPECT_EQ(with_lab.place, "bio");
+  EXPECT_NE(with_lab.message.find("lab.meeting"), std::string::npos) << with_lab.message;
+  EXPECT_EQ(stuck_for({"bio", "bio"}, "lab.pool").place, "bio");
+  EXPECT_EQ(stuck_for({"bio", "cell"}).place, "bio, cell");
+  EXPECT_EQ(stuck_for({"lab.meeting", "lab.pool"}).place, "lab.meeting, lab.pool");
+  EXPECT_EQ(stuck_for({"laboratory", "cell"}).place, "cell, laboratory");
 }
 
 TEST(Execution, ReportsAnOperationOnWhatHasGoneBackToItsPool) {
