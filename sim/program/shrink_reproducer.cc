@@ -63,12 +63,16 @@ class Shrinker {
       smaller = patiently_smaller_workload();
       const bool all_tried = time_left();
       until(1);
-      done = smaller_schedule() && all_tried && !smaller;
+      done = smaller_schedule() && all_tried && !smaller && time_left();
       if (!smaller && !all_tried) smaller = used() < 1;
       if (!smallest || cost_of(best_) <= cost_of(*smallest)) smallest = best_;
     }
     if (smallest) best_ = *std::move(smallest);
-    say(done ? "to the end" : "out of time");
+    if (!done) {
+      say("out of time");
+    } else {
+      say(cut_short_ ? "to the end, hurried" : "to the end");
+    }
     return std::move(best_);
   }
 
@@ -95,7 +99,12 @@ class Shrinker {
            std::max(limits_.seconds_max, 1e-3);
   }
   void until(double share) { until_ = share; }
-  [[nodiscard]] bool time_left() const { return used() < until_; }
+  // Where it says no, what comes of it all depends on how fast the processor is.
+  [[nodiscard]] bool time_left() {
+    const bool left = used() < until_;
+    cut_short_ |= !left;
+    return left;
+  }
 
   [[nodiscard]] static std::pair<std::size_t, std::size_t> cost_of(const Reproducer& each) {
     return {each.workload.operation_count() + each.preemptions, each.schedule.decisions.size()};
@@ -260,6 +269,7 @@ class Shrinker {
   std::size_t cored_at_ = best_.workload.operation_count();
   std::size_t simplified_at_ = best_.workload.operation_count();
   double until_ = 1;
+  bool cut_short_ = false;   // something was left off for want of time
   std::uint64_t series_ = 0;
 };
 
