@@ -249,14 +249,19 @@ TEST(WorkloadShrink, TakesAThinWithAllThatIsDoneToIt) {
   EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end());
 }
 
-// What makes something and what undoes it goes together only.
+// What makes something and what undoes it goes together only. Sixteen are few.
 TEST(WorkloadShrink, TakesTwoOperationsAtATimeOfAFew) {
-  Workload workload = of_a_full_pool();
-  Workload wanted = workload;
-  workload.setup.insert(workload.setup.begin(), {.verb = Verb::reserve_snap});
-  workload.actors[1].operations.push_back({.verb = Verb::release_snap});
-  const std::vector<Workload> all = candidates_of(workload);
-  EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end());
+  for (const std::size_t others : {0U, 8U}) {
+    Workload workload = of_a_full_pool();
+    for (std::size_t i = 0; i < others; ++i)
+      workload.actors[i % 2].operations.push_back({.verb = Verb::status});
+    Workload wanted = workload;
+    workload.setup.insert(workload.setup.begin(), {.verb = Verb::reserve_snap});
+    workload.actors[1].operations.push_back({.verb = Verb::release_snap});
+    const std::vector<Workload> all = candidates_of(workload);
+    EXPECT_NE(std::find(all.begin(), all.end(), wanted), all.end())
+        << "of " << workload.operation_count();
+  }
 }
 
 // A snapshot holds what its origin has lost since: nothing is left of that in the origin.
