@@ -165,7 +165,7 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
                   .memory_max = options.memory_max}};
   result.interleavings = interleavings_within(program, options, search);
   Execution execution{{.stack_bytes = options.stack_bytes}};
-  LeakWatch leaks{execution, options.leaks};
+  LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
   OppositeOrders opposite_orders{execution, options, true};
   std::uint64_t executions = 0;
   for (;;) {
@@ -207,7 +207,7 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
   result.interleavings = interleavings(program, options);
   Dpor search{options.retries};
   Execution execution{{.stack_bytes = options.stack_bytes}};
-  LeakWatch leaks{execution, options.leaks};
+  LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
   OppositeOrders opposite_orders{execution, options, false};
   for (;;) {
     execution.reset(

@@ -61,8 +61,9 @@ bool LeakWatch::lost() {
 bool LeakWatch::look() {
   const std::size_t left = wanted_ ? takings_.left() : 0;
   if (left == 0 || execution_.outcome().finding) return false;   // who fails frees nothing
+  if (takings_.held_as_before()) return false;
   std::uint32_t& in_vain = in_vain_[left];
-  if (in_vain < kVainLooks || std::has_single_bit(in_vain)) {
+  if (looks_ == Looks::each_time || in_vain < kVainLooks || std::has_single_bit(in_vain)) {
     if (!takings_.lost().empty()) return true;
   }
   ++in_vain;

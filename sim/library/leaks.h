@@ -2,7 +2,8 @@
 // points to it (takings.h, memory_scan.h).
 //
 // Each execution that comes to its end and leaves something behind is looked at; most often that is
-// a static, a cache, or what the caller counts in, and something points to it. What has lost
+// a static, a cache, or what the caller counts in, and something points to it: where it did before,
+// which is soon seen, or else all of the process's memory is looked through. What has lost
 // something is run again, a few times under the same schedule: only what loses something each time
 // has a leak. So a program that has none is run no more often than without.
 //
@@ -24,12 +25,18 @@ namespace sim {
 // Watches an execution for losses.
 class LeakWatch {
  public:
+  // How often what is left behind, and is not held as it was before, is looked for throughout the
+  // process.
+  enum class Looks : bool {
+    each_time,   // who says that there is no leak has to
+    ever_less,   // while the same number of blocks is left, and nothing was lost
+  };
   // `wanted`: or it does nothing.
-  LeakWatch(Execution& execution, bool wanted) : execution_{execution}, wanted_{wanted} {}
+  LeakWatch(Execution& execution, bool wanted, Looks looks)
+      : execution_{execution}, wanted_{wanted}, looks_{looks} {}
 
   const Outcome& run(const Program& program);
-  // Whether the last run has lost something, as far as it was looked. Where what is left behind was
-  // not lost time and again, it is looked at ever more seldom. Once for each run.
+  // Whether the last run has lost something, as far as it was looked. Once for each run.
   [[nodiscard]] bool lost();
   // What was wanted and could not be, in some run or all; empty: nothing.
   [[nodiscard]] std::string not_looked_for() const;
@@ -39,6 +46,7 @@ class LeakWatch {
 
   Execution& execution_;
   const bool wanted_;
+  const Looks looks_;
   Takings takings_{execution_};
   bool blind_ = false;                             // in some run
   std::map<std::size_t, std::uint32_t> in_vain_;   // by how many blocks were left

@@ -21,6 +21,8 @@ namespace {
 constexpr std::uintptr_t kPage = 4096;
 // Of so much, most may never have been used.
 constexpr std::uintptr_t kReservation = std::uintptr_t{1} << 30U;
+// From here on it is asked which pages are in use before they are read.
+constexpr std::uintptr_t kSparse = std::uintptr_t{1} << 20U;
 constexpr std::uint64_t kPagesMost = (std::uint64_t{2} << 30U) / kPage;   // a second's work
 
 constexpr std::size_t kWord = sizeof(std::uintptr_t);
@@ -32,13 +34,15 @@ struct Range {
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
   bool is_shared = false;
+  bool is_writable = true;   // else it may have been: what nobody has written to does not count
 };
 
-// At whole words only, or at each byte for a pointer and at what is shared.
+// At whole words only; or at each byte for a pointer, and also at what is shared or can no longer
+// be written.
 enum class Look : bool { brief, close };
 
-// What of this process can be written and counts.
-std::optional<std::vector<Range>> writable(StackUse stacks) {
+// What of this process can be read and counts.
+std::optional<std::vector<Range>> readable(StackUse stacks) {
   const std::uintptr_t callers = stacks.callers;
   std::vector<Range> ranges;
   std::ifstream maps{"/proc/self/maps"};
@@ -52,20 +56,22 @@ std::optional<std::vector<Range>> writable(StackUse stacks) {
     const auto second = std::from_chars(first.ptr + 1, end, range.end, 16);
     if (second.ec != std::errc{} || end - second.ptr < 5) return std::nullopt;
     const std::string_view rights{second.ptr + 1, 4};
+    range.is_shared = rights[3] == 's';
+    range.is_writable = rights[1] == 'w';   // which this processor lets read as well
     if (range.begin <= callers && callers < range.end) {
       range.begin = callers;
-    } else if (guard.end == range.begin && guard.end - guard.begin == kPage) {
+    } else if (range.is_writable && guard.end == range.begin && guard.end - guard.begin == kPage) {
       range.begin += std::min<std::uintptr_t>(stacks.fiber_bytes, range.end - range.begin);
     }
-    range.is_shared = rights == "rw-s";
-    if ((range.is_shared || rights == "rw-p") && range.begin != range.end) ranges.push_back(range);
+    if ((rights[0] == 'r' || range.is_writable) && range.begin != range.end)
+      ranges.push_back(range);
     guard = rights == "---p" ? range : Range{};
   }
   if (!maps.eof() || ranges.empty()) return std::nullopt;
   return ranges;
 }
 
-// Of pages as mincore() tells them, the first from there on that is in use. Most are not.
+// Of pages as used_pages() tells them, the first from there on that is in use. Most are not.
 std::size_t next_used(std::span<const unsigned char> pages, std::size_t from) {
   for (; from < pages.size(); ++from) {
     std::uint64_t some = 0;
@@ -79,62 +85,119 @@ std::size_t next_used(std::span<const unsigned char> pages, std::size_t from) {
 }
 
 class Scan {
+  static constexpr std::size_t kWindow = 4096;   // pages asked about at a time
+
  public:
-  Scan(const ProgramHeap& heap, const std::vector<ProgramHeap::Block>& blocks, Look look)
+  // `found`: told of each place outside of the heap that holds a block of the run; may be null.
+  Scan(const ProgramHeap& heap, const std::vector<ProgramHeap::Block>& blocks, std::uint32_t run,
+       Look look, Holders* found)
       : begin_{heap.begin()},
         end_{heap.end()},
         blocks_{blocks},
+        run_{run},
         look_{look},
-        lost_(blocks.size(), true) {}
+        holders_{found},
+        lost_(blocks.size(), true),
+        missing_(
+            static_cast<std::size_t>(std::ranges::count(blocks, run, &ProgramHeap::Block::run))) {}
   ~Scan() {
     if (memory_ >= 0) close(memory_);
+    if (pages_of_ >= 0) close(pages_of_);
   }
   Scan(const Scan&) = delete;
   Scan& operator=(const Scan&) = delete;
 
   // False: memory cannot be read.
-  bool look_through(const std::vector<Range>& ranges, std::uint32_t run) {
-    memory_ = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    if (memory_ < 0) return false;
+  bool look_through(const std::vector<Range>& ranges) {
+    if (!open_memory()) return false;
     for (const Range& range : ranges) {
       if (range.begin >= begin_ && range.begin < end_) continue;
-      if (range.is_shared && look_ == Look::brief) continue;
-      // To read a page of what is shared may be to make it.
-      if (!range.is_shared && range.end - range.begin < kReservation) {
-        look_at(range);
-      } else if (!look_at_pages(range)) {
-        return false;
-      }
+      if (look_ == Look::brief && (range.is_shared || !range.is_writable)) continue;
+      if (!look_at_range(range)) return false;
+      if (all_there()) return true;
     }
+    follow();
+    return true;
+  }
+  // The same, but at those places only.
+  bool look_at_holders(const Holders& holders) {
+    if (!open_memory()) return false;
+    for (const std::uintptr_t place : holders.places())
+      look_at_bytes(Range{place, place + kPointer});
+    follow();
+    return true;
+  }
+  [[nodiscard]] bool all_there() const noexcept { return missing_ == 0; }
+  [[nodiscard]] std::vector<bool> lost() && { return std::move(lost_); }
+
+ private:
+  [[nodiscard]] bool open_memory() {
+    memory_ = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    pages_of_ = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);   // there is none everywhere
+    return memory_ >= 0;
+  }
+
+  // What is pointed to may point to others, and so may what other runs have left.
+  void follow() {
+    in_heap_ = true;
     for (std::size_t i = 0; i < blocks_.size(); ++i) {
-      if (blocks_[i].run != run) keep(i);
+      if (blocks_[i].run != run_) keep(i, 0);
     }
-    // What is pointed to may point to others.
-    while (!found_.empty()) {
+    while (!found_.empty() && !all_there()) {
       const ProgramHeap::Block& block = blocks_[found_.back()];
       found_.pop_back();
       look_at({begin_ + block.offset, begin_ + block.offset + block.room});
     }
+  }
+
+  bool look_at_range(Range range) {
+    const std::uintptr_t size = range.end - range.begin;
+    const bool is_vast = size >= kReservation || range.is_shared;
+    const bool by_page = pages_of_ < 0 ? is_vast : is_vast || size >= kSparse || !range.is_writable;
+    if (by_page) return look_at_pages(range, is_vast);
+    look_at(range);
     return true;
   }
-  [[nodiscard]] std::vector<bool> lost() && { return std::move(lost_); }
 
- private:
-  // Those that are in use. False: there are so many that it takes too long.
-  bool look_at_pages(Range range) {
-    constexpr std::uintptr_t kWindow = 4096 * kPage;
-    std::array<unsigned char, 4096> used{};
-    std::uintptr_t window = range.begin / kPage * kPage;
-    for (; window < range.end; window += kWindow) {
-      const std::uintptr_t end =
-          std::min(window + kWindow, (range.end + kPage - 1) / kPage * kPage);
-      if (mincore(reinterpret_cast<void*>(window), end - window, used.data()) != 0) continue;
-      const std::span pages{used.data(), (end - window) / kPage};
+  // Those that are in use. False: there are so many of something vast that it takes too long.
+  bool look_at_pages(Range range, bool is_vast) {
+    std::array<unsigned char, kWindow> used{};
+    const std::uintptr_t last = (range.end + kPage - 1) / kPage * kPage;
+    Range part{};   // pages in a row
+    for (std::uintptr_t window = range.begin / kPage * kPage; window < last;
+         window += kWindow * kPage) {
+      const std::span pages{used.data(), std::min(kWindow, (last - window) / kPage)};
+      if (!used_pages(range, window, pages)) continue;
       for (std::size_t i = next_used(pages, 0); i < pages.size(); i = next_used(pages, i + 1)) {
-        if (++pages_ > kPagesMost) return false;
+        if (is_vast && ++pages_ > kPagesMost) return false;
         const std::uintptr_t page = window + i * kPage;
-        look_at({std::max(page, range.begin), std::min(page + kPage, range.end)});
+        if (part.end != page) {
+          look_at(part);
+          part.begin = std::max(page, range.begin);
+        }
+        part.end = page + kPage;
       }
+    }
+    part.end = std::min(part.end, range.end);
+    look_at(part);
+    return true;
+  }
+
+  // Sets `pages` to 1 for those from `begin` on that are in use. False: none is there any more.
+  // What is shared may be in use by others, and to read a page of it may be to make it, so we ask
+  // mincore(), which does not know of pages that were swapped out.
+  bool used_pages(Range range, std::uintptr_t begin, std::span<unsigned char> pages) const {
+    if (range.is_shared || pages_of_ < 0)
+      return mincore(reinterpret_cast<void*>(begin), pages.size() * kPage, pages.data()) == 0;
+    constexpr std::uint64_t kThere = std::uint64_t{3} << 62U;    // or swapped out
+    constexpr std::uint64_t kOfFile = std::uint64_t{1} << 61U;   // as the file has it
+    std::array<std::uint64_t, kWindow> entries{};
+    const ssize_t got = pread(pages_of_, entries.data(), pages.size() * sizeof entries[0],
+                              static_cast<off_t>(begin / kPage * sizeof entries[0]));
+    if (got <= 0) return false;
+    for (std::size_t i = 0; i < pages.size(); ++i) {
+      const bool counts = range.is_writable || (entries[i] & kOfFile) == 0;
+      pages[i] = (entries[i] & kThere) != 0 && counts ? 1 : 0;
     }
     return true;
   }
@@ -156,10 +219,10 @@ class Scan {
       const ssize_t got = pread(memory_, words.data(), wanted, static_cast<off_t>(at));
       if (got < static_cast<ssize_t>(kWord)) return;
       const std::size_t count = static_cast<std::size_t>(got) / kWord;
-      at += count * kWord;
       for (std::size_t i = 0; i < count; ++i) {
-        if (words[i] - begin_ < end_ - begin_) look_up(words[i] - begin_);
+        if (words[i] - begin_ < end_ - begin_) look_up(words[i] - begin_, at + i * kWord);
       }
+      at += count * kWord;
     }
   }
 
@@ -170,13 +233,13 @@ class Scan {
       const ssize_t got = pread(memory_, bytes.data(), wanted, static_cast<off_t>(at));
       if (got < static_cast<ssize_t>(kPointer)) return;
       const auto count = static_cast<std::size_t>(got);
-      look_at_bytes(bytes.data(), bytes.data() + count);
+      look_at_bytes(bytes.data(), bytes.data() + count, at);
       at += count - (kPointer - 1);
     }
   }
 
-  // By the highest byte of a pointer, which may be one of two.
-  void look_at_bytes(const unsigned char* begin, const unsigned char* end) {
+  // By the highest byte of a pointer, which may be one of two. Those bytes were read at `place`.
+  void look_at_bytes(const unsigned char* begin, const unsigned char* end, std::uintptr_t place) {
     constexpr std::size_t kHighest = kPointer - 1;
     constexpr unsigned kShift = 8 * kHighest;
     for (std::uintptr_t top = begin_ >> kShift; top <= (end_ - 1) >> kShift; ++top) {
@@ -187,55 +250,81 @@ class Scan {
         if (at == nullptr) break;
         std::uintptr_t pointer = 0;
         std::memcpy(&pointer, at - kHighest, kPointer);
-        if (pointer - begin_ < end_ - begin_) look_up(pointer - begin_);
+        if (pointer - begin_ < end_ - begin_) {
+          look_up(pointer - begin_, place + static_cast<std::size_t>(at - kHighest - begin));
+        }
         ++at;
       }
     }
   }
 
-  void look_up(std::size_t offset) {
+  // What is at `offset` is pointed to from `place`.
+  void look_up(std::size_t offset, std::uintptr_t place) {
     const auto after = std::upper_bound(
         blocks_.begin(), blocks_.end(), offset,
         [](std::size_t at, const ProgramHeap::Block& block) { return at < block.offset; });
     if (after == blocks_.begin()) return;
     const auto block = std::prev(after);
     if (offset - block->offset < block->room)
-      keep(static_cast<std::size_t>(block - blocks_.begin()));
+      keep(static_cast<std::size_t>(block - blocks_.begin()), place);
   }
 
-  void keep(std::size_t block) {
+  void keep(std::size_t block, std::uintptr_t place) {
     if (!lost_[block]) return;
     lost_[block] = false;
     found_.push_back(block);
+    if (blocks_[block].run != run_) return;
+    --missing_;
+    if (!in_heap_ && holders_ != nullptr) holders_->note(place);
   }
 
   const std::uintptr_t begin_;
   const std::uintptr_t end_;
   const std::vector<ProgramHeap::Block>& blocks_;
+  const std::uint32_t run_;
   const Look look_;
+  Holders* const holders_;
   std::vector<bool> lost_;
+  std::size_t missing_;              // blocks of the run that are lost so far
+  bool in_heap_ = false;             // is where we look
   std::vector<std::size_t> found_;   // blocks whose contents have to be looked at
   std::uint64_t pages_ = 0;          // looked at
   int memory_ = -1;
+  int pages_of_ = -1;
 };
 
 }   // namespace
 
-std::vector<ProgramHeap::Block> lost_of(const ProgramHeap& heap, std::uint32_t run,
-                                        StackUse stacks) {
-  const auto ranges = writable(stacks);
+void Holders::note(std::uintptr_t place) {
+  if (std::ranges::find(places_, place) != places_.end()) return;
+  if (places_.size() < kMost) {
+    places_.push_back(place);
+  } else {
+    places_[next_++ % kMost] = place;
+  }
+}
+
+bool held_by(const Holders& holders, const ProgramHeap& heap, std::uint32_t run) {
+  const std::vector<ProgramHeap::Block> blocks = heap.blocks();
+  Scan scan{heap, blocks, run, Look::brief, nullptr};
+  return scan.look_at_holders(holders) && scan.all_there();
+}
+
+std::vector<ProgramHeap::Block> lost_of(const ProgramHeap& heap, std::uint32_t run, StackUse stacks,
+                                        Holders& holders) {
+  const auto ranges = readable(stacks);
   if (!ranges) return {};
   const std::vector<ProgramHeap::Block> blocks = heap.blocks();
   std::vector<ProgramHeap::Block> lost;
   for (const Look look : {Look::brief, Look::close}) {
-    Scan scan{heap, blocks, look};
-    if (!scan.look_through(*ranges, run)) return {};
+    Scan scan{heap, blocks, run, look, &holders};
+    if (!scan.look_through(*ranges)) return {};
+    if (scan.all_there()) return {};
     const std::vector<bool> are_lost = std::move(scan).lost();
     lost.clear();
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       if (are_lost[i]) lost.push_back(blocks[i]);
     }
-    if (lost.empty()) return {};
   }
   std::sort(lost.begin(), lost.end(),
             [](const auto& a, const auto& b) { return a.ordinal < b.ordinal; });

@@ -138,7 +138,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
   const TimeLimit limit{options.seconds_max};
   Execution execution{{.stack_bytes = options.stack_bytes}};
   LockOrder locks{execution};
-  LeakWatch leaks{execution, options.leaks};
+  LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::ever_less};
   const auto run = [&](Strategy& strategy, std::uint64_t seed) -> const Outcome& {
     execution.reset({.seed = seed,
                      .strategy = &strategy,
@@ -188,7 +188,7 @@ const Outcome& replay(Execution& execution, const Program& program, const Schedu
                    .timers_race = options.timers_race,
                    .trace = true});
   if (options.lock_order) execution.add_sink(locks);
-  LeakWatch leaks{execution, options.leaks};
+  LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
   const Outcome& outcome = leaks.run(program);
   if (!leaks.lost()) return outcome;
   if (auto leak = leak_of(program, outcome.schedule,

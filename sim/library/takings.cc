@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include "sim/library/memory_scan.h"
 #include "sim/tanks_own_memory.h"
 
 namespace sim {
@@ -51,11 +50,15 @@ void Takings::taken() {
                       .stack = CallStack::here()});
 }
 
-std::vector<Takings::Block> Takings::lost() const {
+bool Takings::held_as_before() const {
+  return heap_ != nullptr && held_by(holders_, *heap_, run_);
+}
+
+std::vector<Takings::Block> Takings::lost() {
   if (heap_ == nullptr) return {};
   std::vector<Block> lost;
-  for (const ProgramHeap::Block& block :
-       lost_of(*heap_, run_, {.callers = callers_begin, .fiber_bytes = execution_.stack_bytes()})) {
+  const StackUse stacks{.callers = callers_begin, .fiber_bytes = execution_.stack_bytes()};
+  for (const ProgramHeap::Block& block : lost_of(*heap_, run_, stacks, holders_)) {
     lost.push_back(detail_ == Detail::yes ? details_[block.ordinal] : Block{});
     lost.back().bytes = block.bytes;
   }

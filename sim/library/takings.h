@@ -10,6 +10,7 @@
 
 #include "sim/call_stack.h"
 #include "sim/execution.h"
+#include "sim/library/memory_scan.h"
 #include "sim/library/program_heap.h"
 
 namespace sim {
@@ -54,9 +55,12 @@ class Takings final : private ProgramHeap::Watcher {
     std::uint64_t point = 0;
     CallStack stack{};
   };
+  // Whether all of them are held where others were held before, or by what other runs have left. If
+  // so none is lost; if not, some may be.
+  [[nodiscard]] bool held_as_before() const;
   // Those of them that nobody can give back any more, as nothing points to them, by age. Looks
   // through all of the process's memory.
-  [[nodiscard]] std::vector<Block> lost() const;
+  [[nodiscard]] std::vector<Block> lost();
 
  private:
   void taken() override;   // by the current fiber
@@ -69,6 +73,7 @@ class Takings final : private ProgramHeap::Watcher {
   std::uint32_t run_ = 0;
   std::uint32_t left_ = 0;
   std::vector<Block> details_;   // by ordinal
+  Holders holders_;
 };
 
 // Whether there is a heap for programs, while none runs.
