@@ -64,8 +64,12 @@ void LockOrder::taken(const engine::Event& event, bool shared) {
     now.stack = static_cast<std::uint32_t>(stacks_.size());
     stacks_.push_back(CallStack::here());
   }
-  for (const Held& first : held_) {
-    if (first.fiber == now.fiber) add(first, now);
+  // It was free, or else nobody would have waited for it.
+  const bool was_tried = event.name != nullptr && std::string_view{event.name} == "tried";
+  if (!was_tried) {
+    for (const Held& first : held_) {
+      if (first.fiber == now.fiber) add(first, now);
+    }
   }
   held_.push_back(now);
 }

@@ -6,7 +6,8 @@
 // the same further lock, which then orders them; cycles in which two meet at a lock that both only
 // read; cycles of which two steps cannot be under way at once because one thread was joined before
 // the other was started (thread_order.h). Steps that the schedule at hand ran one after the other
-// for any other reason do count. Does not see: try_lock that backs off.
+// for any other reason do count. A lock that was only tried is held, and others are taken after it,
+// but it is never the one that somebody would wait for.
 #pragma once
 
 #include <array>

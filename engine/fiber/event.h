@@ -47,7 +47,7 @@ struct SyncObject {
 
 enum class OpKind : std::uint8_t {
   // Points and events of the primitives.
-  mutex_lock,
+  mutex_lock,   // event: name = "tried" where nobody would have waited; of read_lock, too
   mutex_try_lock,
   mutex_unlock,
   read_lock,

@@ -29,7 +29,7 @@ bool Mutex::try_lock(std::source_location where) {
     return false;
   }
   owner_.store(t_thread.fiber, std::memory_order_relaxed);
-  trace_event(OpKind::mutex_lock, &object_, where);
+  trace_event(OpKind::mutex_lock, &object_, where, 0, 0, 0, "tried");
   return true;
 }
 

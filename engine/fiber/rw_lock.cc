@@ -40,7 +40,7 @@ bool RwLock::try_lock_shared(std::source_location where) {
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   while ((state & (kWriter | kWaiters)) == 0) {
     if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire)) {
-      trace_event(OpKind::read_lock, &object_, where);
+      trace_event(OpKind::read_lock, &object_, where, 0, 0, 0, "tried");
       return true;
     }
   }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/fiber/rw_lock.h"
 #include "tests/unit/library/programs.h"
 #include "tests/unit/library/programs_further.h"
 #include "tests/unit/sparse.h"
@@ -138,6 +139,68 @@ TEST(LockOrder, LongerCycles) {
   };
   EXPECT_EQ(kind_found([&] { ring(3); }), FindingKind::lock_order);
   EXPECT_EQ(kind_found([&] { ring(2); }), FindingKind::crash);   // nothing
+}
+
+// Who only tries does not wait, but may be waited for.
+TEST(LockOrder, ATryIsHeldAndWaitsForNobody) {
+  const auto two = [](auto&& one, auto&& other) {
+    engine::Mutex a{"a"};
+    engine::Mutex b{"b"};
+    engine::RwLock r{"r"};
+    Threads threads;
+    threads.start("one", [&] { one(a, b, r); });
+    threads.start("other", [&] { other(a, b, r); });
+    threads.join();
+  };
+  const auto backs_off = [](engine::Mutex& first, engine::Mutex& second) {
+    const engine::MutexLock lock{first};
+    if (second.try_lock()) second.unlock();
+  };
+  const auto tries_first = [](engine::Mutex& first, engine::Mutex& second) {
+    if (!first.try_lock()) return;
+    {
+      const engine::MutexLock lock{second};
+    }
+    first.unlock();
+  };
+  const auto nothing = FindingKind::crash;
+  EXPECT_EQ(kind_found([&] {
+              two([&](auto& a, auto& b, auto&) { backs_off(a, b); },
+                  [&](auto& a, auto& b, auto&) { backs_off(b, a); });
+            }),
+            nothing);
+  EXPECT_NE(kind_found([&] {
+              two([&](auto& a, auto& b, auto&) { tries_first(a, b); },
+                  [&](auto& a, auto& b, auto&) { tries_first(b, a); });
+            }),
+            nothing);
+  EXPECT_EQ(kind_found([&] {
+              two(
+                  [](auto& a, auto&, auto& r) {
+                    const engine::MutexLock lock{a};
+                    if (r.try_lock_shared()) r.unlock_shared();
+                  },
+                  [](auto& a, auto&, auto& r) {
+                    const engine::WriteLock write{r};
+                    const engine::MutexLock lock{a};
+                  });
+            }),
+            nothing);
+  EXPECT_NE(kind_found([&] {
+              two(
+                  [](auto& a, auto&, auto& r) {
+                    if (!r.try_lock_shared()) return;
+                    {
+                      const engine::MutexLock lock{a};
+                    }
+                    r.unlock_shared();
+                  },
+                  [](auto& a, auto&, auto& r) {
+                    const engine::MutexLock lock{a};
+                    const engine::WriteLock write{r};
+                  });
+            }),
+            nothing);
 }
 
 TEST(LockOrder, WhatCannotMeetIsNotReported) {
