@@ -46,15 +46,43 @@ class Probe final : public Strategy {
 
 constexpr std::uint32_t kProbesInVain = 10;
 
-double interleavings(const Program& program, const ExploreOptions& options) {
+// What random walks have come upon, beside the number of ways.
+struct Probed {
+  std::optional<Outcome> failed{};   // the first that did
+  bool timers_race = false;          // in it
+  bool differs = false;              // two runs of one schedule
+};
+
+// The walk that comes to its end first is run once more, under the same schedule.
+void note(Probed& probed, const Program& program, const ExploreOptions& options,
+          const Outcome& outcome, bool timers_race, bool is_first) {
+  if (outcome.finding) {
+    if (!probed.failed) {
+      probed.failed = outcome;
+      probed.timers_race = timers_race;
+    }
+  } else if (is_first && options.probes != 0) {
+    Execution again{{.stack_bytes = options.stack_bytes}};
+    Replay strategy{outcome.schedule};
+    again.reset(
+        {.strategy = &strategy, .points_max = options.points_max, .timers_race = timers_race});
+    probed.differs = again.run(program).digest != outcome.digest;
+  }
+}
+
+double interleavings(const Program& program, const ExploreOptions& options, const TimeLimit& limit,
+                     Probed& probed) {
   double sum = 0;
   std::uint32_t ended = 0;
   Execution execution{{.stack_bytes = options.stack_bytes}};
   Probe probe;
   // Where all walks fail nothing is learnt, and some take long for it.
   for (std::uint32_t i = 0; i < options.probes && (ended != 0 || i < kProbesInVain); ++i) {
+    if (probed.differs || limit.over()) break;
     execution.reset({.seed = i, .strategy = &probe, .points_max = options.points_max});
-    if (execution.run(program).finding) continue;
+    const Outcome& outcome = execution.run(program);
+    note(probed, program, options, outcome, false, ended == 0);
+    if (outcome.finding) continue;
     sum += probe.ways();
     ++ended;
   }
@@ -69,15 +97,18 @@ constexpr std::uint64_t kUnfairPointsMax = 20'000;
 constexpr std::uint32_t kProbesMin = 4;
 
 double interleavings_within(const Program& program, const ExploreOptions& options,
-                            Bounded& search) {
+                            const TimeLimit& limit, Bounded& search, Probed& probed) {
   double sum = 0;
   std::uint32_t ended = 0;
   Execution execution{{.stack_bytes = options.stack_bytes}};
   const std::uint32_t probes = std::max(options.probes, kProbesMin);
   for (std::uint32_t i = 0; i < probes && (ended != 0 || i < kProbesInVain); ++i) {
+    if (probed.differs || (i >= kProbesMin && limit.over())) break;
     search.probe(i);
     execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
-    if (execution.run(program).finding) continue;
+    const Outcome& outcome = execution.run(program);
+    note(probed, program, options, outcome, true, ended == 0);
+    if (outcome.finding) continue;
     sum += search.ways();
     ++ended;
   }
@@ -158,12 +189,13 @@ Found found_by(const Program& program, const Outcome& outcome, const ExploreOpti
 
 // With steps of the environment as free as any other, or within a bound.
 Exploration explore_bounded(const Program& program, const ExploreOptions& options,
-                            const TimeLimit& limit) {
+                            const TimeLimit& limit, Probed& probed) {
   Exploration result;
   Bounded search{{.preemptions = options.preemptions.value_or(Bounds::kNone),
                   .retries = options.retries,
                   .memory_max = options.memory_max}};
-  result.interleavings = interleavings_within(program, options, search);
+  result.interleavings = interleavings_within(program, options, limit, search, probed);
+  if (probed.differs) return result;
   Execution execution{{.stack_bytes = options.stack_bytes}};
   LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
   OppositeOrders opposite_orders{execution, options, true};
@@ -196,15 +228,12 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
   return result;
 }
 
-}   // namespace
-
-Exploration explore(const Program& program, const ExploreOptions& options) {
-  const CallersBegin callers{__builtin_frame_address(0)};
-  const CrashesAreFindings crashes;
-  const TimeLimit limit{options.seconds_max};
-  if (options.preemptions) return explore_bounded(program, options, limit);
+// As many preemptions as there may be.
+Exploration explore_all(const Program& program, const ExploreOptions& options,
+                        const TimeLimit& limit, Probed& probed) {
   Exploration result;
-  result.interleavings = interleavings(program, options);
+  result.interleavings = interleavings(program, options, limit, probed);
+  if (probed.differs) return result;
   Dpor search{options.retries};
   Execution execution{{.stack_bytes = options.stack_bytes}};
   LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
@@ -215,8 +244,9 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
     opposite_orders.listen();
     const auto outcome = failed(leaks, program, options, false);
     if (outcome && outcome->finding->kind == FindingKind::endless)
-      return explore_bounded(program, options, limit);
-    if (!outcome && search.saw_environment()) return explore_bounded(program, options, limit);
+      return explore_bounded(program, options, limit, probed);
+    if (!outcome && search.saw_environment())
+      return explore_bounded(program, options, limit, probed);
     ++result.executions;
     if (outcome) {
       result.found = found_by(program, *outcome, options, result.executions, false);
@@ -235,6 +265,37 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
   const bool is_all = result.complete && result.limits.empty();
   if (!result.found && !is_all) result.found = opposite_orders.found(program);
   result.not_looked_for = leaks.not_looked_for();
+  return result;
+}
+
+// A walk that failed, though the exploration came upon nothing.
+Found found_by_walk(const Program& program, const ExploreOptions& options, const Probed& probed) {
+  Execution execution{{.stack_bytes = options.stack_bytes}};
+  Replay strategy{probed.failed->schedule};
+  execution.reset(
+      {.strategy = &strategy, .points_max = options.points_max, .timers_race = probed.timers_race});
+  const Outcome& again = execution.run(program);
+  if (!again.finding || again.finding->signature() != probed.failed->finding->signature())
+    return not_deterministic("one of two runs of a schedule fails");
+  return found_by(program, *probed.failed, options, 0, probed.timers_race);
+}
+
+}   // namespace
+
+Exploration explore(const Program& program, const ExploreOptions& options) {
+  const CallersBegin callers{__builtin_frame_address(0)};
+  const CrashesAreFindings crashes;
+  const TimeLimit limit{options.seconds_max};
+  Probed probed;
+  Exploration result = options.preemptions ? explore_bounded(program, options, limit, probed)
+                                           : explore_all(program, options, limit, probed);
+  if (probed.differs) {
+    result.found = not_deterministic("two runs of one schedule differ");
+  } else if (probed.failed &&
+             (!result.found || result.found->finding.kind == FindingKind::lock_order)) {
+    result.found = found_by_walk(program, options, probed);
+    result.complete = false;   // this one it has not seen
+  }
   return result;
 }
 

@@ -18,7 +18,8 @@ struct ExploreOptions {
   std::uint64_t shrink_tries = 5'000;
   double shrink_seconds = 10;
   // Random walks from which the number of all interleavings within the bounds is estimated; 0: no
-  // estimate.
+  // estimate. The first that does not fail is run twice: a program whose runs differ has that for a
+  // finding. One that fails is told when the exploration itself comes upon nothing.
   std::uint32_t probes = 0;
   // At most so many preemptions, as strategy_bounded.h counts them; none: any number.
   std::optional<std::uint32_t> preemptions = {};

@@ -15,20 +15,16 @@
 #include "sim/strategy_replay.h"
 
 namespace sim {
-namespace {
-
-Finding not_deterministic(std::uint64_t seed) {
-  Finding finding;
-  finding.kind = FindingKind::checker;
-  finding.place = "determinism";
-  finding.message = fmt::format("two runs of seed {} differ", seed);
-  finding.detail =
+Found not_deterministic(std::string message) {
+  Found found{.ordinal = 1, .not_deterministic = true};
+  found.finding.kind = FindingKind::checker;
+  found.finding.place = "determinism";
+  found.finding.message = std::move(message);
+  found.finding.detail =
       "The program uses something that the tank does not control: memory that is not initialised, "
       "a clock, a thread, an address, or state that one run leaves for the next.";
-  return finding;
+  return found;
 }
-
-}   // namespace
 
 void expect(bool holds, std::string_view what, std::source_location where) {
   if (holds) [[likely]]
@@ -168,8 +164,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
       Replay again{outcome.schedule};
       const std::uint64_t digest = outcome.digest;
       if (run(again, seed).digest != digest) {
-        result.found =
-            Found{.finding = not_deterministic(seed), .ordinal = 1, .not_deterministic = true};
+        result.found = not_deterministic(fmt::format("two runs of seed {} differ", seed));
         return result;
       }
     }

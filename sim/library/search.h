@@ -73,6 +73,9 @@ struct SearchResult {
 [[nodiscard]] Found shrunk(const Program& program, const Outcome& outcome,
                            const SearchOptions& options);
 
+// That two runs of one schedule differed, as `message` says.
+[[nodiscard]] Found not_deterministic(std::string message);
+
 struct ReplayOptions {
   bool timers_race = false;   // as when the schedule was found
   std::uint64_t points_max = 20'000'000;

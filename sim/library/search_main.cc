@@ -102,6 +102,10 @@ void print_not_looked_for(const std::string& what) {
   if (!what.empty()) fmt::print("not looked for: {}\n", what);
 }
 
+void print_not_explored(const Exploration& result) {
+  if (!result.limits.empty()) fmt::print("not explored: {}\n", result.limits);
+}
+
 int explore_all(const Program& program, const std::string& name, const Arguments& given) {
   ExploreOptions options{.executions_max = given.search.schedules,
                          .stack_bytes = given.search.stack_bytes,
@@ -120,8 +124,10 @@ int explore_all(const Program& program, const std::string& name, const Arguments
              result.cut_short, result.interleavings, within);
   print_not_looked_for(result.not_looked_for);
   if (result.found) {
-    if (result.complete)
+    if (result.complete) {
       fmt::print("complete: {} executions{}, none of which fails\n", result.executions, within);
+      print_not_explored(result);
+    }
     return report(program, *result.found, name, given, options.points_max);
   }
   if (result.complete) {
@@ -132,7 +138,7 @@ int explore_all(const Program& program, const std::string& name, const Arguments
   }
   if (result.forgotten != 0)
     fmt::print("memory was short (--memory): some of these executions may be equivalent\n");
-  if (!result.limits.empty()) fmt::print("not explored: {}\n", result.limits);
+  print_not_explored(result);
   return 0;
 }
 

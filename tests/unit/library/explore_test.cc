@@ -183,5 +183,51 @@ TEST(Explore, ReadSectionsAndAGracePeriod) {
   EXPECT_GT(result.executions, 10U);
 }
 
+// --- programs that are not the tank's alone ---
+
+TEST(Explore, AProgramWhoseRunsDifferIsToldSo) {
+  for (const std::optional<std::uint32_t> preemptions : {std::optional<std::uint32_t>{}, {1U}}) {
+    int runs = 0;
+    const Exploration result = explore(
+        [&] {
+          Variable<int> x{"x", 0};
+          for (int i = 0; i < (runs == 0 ? 1 : 2); ++i)
+            x.set(i);
+          ++runs;
+        },
+        {.probes = 5, .preemptions = preemptions});
+    ASSERT_TRUE(result.found);
+    EXPECT_TRUE(result.found->not_deterministic);
+    EXPECT_FALSE(result.complete);
+    EXPECT_EQ(runs, 2);
+  }
+}
+
+TEST(Explore, AWalkThatFailedIsToldWhereNothingElseIs) {
+  for (const std::optional<std::uint32_t> preemptions : {std::optional<std::uint32_t>{}, {1U}}) {
+    int runs = 0;
+    const Exploration result = explore(
+        [&] {
+          Variable<int> x{"x", 0};
+          x.set(1);
+          expect(++runs != 4, "the fourth");   // the third walk
+        },
+        {.probes = 5, .preemptions = preemptions});
+    ASSERT_TRUE(result.found);
+    EXPECT_TRUE(result.found->not_deterministic);
+    EXPECT_FALSE(result.complete);
+    EXPECT_GT(runs, 5);
+  }
+}
+
+TEST(Explore, TheTimeEndsWalksToo) {
+  for (const std::optional<std::uint32_t> preemptions : {std::optional<std::uint32_t>{}, {1U}}) {
+    int runs = 0;
+    static_cast<void>(explore(
+        [&] { ++runs; }, {.seconds_max = 1e-9, .probes = 1'000'000, .preemptions = preemptions}));
+    EXPECT_LT(runs, 10);
+  }
+}
+
 }   // namespace
 }   // namespace sim
