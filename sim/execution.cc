@@ -88,7 +88,7 @@ void Execution::reset(ExecutionOptions options) {
   used_up_ = false;
   engine::t_thread.next_object_id = 1;
   engine::t_thread.next_quiet_id = engine::SyncObject::kQuietId;
-  strategy_->begin(options.seed);
+  strategy_->begin(options.strategy_seed.value_or(options.seed));
   every_point_ = strategy_->wants_every_point();
   strategy_->started(root_);
 }

@@ -47,6 +47,8 @@ struct ExecutionOptions {
   std::size_t stack_bytes = engine::StackPool::kDefaultSize;
   // Events and the bytes that reach devices also enter the digest: slower, and proves more.
   bool digest_events = false;
+  // What the strategy begins with; without: `seed`.
+  std::optional<std::uint64_t> strategy_seed{};
 };
 
 struct Outcome {

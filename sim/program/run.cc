@@ -39,7 +39,8 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
                    .points_max = kPointsMax,
                    .timers_race = fibers_are_slow(spec.seed),
                    .trace = spec.trace,
-                   .digest_events = spec.trace});
+                   .digest_events = spec.trace,
+                   .strategy_seed = spec.strategy_seed});
   const sim::Outcome& outcome = execution.run([&] {
     TankWorld world{execution, workload, spec.judges, spec.watch, *prepared};
     scenarios::Lab lab{world, workload};

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string_view>
 
 #include "scenarios/workload.h"
@@ -48,6 +49,8 @@ struct RunSpec {
   bool trace = false;
   Judges judges{};
   Watch watch{};
+  // Of the strategy alone, where others than `seed` are tried in the world that this one means.
+  std::optional<std::uint64_t> strategy_seed{};
 };
 
 // A seed of runs in which timers may fire at any time.

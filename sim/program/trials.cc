@@ -47,10 +47,11 @@ class Trials::Child {
     Logged logged{strategy, log_};
     const sim::Outcome& outcome = ::program::run(
         execution_, workload_,
-        {.seed = seed,
+        {.seed = found.seed,
          .strategy = found.crashes ? static_cast<sim::Strategy*>(&logged) : &strategy,
          .judges = found.judges,
-         .watch = watch});
+         .watch = watch,
+         .strategy_seed = seed});
     if (!outcome.finding) return false;
     const bool same = !found.crashes && outcome.finding->signature() == found.signature;
     if (same) answer_ = fmt::format("{}\n{}", outcome.preemptions, outcome.schedule.to_text());
