@@ -122,9 +122,9 @@ std::string CacheTarget::table_line() const {
                      devices_.origin.name(), cache_->config().words);
 }
 
-void CacheTarget::for_each_device(const std::function<void(BlockDevice&)>& visit) const {
-  visit(devices_.origin.device());
-  visit(devices_.fast.device());
+void CacheTarget::for_each_device(const std::function<void(const io::DeviceRef&)>& visit) const {
+  visit(devices_.origin);
+  visit(devices_.fast);
 }
 
 }   // namespace engine::cache

@@ -37,7 +37,7 @@ class CacheTarget final : public io::Target {
   std::string status(io::StatusCommit commit) override { return cache_->status(commit); }
   [[nodiscard]] std::string table_line() const override;
   [[nodiscard]] io::TargetLimits limits() const noexcept override { return cache_->limits(); }
-  void for_each_device(const std::function<void(BlockDevice&)>& visit) const override;
+  void for_each_device(const std::function<void(const io::DeviceRef&)>& visit) const override;
   [[nodiscard]] std::string_view type_name() const noexcept override { return "cache"; }
 
  private:

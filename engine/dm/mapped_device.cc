@@ -177,9 +177,8 @@ std::size_t MappedDevice::depth() {
   const ReadLock lock{table_lock_};
   if (active_ == nullptr) return 1;
   for (const Table::Row& row : active_->rows()) {
-    row.target->for_each_device([&below](BlockDevice& device) {
-      if (auto* const mapped = dynamic_cast<MappedDevice*>(&device))
-        below = std::max(below, mapped->depth());
+    row.target->for_each_device([&below](const io::DeviceRef& device) {
+      if (device.mapped() != nullptr) below = std::max(below, device.mapped()->depth());
     });
   }
   return below + 1;

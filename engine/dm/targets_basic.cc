@@ -35,8 +35,8 @@ class Linear final : public io::Target {
             .logical_block_sectors = below.logical_block_sectors,
             .write_zeroes = true};
   }
-  void for_each_device(const std::function<void(BlockDevice&)>& visit) const override {
-    visit(device_.device());
+  void for_each_device(const std::function<void(const io::DeviceRef&)>& visit) const override {
+    visit(device_);
   }
   [[nodiscard]] std::string_view type_name() const noexcept override { return "linear"; }
 

@@ -28,6 +28,7 @@
 
 namespace engine::io {
 
+class DeviceRef;
 class MappedBio;
 class Target;
 
@@ -193,7 +194,7 @@ class Target {
   // Constant from the end of preresume until the table leaves.
   [[nodiscard]] virtual TargetLimits limits() const noexcept = 0;
   // Any lower device that its bios may reach.
-  virtual void for_each_device(const std::function<void(BlockDevice&)>& visit) const {
+  virtual void for_each_device(const std::function<void(const DeviceRef&)>& visit) const {
     static_cast<void>(visit);
   }
   [[nodiscard]] virtual std::string_view type_name() const noexcept = 0;

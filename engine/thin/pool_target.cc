@@ -88,8 +88,8 @@ io::TargetLimits PoolTarget::limits() const noexcept {
   return mine;
 }
 
-void PoolTarget::for_each_device(const std::function<void(BlockDevice&)>& visit) const {
-  visit(devices_.data.device());
+void PoolTarget::for_each_device(const std::function<void(const io::DeviceRef&)>& visit) const {
+  visit(devices_.data);
 }
 
 }   // namespace engine::thin

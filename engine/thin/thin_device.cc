@@ -231,9 +231,9 @@ std::size_t ThinDevice::origin_depth() const {
   return below == nullptr ? 0 : below->depth();
 }
 
-void ThinDevice::for_each_device(const std::function<void(BlockDevice&)>& visit) const {
-  visit(pool_device_.device());
-  if (origin() != nullptr) visit(*origin());
+void ThinDevice::for_each_device(const std::function<void(const io::DeviceRef&)>& visit) const {
+  visit(pool_device_);
+  if (origin_) visit(origin_);
 }
 
 }   // namespace engine::thin

@@ -71,7 +71,7 @@ class ThinDevice final : public io::Target {
   std::string status(io::StatusCommit commit) override;
   [[nodiscard]] std::string table_line() const override;
   [[nodiscard]] io::TargetLimits limits() const noexcept override;
-  void for_each_device(const std::function<void(BlockDevice&)>& visit) const override;
+  void for_each_device(const std::function<void(const io::DeviceRef&)>& visit) const override;
   [[nodiscard]] std::string_view type_name() const noexcept override { return "thin"; }
 
   [[nodiscard]] ThinId id() const noexcept { return id_; }
