@@ -47,6 +47,7 @@ class MappedDevice final : private DeviceName,
   ~MappedDevice() override;
 
   // --- Control. All suspend; any of them may be called at any time from several fibers. ---
+
   // Returns when nothing is in flight and nothing will be until resume(). With `flush` it waits for
   // bios that the targets keep waiting; with `noflush` those come back to the deferred list and go
   // on after resume, and so they do when another device suspends this one meanwhile (MakingWay).

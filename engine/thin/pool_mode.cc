@@ -1,9 +1,8 @@
 // The mode machine and what leads to its changes: commits, failures, space. Worker only.
 //
 //   write -> out_of_data_space       an allocation found nothing, even after a commit
-//   out_of_data_space -> write       a commit that left free blocks, or a block given back that
-//   came
-//                                    to nothing; a new table
+//   out_of_data_space -> write       a commit that left free blocks; a block given back unused;
+//                                    a new table
 //   -> out_of_metadata_space         a commit after which nothing is left above the reserve
 //   out_of_metadata_space -> write   the metadata device has grown
 //   -> read_only                     a table asks for it; a change failed, or a lookup met damage
