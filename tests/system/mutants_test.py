@@ -21,7 +21,7 @@ BUILD = pathlib.Path(os.environ.get("WAVETANK_BUILD", SOURCE / "build" / "releas
 PATCHES = SOURCE / "scenarios" / "mutants"
 SCHEDULES = 20000
 SECONDS = 15   # of search, for one mutant
-BUDGET = 110   # of this test; what is left over is built and searched by `wavetank` when asked
+BUDGET = 60    # of this test, but that the QUICK are always searched; the rest is for `wavetank` when asked
 QUICK = ("S1", "S2", "S5", "002-c", "004-a", "004-e", "B002", "B008", "B012", "B013", "B014", "B015",
          "B016", "B027", "C-ended-twice")
 
@@ -106,7 +106,7 @@ def judge(patch, fields, scratch, until):
     wrong = well_formed(patch, fields)
     if wrong:
         return "FAIL", wrong
-    if time.monotonic() > until:
+    if fields["Id"] not in QUICK and time.monotonic() > until:
         return "applies", "no time left to search for it here"
     try:
         report = search(built(patch), fields["Scenario"], scratch)

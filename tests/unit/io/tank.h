@@ -18,8 +18,11 @@
 
 namespace unit {
 
+// A sanitizer needs only a part, and is slow.
 #if defined(__SANITIZE_THREAD__)
-inline constexpr std::uint64_t kSeedsPart = 20;   // a sanitizer needs only a part, and is slow
+inline constexpr std::uint64_t kSeedsPart = 20;
+#elif defined(__SANITIZE_ADDRESS__)
+inline constexpr std::uint64_t kSeedsPart = 4;
 #else
 inline constexpr std::uint64_t kSeedsPart = 1;
 #endif
