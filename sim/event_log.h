@@ -1,16 +1,18 @@
-// What happened in an execution, kept in memory while tracing is on. Holds no pointer into the
-// execution but string literals, so it outlives it; names of objects, which may go, are its own.
+// What happened in an execution, kept in memory while tracing is on: of a long one the beginning,
+// where things are made, and the end, where it is decided. Holds no pointer into the execution but
+// string literals, so it outlives it; names of objects, which may go, are its own.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <source_location>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "engine/fiber/event.h"
 #include "sim/actor.h"
+#include "sim/first_and_last.h"
 #include "sim/schedule.h"
 
 namespace sim {
@@ -33,7 +35,7 @@ struct LoggedEvent {
 // A decision that was more than letting the same fiber go on.
 struct LoggedDecision {
   std::uint64_t point = 0;
-  std::size_t events_before = 0;   // its place among the events
+  std::uint64_t events_before = 0;   // its place among the events, those left out counted
   std::int64_t time_ns = 0;
   ActorId from;
   std::uint32_t from_step = 0;
@@ -54,17 +56,22 @@ struct LoggedFiber {
   ActorId id;
   ActorId parent;
   const char* name = nullptr;
-  std::source_location where{};
+  std::uint32_t earlier = 0;   // fibers of that name
 };
 
 struct EventLog {
+  // An execution of the engine that ends has some thousands of each.
+  static constexpr std::size_t kFirst = 4'000;
+  static constexpr std::size_t kLast = 12'000;
+
   EventLog() = default;
   EventLog(EventLog&&) = default;   // a copy's names would be the original's
   EventLog& operator=(EventLog&&) = default;
 
-  std::vector<LoggedEvent> events;
-  std::vector<LoggedDecision> decisions;
-  std::vector<LoggedFiber> fibers;
+  FirstAndLast<LoggedEvent> events{kFirst, kLast};
+  FirstAndLast<LoggedDecision> decisions{kFirst, kLast};
+  FirstAndLast<LoggedFiber> fibers{kFirst, kLast};
+  std::map<std::string, std::uint32_t, std::less<>> fibers_named;   // how many
   std::set<std::string, std::less<>> names;
   // The log's own copy of a name, null for null. Stays across clear().
   const char* keep(const char* name) {
@@ -72,7 +79,14 @@ struct EventLog {
     const auto found = names.find(std::string_view{name});
     return (found != names.end() ? found : names.emplace(name).first)->c_str();
   }
+  void add_fiber(ActorId id, ActorId parent, const char* name) {
+    const std::string_view called = name != nullptr ? name : "fiber";
+    auto named = fibers_named.find(called);
+    if (named == fibers_named.end()) named = fibers_named.emplace(called, 0).first;
+    fibers.add({id, parent, name, named->second++});
+  }
   void clear() {
+    fibers_named.clear();
     events.clear();
     decisions.clear();
     fibers.clear();

@@ -62,6 +62,9 @@ void Execution::reset(ExecutionOptions options) {
     fiber->settle();
 #endif
   points_ = switches_ = preemptions_ = turn_began_ = logged_point_ = 0;
+  points_max_ = options.points_max;
+  gave_way_at_ = turns_ = steps_turn_ = 0;
+  fair_ = false;
   digest_ = 0x5754414E4BULL;
   spawned_ = 1;
   used_ = live_ = must_happen_ = spinning_ = unnoticed_ = timers_ahead_ = fired_ = devices_ =

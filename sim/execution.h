@@ -35,6 +35,12 @@ struct ExecutionOptions {
   Strategy* strategy = nullptr;   // null: a random walk
   // More scheduling points than that are a finding.
   std::uint64_t points_max = 20'000'000;
+  // Where fibers give way again and again, that it has no end is a finding only if it has none when
+  // their giving way is honoured, either: after points_max the strategy decides no more who goes
+  // on, and for as many points again each turn lasts until its fiber gives way, waits or has had
+  // it, and the next is for who has waited for one the longest. Not for strategies that have to
+  // make every decision themselves.
+  bool fair_end = false;
   // A fiber that ran that many points in a row while others could is put aside, so that waiting in
   // a loop ends. Part of the rule of schedule.h.
   std::uint64_t turn_points_max = 20'000;
@@ -197,6 +203,8 @@ class Execution final : public engine::Executor,
   SimFiber& decide(SimFiber& self, const engine::Point& point);
   [[nodiscard]] std::uint32_t fallback(const SimFiber& self) noexcept;
   [[nodiscard]] std::uint32_t oldest_step() const noexcept;
+  // Whose turn it is where `rule` is what the rule of schedule.h says (ExecutionOptions::fair_end).
+  [[nodiscard]] std::uint32_t fair_turn(const SimFiber& self, std::uint32_t rule) noexcept;
   void note_decision(SimFiber& self, const engine::Point& point, std::uint32_t pick,
                      std::uint32_t rule);
   // Nothing can happen at the present time: true when time moved, false when the run is over.
@@ -234,6 +242,8 @@ class Execution final : public engine::Executor,
   void abandon();
   SimFiber* after_end(SimFiber& self);   // who goes on
   [[gnu::cold]] void too_many_points(const engine::Point& point);
+  // There are as many points as there may be before it is asked whether turns would end it.
+  [[nodiscard]] bool begins_fair_end() noexcept;
   // The id of an object whose memory has been freed and filled.
   static constexpr std::uint32_t kGone =
       0x01010101U * std::to_integer<std::uint32_t>(engine::kPoisonByte);
@@ -255,6 +265,7 @@ class Execution final : public engine::Executor,
   std::vector<SimFiber*> runnable_;
   std::vector<EnvStep*> steps_;
   Strategy* strategy_ = nullptr;
+  std::uint64_t points_max_ = 0;
   std::uint64_t turn_began_ = 0;   // value of points_ at the last switch
   std::uint64_t switches_ = 0;
   std::uint64_t preemptions_ = 0;
@@ -275,6 +286,10 @@ class Execution final : public engine::Executor,
   std::uint32_t steps_offered_ = 0;
   std::uint64_t offers_ = 0;
   std::uint64_t timer_sequence_ = 0;
+  std::uint64_t gave_way_at_ = 0;   // the last yield: points_ then, and one
+  bool fair_ = false;               // in a fair end
+  std::uint64_t turns_ = 0;         // in it
+  std::uint64_t steps_turn_ = 0;    // the last one of the environment
   engine::Nanos now_{0};
   ActorId step_actor_;   // not the default: spawn() serves start_for_step()
   SimFiber* step_fiber_ = nullptr;

@@ -31,7 +31,7 @@ void Execution::point(const Point& point) {
     mix(static_cast<std::uint64_t>(self.id.value()) << 32U |
         static_cast<std::uint64_t>(point.op) << 24U |
         (point.object != nullptr ? point.object->id & 0xFFFFFFU : 0U));
-    if (points_ >= options_.points_max) [[unlikely]]
+    if (points_ >= points_max_ && !begins_fair_end()) [[unlikely]]
       too_many_points(point);
     if (point.object != nullptr && point.object->id == kGone) [[unlikely]]
       object_is_gone(point);
@@ -82,8 +82,14 @@ SimFiber& Execution::decide(SimFiber& self, const Point& point) {
     std::uint32_t pick = rule;
     if (fibers + steps_.size() > 1 || every_point_) {
       const bool self_runnable = self.state == SimFiber::State::runnable;
-      pick = strategy_->pick(
-          Choices{runnable_, steps_, kinds_, unnoticed_, self, self_runnable, rule, point});
+      const Choices choices{runnable_, steps_,        kinds_, unnoticed_,
+                            self,      self_runnable, rule,   point};
+      if (fair_) [[unlikely]] {
+        pick = fair_turn(self, rule);
+        strategy_->overruled(choices, pick);
+      } else {
+        pick = strategy_->pick(choices);
+      }
     }
     if (pick != rule || options_.trace) note_decision(self, point, pick, rule);
     if (pick < fibers) {
@@ -139,6 +145,35 @@ std::uint32_t Execution::fallback(const SimFiber& self) noexcept {
   return after != nullptr ? after->index : best->index;
 }
 
+bool Execution::begins_fair_end() noexcept {
+  const bool gives_way = gave_way_at_ != 0 && points_ - gave_way_at_ < options_.turn_points_max;
+  if (!options_.fair_end || fair_ || !gives_way) return false;
+  points_max_ = options_.points_max * 2;
+  fair_ = true;
+  return true;
+}
+
+std::uint32_t Execution::fair_turn(const SimFiber& self, std::uint32_t rule) noexcept {
+  const auto goes_on = [&](std::uint32_t pick) {
+    return pick < runnable_.size() && runnable_[pick] == &self;
+  };
+  if (goes_on(rule)) return rule;
+  SimFiber* next = nullptr;
+  for (SimFiber* const fiber : runnable_) {
+    if (fiber == &self) continue;
+    if (next == nullptr || fiber->turn < next->turn ||
+        (fiber->turn == next->turn && fiber->id < next->id))
+      next = fiber;
+  }
+  if (must_happen_ != 0 && (next == nullptr || steps_turn_ < next->turn)) {
+    steps_turn_ = ++turns_;
+    return oldest_step();
+  }
+  if (next == nullptr) return rule;
+  next->turn = ++turns_;
+  return next->index;
+}
+
 std::uint32_t Execution::oldest_step() const noexcept {
   const EnvStep* best = nullptr;
   for (const EnvStep* const step : steps_) {
@@ -160,9 +195,9 @@ void Execution::note_decision(SimFiber& self, const Point& point, std::uint32_t 
     outcome_.schedule.decisions.push_back(Decision{self.id, self.steps, kind, value});
   if (!options_.trace || (is_fiber && runnable_[pick] == &self)) return;
   const bool put_aside = is_fiber && self.state == SimFiber::State::runnable && !self.yielded;
-  log_.decisions.push_back(
+  log_.decisions.add(
       {.point = points_,
-       .events_before = log_.events.size(),
+       .events_before = log_.events.count(),
        .time_ns = now_.count(),
        .from = self.id,
        .from_step = self.steps,
@@ -188,16 +223,16 @@ std::uint32_t Execution::choose(const char* what, std::uint32_t count, std::uint
   if (value != 0)
     outcome_.schedule.decisions.push_back(Decision{self.id, self.steps, ChoiceKind::value, value});
   if (options_.trace && value != 0) {
-    log_.decisions.push_back({.point = points_,
-                              .events_before = log_.events.size(),
-                              .time_ns = now_.count(),
-                              .from = self.id,
-                              .from_step = self.steps,
-                              .kind = ChoiceKind::value,
-                              .to = {},
-                              .value = value,
-                              .what = what,
-                              .deviation = true});
+    log_.decisions.add({.point = points_,
+                        .events_before = log_.events.count(),
+                        .time_ns = now_.count(),
+                        .from = self.id,
+                        .from_step = self.steps,
+                        .kind = ChoiceKind::value,
+                        .to = {},
+                        .value = value,
+                        .what = what,
+                        .deviation = true});
   }
   return value;
 }

@@ -56,6 +56,7 @@ bool Execution::enlist(Fiber& fiber, std::source_location where) {
   started.steps = 0;
   kinds_.started(started, where.line());
   started.yielded = false;
+  started.turn = 0;
   started.pending = nullptr;
   started.interrupted = nullptr;
   started.event_step = ~0U;
@@ -66,7 +67,7 @@ bool Execution::enlist(Fiber& fiber, std::source_location where) {
   make_runnable(started);
   strategy_->started(started);
   if (engine::t_thread.sink != nullptr) [[unlikely]] {
-    if (options_.trace) log_.fibers.push_back({started.id, current_->id, fiber.name(), where});
+    if (options_.trace) log_.add_fiber(started.id, current_->id, fiber.name());
     tell(OpKind::fiber_spawn, fiber, where);
   }
   if (for_step) {
@@ -170,6 +171,7 @@ void Execution::yield(std::source_location where) {
   {
     const Hush hush;
     current_->yielded = true;
+    gave_way_at_ = points_ + 1;
   }
   point(Point{OpKind::yield, Access::none, nullptr, where});
 }

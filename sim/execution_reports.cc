@@ -106,7 +106,7 @@ void Execution::event(const engine::Event& event) noexcept {
     mix(event.c);
   }
   if (options_.trace) {
-    LoggedEvent& logged = log_.events.emplace_back();
+    LoggedEvent& logged = log_.events.add({});
     logged.point = points_;
     logged.time_ns = now_.count();
     logged.actor = current_->id;
@@ -135,8 +135,8 @@ void Execution::fill_names() {
   for (const auto& slot : slots_) {
     if (slot->id != ActorId{}) outcome_.schedule.names.emplace(slot->id.value(), slot->name());
   }
-  for (const LoggedFiber& fiber : log_.fibers)
-    outcome_.schedule.names.emplace(fiber.id.value(), fiber.name);
+  for (std::size_t i = 0; i < log_.fibers.kept(); ++i)
+    outcome_.schedule.names.emplace(log_.fibers[i].id.value(), log_.fibers[i].name);
 }
 
 std::vector<const SimFiber*> Execution::live_fibers() const {

@@ -19,6 +19,7 @@ class SimFiber final : public engine::Fiber {
   ActorId id;
   State state = State::ended;
   bool yielded = false;      // gave way: the rule prefers everybody else
+  std::uint64_t turn = 0;    // in a fair end: its last one; 0: it has had none
   std::uint32_t steps = 0;   // decisions made while it ran
   std::uint32_t index = 0;   // among the runnable
   std::uint32_t kind = 0;    // fiber_kinds.h

@@ -63,6 +63,8 @@ class Strategy {
                        engine::Access /*access*/) {}
   virtual void unchanged(const SimFiber& /*self*/, const engine::SyncObject& /*object*/) {}
   virtual void woken(const SimFiber& /*fiber*/) {}
+  // In place of pick(), in a fair end (ExecutionOptions::fair_end): that one was picked.
+  virtual void overruled(const Choices& /*choices*/, std::uint32_t /*pick*/) {}
   // The execution is over, after that many points.
   virtual void end(std::uint64_t /*points*/) {}
 };

@@ -98,6 +98,11 @@ std::uint32_t Replay::value(const SimFiber& self, const char* /*what*/, std::uin
   return decision->value;
 }
 
+// Fair turns are what they were when it was recorded.
+void Replay::overruled(const Choices& choices, std::uint32_t /*pick*/) {
+  if (due(choices.self) != nullptr) ++applied_;
+}
+
 void Replay::end(std::uint64_t /*points*/) {
   if (applied_ == schedule_.decisions.size() || divergence_) return;
   divergence_ =

@@ -24,6 +24,7 @@ class Replay final : public Strategy {
   std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,
                       std::uint32_t one_in) override;
   void started(SimFiber& fiber) override;
+  void overruled(const Choices& choices, std::uint32_t pick) override;
   void end(std::uint64_t points) override;
 
   // Of the last execution; complete once it has ended.

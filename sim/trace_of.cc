@@ -1,7 +1,5 @@
 #include "sim/trace_of.h"
 
-#include <map>
-
 #include <fmt/format.h>
 
 #include "traces/names.h"
@@ -33,10 +31,9 @@ std::string_view kind_name(ChoiceKind kind) {
 }
 
 // Several fibers may bear one name; an ordinal tells them apart.
-std::string fiber_name(const LoggedFiber& fiber, std::map<std::string, int>& seen) {
+std::string fiber_name(const LoggedFiber& fiber) {
   std::string name = fiber.name != nullptr ? fiber.name : "fiber";
-  const int earlier = seen[name]++;
-  if (earlier != 0) name += fmt::format(" #{}", earlier + 1);
+  if (fiber.earlier != 0) name += fmt::format(" #{}", fiber.earlier + 1);
   return name;
 }
 
@@ -61,11 +58,12 @@ std::string what_of(const LoggedDecision& logged) {
   return logged.kind == ChoiceKind::value ? fmt::format("{} = {}", what, logged.value) : what;
 }
 
-traces::Decision to_decision(const LoggedDecision& logged) {
+// `events_before` is its place among the events of the trace.
+traces::Decision to_decision(const LoggedDecision& logged, std::uint64_t events_before) {
   std::string stopped_at{traces::name_of(logged.op)};
   if (logged.object_name != nullptr) stopped_at += fmt::format(" {}", logged.object_name);
   return {.point = logged.point,
-          .events_before = logged.events_before,
+          .events_before = events_before,
           .time_ns = logged.time_ns,
           .from = logged.from.value(),
           .to = logged.to.value(),
@@ -76,6 +74,35 @@ traces::Decision to_decision(const LoggedDecision& logged) {
           .stopped_at = std::move(stopped_at),
           .file = logged.where.file_name(),
           .line = logged.where.line()};
+}
+
+// What a log of a long execution has left out, as an event where it was.
+struct LeftOut {
+  bool anything = false;
+  std::size_t at = 0;   // before which of the events
+  traces::Event event{};
+};
+LeftOut left_out_of(const EventLog& log) {
+  LeftOut gap{.anything = log.events.left_out() + log.decisions.left_out() != 0};
+  if (!gap.anything) return gap;
+  const bool of_events = log.events.left_out() != 0;
+  gap.at = of_events ? log.events.gap()
+                     : log.events.place_of(log.decisions[log.decisions.gap()].events_before);
+  gap.event.op = traces::kLeftOut;
+  gap.event.a = log.events.left_out();
+  gap.event.b = log.decisions.left_out();
+  if (of_events) {
+    const LoggedEvent& next = log.events[gap.at];
+    gap.event.point = next.point;
+    gap.event.time_ns = next.time_ns;
+    gap.event.fiber = next.actor.value();
+  } else {
+    const LoggedDecision& next = log.decisions[log.decisions.gap()];
+    gap.event.point = next.point;
+    gap.event.time_ns = next.time_ns;
+    gap.event.fiber = next.from.value();
+  }
+  return gap;
 }
 
 }   // namespace
@@ -102,13 +129,25 @@ traces::Trace trace_of(const Execution& execution) {
     for (const FindingEdge& edge : finding.circle)
       trace.defect.circle.push_back({edge.from, edge.to, edge.why});
   }
-  std::map<std::string, int> seen;
-  for (const LoggedFiber& fiber : execution.log().fibers)
-    trace.fibers.push_back({fiber.id.value(), fiber.parent.value(), fiber_name(fiber, seen)});
-  for (const LoggedDecision& decision : execution.log().decisions)
-    trace.decisions.push_back(to_decision(decision));
-  for (const LoggedEvent& event : execution.log().events)
-    trace.events.push_back(to_event(event));
+  const EventLog& log = execution.log();
+  for (std::size_t i = 0; i < log.fibers.kept(); ++i) {
+    const LoggedFiber& fiber = log.fibers[i];
+    trace.fibers.push_back({fiber.id.value(), fiber.parent.value(), fiber_name(fiber)});
+  }
+  const LeftOut gap = left_out_of(log);
+  for (std::size_t i = 0; i < log.decisions.kept(); ++i) {
+    const LoggedDecision& decision = log.decisions[i];
+    std::uint64_t before = log.events.place_of(decision.events_before);
+    // Behind the gap, if it was made behind it.
+    if (gap.anything && (before > gap.at || (before == gap.at && i >= log.decisions.gap())))
+      ++before;
+    trace.decisions.push_back(to_decision(decision, before));
+  }
+  for (std::size_t i = 0; i < log.events.kept(); ++i) {
+    if (gap.anything && i == gap.at) trace.events.push_back(gap.event);
+    trace.events.push_back(to_event(log.events[i]));
+  }
+  if (gap.anything && gap.at == log.events.kept()) trace.events.push_back(gap.event);
   return trace;
 }
 

@@ -142,6 +142,8 @@ std::string render_html(const Trace& trace) {
   std::string page{kHtmlBegin};
   page += fmt::format("<title>{0}</title></head><body><h1>{0}</h1><p>{1}</p>", escape_xml(title),
                       escape_xml(data.selection().explanation));
+  if (const std::string left_out = left_out_words(trace); !left_out.empty())
+    page += fmt::format("<p>{}</p>", escape_xml(left_out));
   page += kHtmlBody;
   page += "<script>\n";
   page += data.write();

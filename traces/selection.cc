@@ -17,15 +17,15 @@ struct Weight {
 // How much an event tells to somebody who wants to know what happened to data, before anything is
 // known of the finding.
 constexpr Weight kWeights[] = {
-    {"mode_change", 60},    {"discard_passdown", 55}, {"mapping_remove", 55},
-    {"mapping_insert", 50}, {"data_block_alloc", 50}, {"discard_done", 50},
-    {"note", 40},           {"control", 30},          {"data_block_ref", 30},
-    {"commit_end", 28},     {"rcu_synchronize", 20},  {"commit_begin", 8},
-    {"control_done", 12},   {"cell_detain", 4},       {"cell_release", 4},
-    {"timer_fire", 10},     {"fiber_exit", 5},        {"fiber_spawn", 4},
-    {"completion_wait", 3}, {"rcu_read_lock", 3},     {"rcu_read_unlock", 3},
-    {"ref_get", 3},         {"ref_put", 3},           {"mutex_lock", 2},
-    {"write_lock", 2},      {"read_lock", 2},
+    {kLeftOut, 1000},       {"mode_change", 60},    {"discard_passdown", 55},
+    {"mapping_remove", 55}, {"mapping_insert", 50}, {"data_block_alloc", 50},
+    {"discard_done", 50},   {"note", 40},           {"control", 30},
+    {"data_block_ref", 30}, {"commit_end", 28},     {"rcu_synchronize", 20},
+    {"commit_begin", 8},    {"control_done", 12},   {"cell_detain", 4},
+    {"cell_release", 4},    {"timer_fire", 10},     {"fiber_exit", 5},
+    {"fiber_spawn", 4},     {"completion_wait", 3}, {"rcu_read_lock", 3},
+    {"rcu_read_unlock", 3}, {"ref_get", 3},         {"ref_put", 3},
+    {"mutex_lock", 2},      {"write_lock", 2},      {"read_lock", 2},
 };
 constexpr int kUnrelatedShare = 3;   // one in so many, once it is known which blocks matter
 constexpr int kBlockBonus = 60;

@@ -79,6 +79,11 @@ class Story {
   void what_was_run() {
     const WorkloadOutline outline = outline_of(trace_.workload);
     add("\nRun");
+    run_words(outline);
+    if (const std::string left_out = left_out_words(trace_); !left_out.empty()) paragraph(left_out);
+  }
+
+  void run_words(const WorkloadOutline& outline) {
     if (trace_.of_program()) {
       paragraph(fmt::format("the program in the tank{}: {} steps, {} preemption{}",
                             trace_.strategy.empty() ? "" : ", timers at any time", trace_.points,

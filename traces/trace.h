@@ -19,6 +19,10 @@ struct Fiber {
   friend bool operator==(const Fiber&, const Fiber&) = default;
 };
 
+// The op of what stands for a stretch of a long run: `a` events and `b` decisions are left out
+// there. It replays all the same, as the schedule has them all.
+inline constexpr std::string_view kLeftOut = "left_out";
+
 struct Event {
   std::uint64_t point = 0;   // scheduling points so far
   std::int64_t time_ns = 0;

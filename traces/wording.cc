@@ -157,6 +157,7 @@ std::optional<std::string> state_words(const Event& e) {
   if (e.op == "control_done")
     return e.a == 0 ? "control done" : fmt::format("control fails: {}", status_words(e.a));
   if (e.op == "note") return joined("note:", e.name);
+  if (e.op == kLeftOut) return fmt::format("({} events and {} decisions left out)", e.a, e.b);
   return std::nullopt;
 }
 
@@ -310,6 +311,16 @@ std::string threads_words(const Trace& trace) {
   if (trace.fibers.size() > kMost)
     words += fmt::format(" and {} more", trace.fibers.size() - kMost);
   return words;
+}
+
+std::string left_out_words(const Trace& trace) {
+  const auto gap = std::find_if(trace.events.begin(), trace.events.end(),
+                                [](const Event& event) { return event.op == kLeftOut; });
+  if (gap == trace.events.end()) return {};
+  return fmt::format(
+      "a long run, of which the beginning and the end are kept: {} events and {} decisions before "
+      "step {} are left out of story, picture and timeline, none of the schedule",
+      gap->a, gap->b, gap->point);
 }
 
 std::string_view defect_title(const Trace& trace) {

@@ -23,6 +23,8 @@ namespace traces {
 [[nodiscard]] std::string_view defect_title(const Trace& trace);
 // Of a program: "threads: main, alice, bob", in the order in which they were started.
 [[nodiscard]] std::string threads_words(const Trace& trace);
+// What was not kept of a long run; empty: nothing.
+[[nodiscard]] std::string left_out_words(const Trace& trace);
 // "engine/thin/discard.cc:88", empty when unknown.
 [[nodiscard]] std::string place(std::string_view file, std::uint32_t line);
 // "pool.worker" for a fiber; "disk data" for an end of one of its I/Os.

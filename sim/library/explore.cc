@@ -118,6 +118,7 @@ double interleavings_within(const Program& program, const ExploreOptions& option
 
 SearchOptions as_search(const ExploreOptions& options, bool timers_race, bool lock_order = false) {
   return {.points_max = options.points_max,
+          .fair_end = false,   // an exploration is fair by itself
           .stack_bytes = options.stack_bytes,
           .timers_race = timers_race,
           .lock_order = lock_order,

@@ -92,6 +92,7 @@ std::optional<LeakTrial> leak_of(const Program& program, const Schedule& schedul
     Takings takings{execution, i == kRuns - 1 ? Takings::Detail::yes : Takings::Detail::no};
     takings.begin();
     const Outcome& outcome = execution.run(program);
+                     .fair_end = options.fair_end,
     takings.end();
     if (outcome.finding || takings.left() == 0) return std::nullopt;
     lost = takings.lost();

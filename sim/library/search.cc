@@ -55,6 +55,7 @@ Found smallest(const Program& program, const Outcome& outcome, const SearchOptio
     Replay strategy{schedule};
     execution.reset({.strategy = &strategy,
                      .points_max = options.points_max,
+                     .fair_end = options.fair_end,
                      .timers_race = options.timers_race});
     if (options.lock_order) execution.add_sink(locks);
     const Outcome& tried = execution.run(program);
@@ -112,6 +113,7 @@ void prefer_fewer_preemptions(const Program& program, const SearchOptions& optio
     const Outcome& again = replay(execution, program, within.found->schedule,
                                   {.timers_race = options.timers_race,
                                    .points_max = options.points_max,
+                                   .fair_end = options.fair_end,
                                    .lock_order = options.lock_order,
                                    .leaks = options.leaks});
     if (!again.finding || again.finding->signature() != found.finding.signature()) continue;
@@ -139,6 +141,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
     execution.reset({.seed = seed,
                      .strategy = &strategy,
                      .points_max = options.points_max,
+                     .fair_end = options.fair_end,
                      .timers_race = options.timers_race});
     locks.reset();
     if (options.lock_order) execution.add_sink(locks);
@@ -180,6 +183,7 @@ const Outcome& replay(Execution& execution, const Program& program, const Schedu
   LockOrder locks{execution};
   execution.reset({.strategy = &strategy,
                    .points_max = options.points_max,
+                   .fair_end = options.fair_end,
                    .timers_race = options.timers_race,
                    .trace = true});
   if (options.lock_order) execution.add_sink(locks);
@@ -187,7 +191,9 @@ const Outcome& replay(Execution& execution, const Program& program, const Schedu
   const Outcome& outcome = leaks.run(program);
   if (!leaks.lost()) return outcome;
   if (auto leak = leak_of(program, outcome.schedule,
-                          {.points_max = options.points_max, .timers_race = options.timers_race})) {
+                          {.points_max = options.points_max,
+                           .fair_end = options.fair_end,
+                           .timers_race = options.timers_race})) {
     leak->finding.spell_out();
     execution.report(std::move(leak->finding));
   }

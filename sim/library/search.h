@@ -34,6 +34,8 @@ struct SearchOptions {
   std::string strategy = "portfolio";
   // An execution with more scheduling points than this is a finding: something never ends.
   std::uint64_t points_max = 1'000'000;
+  // If it gives way again and again, only when as many points again, in fair turns, do not end it.
+  bool fair_end = true;
   std::size_t stack_bytes = kStackBytes;   // of each thread
   double seconds_max = 0;                  // ends the search between two schedules; 0: never
   // Timers may fire while fibers could go on, as for fibers slowed down by something else.
@@ -79,6 +81,7 @@ struct SearchResult {
 struct ReplayOptions {
   bool timers_race = false;   // as when the schedule was found
   std::uint64_t points_max = 20'000'000;
+  bool fair_end = true;
   bool lock_order = true;
   bool leaks = true;
 };

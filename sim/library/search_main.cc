@@ -59,9 +59,12 @@ int report(const Program& program, const Found& found, const std::string& name,
   fmt::print("{}{}", detail, detail.empty() || detail.ends_with('\n') ? "" : "\n");
   if (found.not_deterministic) return 1;   // no schedule leads there
   Execution execution{{.stack_bytes = given.search.stack_bytes}};
+  // What has no end ends where it did.
+  const bool endless = found.finding.kind == FindingKind::endless;
   static_cast<void>(replay(execution, program, found.schedule,
                            {.timers_race = found.timers_race,
-                            .points_max = points_max,
+                            .points_max = endless ? found.finding.point : points_max,
+                            .fair_end = !endless,
                             .lock_order = given.search.lock_order,
                             .leaks = found.finding.kind == FindingKind::leak}));
   traces::Trace trace = trace_of(execution);
@@ -85,7 +88,10 @@ int replay_trace(const Program& program, const Arguments& given) {
                         .lock_order = given.search.lock_order,
                         .leaks = trace->defect.kind == to_string(FindingKind::leak)};
   // What has no end ends where it did.
-  if (trace->defect.kind == to_string(FindingKind::endless)) options.points_max = trace->points;
+  if (trace->defect.kind == to_string(FindingKind::endless)) {
+    options.points_max = trace->points;
+    options.fair_end = false;
+  }
   const Outcome& outcome = replay(execution, program, *schedule, options);
   fmt::print("digest {:016x}, {}\n", outcome.digest,
              outcome.digest == trace->digest ? "as recorded" : "not as recorded");

@@ -73,12 +73,22 @@ sim::Schedule DecisionLog::schedule() const {
 }
 
 std::uint32_t Logged::pick(const sim::Choices& choices) {
-  const std::uint32_t pick = inner_.pick(choices);
+  const std::uint32_t pick = StrategyAround::pick(choices);
+  write_down(choices, pick);
+  return pick;
+}
+
+void Logged::overruled(const sim::Choices& choices, std::uint32_t pick) {
+  StrategyAround::overruled(choices, pick);
+  write_down(choices, pick);
+}
+
+void Logged::write_down(const sim::Choices& choices, std::uint32_t pick) {
   const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
   const bool goes_on = choices.self_runnable && choices.fallback == choices.self.index &&
                        could_go_on(choices.self, &choices.point);
   if (goes_on && pick < fibers && pick != choices.self.index) log_.count_preemption();
-  if (pick == choices.fallback) return pick;
+  if (pick == choices.fallback) return;
   if (pick < fibers) {
     log_.add(
         {choices.self.id, choices.self.steps, ChoiceKind::run, choices.fibers[pick]->id.value()});
@@ -87,12 +97,11 @@ std::uint32_t Logged::pick(const sim::Choices& choices) {
     log_.add({choices.self.id, choices.self.steps, step.kind,
               step.kind == ChoiceKind::fire ? 0 : step.id.value()});
   }
-  return pick;
 }
 
 std::uint32_t Logged::value(const sim::SimFiber& self, const char* what, std::uint32_t count,
                             std::uint32_t one_in) {
-  const std::uint32_t value = inner_.value(self, what, count, one_in);
+  const std::uint32_t value = StrategyAround::value(self, what, count, one_in);
   if (value != 0) log_.add({self.id, self.steps, ChoiceKind::value, value});
   return value;
 }

@@ -7,7 +7,7 @@
 
 #include "sim/program/run.h"
 #include "sim/schedule.h"
-#include "sim/strategy.h"
+#include "sim/strategy_around.h"
 
 namespace program {
 
@@ -34,20 +34,18 @@ class DecisionLog {
   Page* page_ = nullptr;
 };
 
-// Decides as `inner` does, and writes down what deviates from the rule of schedule.h.
-class Logged final : public sim::Strategy {
+// Writes down what deviates from the rule of schedule.h.
+class Logged final : public sim::StrategyAround {
  public:
-  Logged(sim::Strategy& inner, DecisionLog& log) noexcept : inner_{inner}, log_{log} {}
-  void begin(std::uint64_t seed) override { inner_.begin(seed); }
-  [[nodiscard]] bool wants_every_point() const override { return inner_.wants_every_point(); }
+  Logged(sim::Strategy& inner, DecisionLog& log) noexcept : StrategyAround{inner}, log_{log} {}
   std::uint32_t pick(const sim::Choices& choices) override;
   std::uint32_t value(const sim::SimFiber& self, const char* what, std::uint32_t count,
                       std::uint32_t one_in) override;
-  void started(sim::SimFiber& fiber) override { inner_.started(fiber); }
-  void end(std::uint64_t points) override { inner_.end(points); }
+  void overruled(const sim::Choices& choices, std::uint32_t pick) override;
 
  private:
-  sim::Strategy& inner_;
+  void write_down(const sim::Choices& choices, std::uint32_t pick);
+
   DecisionLog& log_;
 };
 

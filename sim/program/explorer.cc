@@ -107,9 +107,12 @@ const sim::Outcome& Explorer::execute() {
               .left = [&](const DiskImages& disks) { left = {digest_of(disks), alike(disks)}; },
               .judged = [this] { return !search_.was_cut_short(); }};
   if (options_.check) watch.event = [this](const engine::Event& event) { observe(event); };
-  const sim::Outcome& outcome = run(
-      execution_, workload_,
-      {.seed = seed_of(options_), .strategy = &search_, .judges = options_.judges, .watch = watch});
+  const sim::Outcome& outcome = run(execution_, workload_,
+                                    {.seed = seed_of(options_),
+                                     .strategy = &search_,
+                                     .judges = options_.judges,
+                                     .watch = watch,
+                                     .fair_end = false});
   board_.points += outcome.points;
   if (search_.was_new()) ++board_.classes;
   if (left && search_.was_new()) {

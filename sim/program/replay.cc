@@ -49,7 +49,10 @@ Replayed replay_it(const Reproducer& reproducer, const Watch& watch) {
         sim::Execution execution;
         sim::Replay replay{reproducer.schedule};
         static_cast<void>(run(execution, reproducer.workload,
-                              {.seed = reproducer.seed, .strategy = &replay, .trace = true}));
+                              {.seed = reproducer.seed,
+                               .strategy = &replay,
+                               .trace = true,
+                               .fair_end = reproducer.fair_end()}));
         return replay.divergence() ? replay.divergence()->text : std::string{};
       },
       60);

@@ -82,7 +82,8 @@ std::optional<traces::Trace> record(const Reproducer& reproducer, const Watch& w
                                  .strategy = &replay,
                                  .trace = true,
                                  .judges = reproducer.judges,
-                                 .watch = watch}));
+                                 .watch = watch,
+                                 .fair_end = reproducer.fair_end()}));
         }
         return traces::write_trace(recorded(execution, reproducer));
       },

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "scenarios/workload.h"
 #include "sim/program/judges.h"
@@ -15,6 +16,9 @@
 #include "traces/trace.h"
 
 namespace program {
+
+// The strategy of what `wavetank explore` found.
+inline constexpr std::string_view kExplored = "explore";
 
 struct Reproducer {
   scenarios::Workload workload{};
@@ -28,6 +32,9 @@ struct Reproducer {
   // and the strategy stand for it.
   bool crashes = false;
   Judges judges{};   // whose verdicts count
+  // What an exploration found may have no end though fair turns would end it: it has its own way
+  // of being fair.
+  [[nodiscard]] bool fair_end() const noexcept { return strategy != kExplored; }
 };
 
 // Runs the schedule in a child process, where `watch` is told of it, and records it. Nothing: it

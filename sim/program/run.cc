@@ -37,6 +37,7 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
   execution.reset({.seed = spec.seed,
                    .strategy = spec.strategy,
                    .points_max = kPointsMax,
+                   .fair_end = spec.fair_end,
                    .timers_race = fibers_are_slow(spec.seed),
                    .trace = spec.trace,
                    .digest_events = spec.trace,

@@ -51,6 +51,7 @@ struct RunSpec {
   Watch watch{};
   // Of the strategy alone, where others than `seed` are tried in the world that this one means.
   std::optional<std::uint64_t> strategy_seed{};
+  bool fair_end = true;   // sim/execution.h
 };
 
 // A seed of runs in which timers may fire at any time.

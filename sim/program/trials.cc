@@ -51,7 +51,8 @@ class Trials::Child {
          .strategy = found.crashes ? static_cast<sim::Strategy*>(&logged) : &strategy,
          .judges = found.judges,
          .watch = watch,
-         .strategy_seed = seed});
+         .strategy_seed = seed,
+         .fair_end = found.fair_end()});
     if (!outcome.finding) return false;
     const bool same = !found.crashes && outcome.finding->signature() == found.signature;
     if (same) answer_ = fmt::format("{}\n{}", outcome.preemptions, outcome.schedule.to_text());

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sim/strategies.h"
 #include "sim/tank.h"
 
 namespace sim {
@@ -33,6 +34,42 @@ void polite_philosophers() {
   };
   threads.start("plato", [&] { eat(left, right); });
   threads.start("kant", [&] { eat(right, left); });
+  threads.join();
+}
+
+// The same, but for a moment's pause: in step with each other they never get both, though each try
+// may be the one.
+void considerate_philosophers() {
+  engine::Mutex left{"left"};
+  engine::Mutex right{"right"};
+  Threads threads;
+  const auto eat = [](engine::Mutex& mine, engine::Mutex& other) {
+    for (;;) {
+      mine.lock();
+      if (other.try_lock()) break;
+      mine.unlock();
+      engine::yield_now();
+    }
+    other.unlock();
+    mine.unlock();
+  };
+  threads.start("plato", [&] { eat(left, right); });
+  threads.start("kant", [&] { eat(right, left); });
+  threads.join();
+}
+
+// Whoever has its turn, nobody goes first.
+void after_you() {
+  engine::Atomic<int> plato{"plato"};
+  engine::Atomic<int> kant{"kant"};
+  Threads threads;
+  const auto go = [](engine::Atomic<int>& mine, engine::Atomic<int>& other) {
+    while (other.load() == 0)
+      engine::yield_now();
+    mine.store(1);
+  };
+  threads.start("plato", [&] { go(plato, kant); });
+  threads.start("kant", [&] { go(kant, plato); });
   threads.join();
 }
 
@@ -146,6 +183,37 @@ TEST(NoEnd, OfASearchIsALivelock) {
   EXPECT_EQ(result.found->finding.kind, FindingKind::endless);
   EXPECT_NE(result.found->finding.message.find("livelock: kant, plato go on"), std::string::npos)
       << result.found->finding.message;
+}
+
+TEST(NoEnd, OfASearchIsNoneWhereFairTurnsEndIt) {
+  for (const StrategyName& strategy : strategy_names()) {
+    const SearchResult result =
+        search(considerate_philosophers,
+               {.schedules = 300, .strategy = std::string{strategy.name}, .points_max = kPoints});
+    EXPECT_FALSE(result.found) << strategy.name << ": " << result.found->finding.message;
+    EXPECT_EQ(result.schedules, 300U) << strategy.name;
+  }
+  // There is such a schedule, and it is the first one.
+  const SearchResult unfair = search(considerate_philosophers,
+                                     {.points_max = kPoints, .fair_end = false, .shrink_tries = 0});
+  ASSERT_TRUE(unfair.found);
+  EXPECT_EQ(unfair.found->finding.kind, FindingKind::endless);
+  EXPECT_EQ(unfair.schedules, 1U);
+}
+
+TEST(NoEnd, OfASearchIsALivelockWhereFairTurnsDoNot) {
+  const SearchResult result = search_briefly(after_you);
+  ASSERT_TRUE(result.found);
+  EXPECT_EQ(result.found->finding.message,
+            "no end after 200000 scheduling points; livelock: kant, plato go on, and none gets "
+            "anywhere");
+  // It ends where it did without asking for fair turns once more.
+  Execution execution;
+  const Outcome& again = replay(execution, after_you, result.found->schedule,
+                                {.points_max = result.found->finding.point, .fair_end = false});
+  ASSERT_TRUE(again.finding);
+  EXPECT_EQ(again.digest, result.found->digest);
+  EXPECT_EQ(again.points, 2 * kPoints);
 }
 
 TEST(NoEnd, OfASearchIsStarvation) {

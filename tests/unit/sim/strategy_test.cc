@@ -1,11 +1,17 @@
 // Each strategy decides alike for one seed, and what it decided can be replayed exactly.
 #include <algorithm>
+#include <initializer_list>
+#include <map>
 #include <memory>
 #include <set>
+#include <string>
 
 #include <gtest/gtest.h>
 
 #include "engine/fiber/atomic.h"
+#include "engine/fiber/completion.h"
+#include "sim/strategies.h"
+#include "sim/strategy_around.h"
 #include "sim/strategy_pct.h"
 #include "sim/strategy_pos.h"
 #include "sim/strategy_random.h"
@@ -44,6 +50,91 @@ TEST(Strategy, SameSeedSameDigestOtherSeedsOther) {
       EXPECT_GT(digests.size(), kSeeds - 3);
     }
   }
+}
+
+// Around a strategy that is told less, or asked less, than by itself it would decide otherwise.
+TEST(Strategy, DecidesAsBySelfWithAnotherAroundIt) {
+  for (const StrategyName& name : strategy_names()) {
+    StrategyBox by_itself;
+    StrategyBox inside;
+    ASSERT_TRUE(by_itself.choose(name.name));
+    ASSERT_TRUE(inside.choose(name.name));
+    StrategyAround around{inside.for_seed(0)};
+    const auto digest = [&](Strategy& strategy, std::uint64_t seed) {
+      Execution execution{
+          {.seed = seed, .strategy = &strategy, .timers_race = true, .digest_events = true}};
+      return execution.run([&] { busy_program(execution); }).digest;
+    };
+    EXPECT_EQ(around.keeps_learning(), by_itself.for_seed(0).keeps_learning()) << name.name;
+    for (std::uint64_t seed = 0; seed < 2 * kSeeds; ++seed) {
+      EXPECT_EQ(around.will_learn(), by_itself.for_seed(0).will_learn()) << name.name;
+      ASSERT_EQ(digest(around, seed), digest(by_itself.for_seed(0), seed)) << name.name << seed;
+      if (seed % kSeeds == 10) {
+        around.forget();
+        by_itself.forget();
+      }
+    }
+  }
+}
+
+// Counts what it is told and asked; decides by the rule.
+class Counter final : public Strategy {
+ public:
+  void begin(std::uint64_t /*seed*/) override { ++counts["begin"]; }
+  [[nodiscard]] bool wants_every_point() const override { return true; }
+  std::uint32_t pick(const Choices& choices) override {
+    ++counts["pick"];
+    return choices.fallback;
+  }
+  std::uint32_t value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t /*count*/,
+                      std::uint32_t /*one_in*/) override {
+    ++counts["value"];
+    return 0;
+  }
+  void started(SimFiber& /*fiber*/) override { ++counts["started"]; }
+  void renewed(SimFiber& /*fiber*/) override { ++counts["renewed"]; }
+  void touched(const SimFiber& /*self*/, const engine::SyncObject& /*object*/,
+               engine::Access /*access*/) override {
+    ++counts["touched"];
+  }
+  void unchanged(const SimFiber& /*self*/, const engine::SyncObject& /*object*/) override {
+    ++counts["unchanged"];
+  }
+  void woken(const SimFiber& /*fiber*/) override { ++counts["woken"]; }
+  void overruled(const Choices& /*choices*/, std::uint32_t /*pick*/) override {
+    ++counts["overruled"];
+  }
+  void end(std::uint64_t /*points*/) override { ++counts["end"]; }
+
+  std::map<std::string, int> counts;
+};
+
+TEST(Strategy, IsToldAllThatHappensWithAnotherAroundIt) {
+  Counter by_itself;
+  Counter inside;
+  StrategyAround around{inside};
+  for (Strategy* const strategy : std::initializer_list<Strategy*>{&by_itself, &around}) {
+    Execution execution{{.strategy = strategy, .points_max = 1'000, .fair_end = true}};
+    const Outcome& outcome = execution.run([&] {
+      engine::Atomic<int> count{"count"};
+      const engine::SyncObject raw{engine::ObjectKind::variable, "raw"};
+      engine::Completion ended{"ended"};
+      execution.spawn("other", [&] {
+        int expected = 1;
+        count.compare_exchange(expected, 2);
+        engine::also_touches(raw);
+        execution.renew();
+        static_cast<void>(execution.choose("what", 2));
+        ended.signal();
+      });
+      ended.wait();
+      for (;;)
+        engine::yield_now();
+    });
+    EXPECT_EQ(outcome.points, 2'000U);
+  }
+  EXPECT_EQ(inside.counts, by_itself.counts);
+  EXPECT_EQ(inside.counts.size(), 10U);
 }
 
 // A seed means the same under every compiler, optimisation and sanitizer. The value changes when
