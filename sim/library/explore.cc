@@ -215,7 +215,8 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
       result.complete = true;
       break;
     }
-    if (executions >= options.executions_max || limit.over()) break;
+    if (search.classes() >= options.executions_max || executions >= options.begun_max) break;
+    if (limit.over()) break;
   }
   result.executions = search.classes();
   result.forgotten = search.forgotten().states + search.forgotten().classes;
@@ -259,7 +260,8 @@ Exploration explore_all(const Program& program, const ExploreOptions& options,
       break;
     }
     if (search.began_anew()) result.executions = 0;
-    if (result.executions >= options.executions_max || limit.over()) break;
+    if (result.executions >= std::min(options.executions_max, options.begun_max)) break;
+    if (limit.over()) break;
   }
   result.done = result.complete ? 1 : search.done();
   result.limits = search.left_out();

@@ -11,10 +11,11 @@
 namespace sim {
 
 struct ExploreOptions {
-  std::uint64_t executions_max = 1'000'000;   // those cut short included
-  std::uint64_t points_max = 100'000;         // in one execution; more is a finding
-  std::size_t stack_bytes = kStackBytes;      // of each thread
-  double seconds_max = 0;                     // looked at between two executions; 0: any time
+  std::uint64_t executions_max = 1'000'000;      // those cut short do not count
+  std::uint64_t begun_max = ~std::uint64_t{0};   // those cut short do
+  std::uint64_t points_max = 100'000;            // in one execution; more is a finding
+  std::size_t stack_bytes = kStackBytes;         // of each thread
+  double seconds_max = 0;                        // looked at between two executions; 0: any time
   std::uint64_t shrink_tries = 5'000;
   double shrink_seconds = 10;
   // Random walks from which the number of all interleavings within the bounds is estimated; 0: no

@@ -64,13 +64,17 @@ bool LeakWatch::look() {
   if (takings_.held_as_before()) return false;
   std::uint32_t& in_vain = in_vain_[left];
   if (looks_ == Looks::each_time || in_vain < kVainLooks || std::has_single_bit(in_vain)) {
-    if (!takings_.lost().empty()) return true;
+    const auto lost = takings_.lost();
+    if (!lost) unscannable_ = lost.error();
+    if (lost && !lost->empty()) return true;
   }
   ++in_vain;
   return false;
 }
 
 std::string LeakWatch::not_looked_for() const {
+  if (!unscannable_.empty())
+    return fmt::format("leaks, where an execution leaves memory behind: {}", unscannable_);
   if (!blind_) return {};
   return fmt::format(
       "leaks, where operator new is the program's own or a sanitizer's, or more than {} searches "
@@ -88,15 +92,16 @@ std::optional<LeakTrial> leak_of(const Program& program, const Schedule& schedul
     Replay strategy{schedule};
     execution.reset({.strategy = &strategy,
                      .points_max = options.points_max,
+                     .fair_end = options.fair_end,
                      .timers_race = options.timers_race});
     Takings takings{execution, i == kRuns - 1 ? Takings::Detail::yes : Takings::Detail::no};
     takings.begin();
     const Outcome& outcome = execution.run(program);
-                     .fair_end = options.fair_end,
     takings.end();
     if (outcome.finding || takings.left() == 0) return std::nullopt;
-    lost = takings.lost();
-    if (lost.empty()) return std::nullopt;
+    auto looked = takings.lost();
+    if (!looked || looked->empty()) return std::nullopt;
+    lost = *std::move(looked);
   }
   const Outcome& outcome = execution.outcome();
   return LeakTrial{describe(lost), outcome.schedule, outcome.preemptions, outcome.digest};

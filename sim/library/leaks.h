@@ -16,6 +16,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "sim/library/search.h"
 #include "sim/library/takings.h"
@@ -49,6 +50,7 @@ class LeakWatch {
   const Looks looks_;
   Takings takings_{execution_};
   bool blind_ = false;                             // in some run
+  std::string_view unscannable_;                   // why what some run left was not looked for
   std::map<std::size_t, std::uint32_t> in_vain_;   // by how many blocks were left
 };
 

@@ -128,6 +128,8 @@ class Scan {
     return true;
   }
   [[nodiscard]] bool all_there() const noexcept { return missing_ == 0; }
+  // That is why it was not looked through.
+  [[nodiscard]] bool is_too_much() const noexcept { return pages_ > kPagesMost; }
   [[nodiscard]] std::vector<bool> lost() && { return std::move(lost_); }
 
  private:
@@ -310,16 +312,23 @@ bool held_by(const Holders& holders, const ProgramHeap& heap, std::uint32_t run)
   return scan.look_at_holders(holders) && scan.all_there();
 }
 
-std::vector<ProgramHeap::Block> lost_of(const ProgramHeap& heap, std::uint32_t run, StackUse stacks,
-                                        Holders& holders) {
+tl::expected<std::vector<ProgramHeap::Block>, std::string_view> lost_of(const ProgramHeap& heap,
+                                                                        std::uint32_t run,
+                                                                        StackUse stacks,
+                                                                        Holders& holders) {
   const auto ranges = readable(stacks);
-  if (!ranges) return {};
+  if (!ranges) return tl::unexpected(std::string_view{"/proc/self/maps cannot be read"});
   const std::vector<ProgramHeap::Block> blocks = heap.blocks();
   std::vector<ProgramHeap::Block> lost;
   for (const Look look : {Look::brief, Look::close}) {
     Scan scan{heap, blocks, run, look, &holders};
-    if (!scan.look_through(*ranges)) return {};
-    if (scan.all_there()) return {};
+    if (!scan.look_through(*ranges)) {
+      return tl::unexpected(scan.is_too_much()
+                                ? std::string_view{"more than 2 GiB are in use of what the process "
+                                                   "shares or has reserved by the GiB"}
+                                : std::string_view{"/proc/self/mem cannot be read"});
+    }
+    if (scan.all_there()) return std::vector<ProgramHeap::Block>{};
     const std::vector<bool> are_lost = std::move(scan).lost();
     lost.clear();
     for (std::size_t i = 0; i < blocks.size(); ++i) {

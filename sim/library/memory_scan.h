@@ -8,7 +8,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
+
+#include <tl/expected.hpp>
 
 #include "sim/library/program_heap.h"
 
@@ -40,8 +43,8 @@ class Holders {
 [[nodiscard]] bool held_by(const Holders& holders, const ProgramHeap& heap, std::uint32_t run);
 
 // Those of `run`, by age. Blocks of other runs count as there. Notes who holds those that are not
-// lost. None where memory cannot be looked through.
-[[nodiscard]] std::vector<ProgramHeap::Block> lost_of(const ProgramHeap& heap, std::uint32_t run,
-                                                      StackUse stacks, Holders& holders);
+// lost. The error says why memory cannot be looked through, so that nothing is known.
+[[nodiscard]] tl::expected<std::vector<ProgramHeap::Block>, std::string_view> lost_of(
+    const ProgramHeap& heap, std::uint32_t run, StackUse stacks, Holders& holders);
 
 }   // namespace sim

@@ -98,7 +98,7 @@ void prefer_fewer_preemptions(const Program& program, const SearchOptions& optio
   const TimeLimit limit{options.shrink_seconds};
   for (std::uint32_t most = 0; most < found.preemptions && !limit.over(); ++most) {
     const double left = options.shrink_seconds > 0 ? limit.left() : 0;
-    const Exploration within = explore(program, {.executions_max = options.shrink_tries / 4,
+    const Exploration within = explore(program, {.begun_max = options.shrink_tries / 4,
                                                  .points_max = options.points_max,
                                                  .stack_bytes = options.stack_bytes,
                                                  .seconds_max = left,
@@ -147,7 +147,6 @@ SearchResult search(const Program& program, const SearchOptions& options) {
     if (options.lock_order) execution.add_sink(locks);
     const Outcome& outcome = leaks.run(program);
     result.points += outcome.points;
-    result.not_looked_for = leaks.not_looked_for();
     return outcome;
   };
   for (std::uint64_t i = 0; i < options.schedules && !limit.over(); ++i) {
@@ -157,6 +156,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
     ++result.schedules;
     std::optional<Outcome> leaked;
     if (leaks.lost()) leaked = with_leak(program, outcome, options);
+    result.not_looked_for = leaks.not_looked_for();
     if (outcome.finding || leaked) {
       result.found = shrunk(program, leaked ? *leaked : outcome, options);
       prefer_fewer_preemptions(program, options, *result.found);

@@ -163,7 +163,8 @@ int search_some(const Program& program, const std::string& name, Arguments& give
 void add_options(CLI::App& app, Arguments& given) {
   SearchOptions& search = given.search;
   app.option_defaults()->always_capture_default();
-  app.add_option("--schedules", search.schedules, "how many to run");
+  app.add_option("--schedules", search.schedules,
+                 "how many to run; explore: to their end, those cut short do not count");
   app.add_option("--seed", search.seed, "the first seed");
   app.add_option("--strategy", search.strategy, "names, with commas between them: they take turns");
   app.add_option("--time", search.seconds_max, "seconds, looked at between schedules; 0: any");

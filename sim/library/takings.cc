@@ -54,11 +54,13 @@ bool Takings::held_as_before() const {
   return heap_ != nullptr && held_by(holders_, *heap_, run_);
 }
 
-std::vector<Takings::Block> Takings::lost() {
-  if (heap_ == nullptr) return {};
+tl::expected<std::vector<Takings::Block>, std::string_view> Takings::lost() {
   std::vector<Block> lost;
+  if (heap_ == nullptr) return lost;
   const StackUse stacks{.callers = callers_begin, .fiber_bytes = execution_.stack_bytes()};
-  for (const ProgramHeap::Block& block : lost_of(*heap_, run_, stacks, holders_)) {
+  const auto blocks = lost_of(*heap_, run_, stacks, holders_);
+  if (!blocks) return tl::unexpected(blocks.error());
+  for (const ProgramHeap::Block& block : *blocks) {
     lost.push_back(detail_ == Detail::yes ? details_[block.ordinal] : Block{});
     lost.back().bytes = block.bytes;
   }

@@ -6,7 +6,10 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <tl/expected.hpp>
 
 #include "sim/call_stack.h"
 #include "sim/execution.h"
@@ -59,8 +62,8 @@ class Takings final : private ProgramHeap::Watcher {
   // so none is lost; if not, some may be.
   [[nodiscard]] bool held_as_before() const;
   // Those of them that nobody can give back any more, as nothing points to them, by age. Looks
-  // through all of the process's memory.
-  [[nodiscard]] std::vector<Block> lost();
+  // through all of the process's memory; the error says why it cannot.
+  [[nodiscard]] tl::expected<std::vector<Block>, std::string_view> lost();
 
  private:
   void taken() override;   // by the current fiber

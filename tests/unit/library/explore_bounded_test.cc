@@ -83,7 +83,7 @@ TEST_F(ExploreBounded, SaysHowFarItGotAndHowManyThereWouldBe) {
   double before = 0;
   for (const std::uint64_t tenths : {1, 5, 9}) {
     const Exploration some =
-        explore(program, {.executions_max = (all.executions + all.cut_short) * tenths / 10,
+        explore(program, {.begun_max = (all.executions + all.cut_short) * tenths / 10,
                           .probes = 50,
                           .preemptions = kMany});
     EXPECT_FALSE(some.complete);
@@ -92,6 +92,17 @@ TEST_F(ExploreBounded, SaysHowFarItGotAndHowManyThereWouldBe) {
     EXPECT_GT(some.interleavings, 120.0);
     before = some.done;
   }
+}
+
+TEST_F(ExploreBounded, GoesOnForSoManyThatAreRunToTheirEnd) {
+  const Program program = [] { programs::lockinc(5); };
+  const Exploration some = explore(program, {.executions_max = 50, .preemptions = kMany});
+  EXPECT_FALSE(some.complete);
+  EXPECT_EQ(some.executions, 50U);
+  EXPECT_GT(some.cut_short, 50U);
+  const Exploration begun = explore(program, {.begun_max = 50, .preemptions = kMany});
+  EXPECT_LT(begun.executions, 50U);
+  EXPECT_EQ(begun.executions + begun.cut_short, 50U);
 }
 
 // --- against every schedule ---

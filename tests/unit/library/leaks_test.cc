@@ -522,5 +522,29 @@ TEST_F(Leaks, ASearchThatCannotSeeThemSaysSo) {
   EXPECT_EQ(result.not_looked_for, "");
 }
 
+// More than is ever read: nobody knows what points to what was left.
+TEST_F(Leaks, ThoseOfAProcessThatIsTooLargeAreNotTakenForNone) {
+  constexpr std::size_t kBytes = std::size_t{5} << 29U;
+  constexpr std::size_t kPage = 4096;
+  auto* const memory = static_cast<volatile char*>(mmap(
+      nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  ASSERT_NE(memory, MAP_FAILED);
+  for (std::size_t at = 0; at < kBytes; at += kPage)
+    static_cast<void>(memory[at]);   // in use, all of one page of zeroes
+  const Program program = [] { static_cast<void>(new Table); };
+  const SearchResult searched = search(program, {.schedules = 1});
+  const Exploration explored = explore(program, {.executions_max = 1});
+  munmap(const_cast<char*>(memory), kBytes);
+  EXPECT_FALSE(searched.found);
+  EXPECT_FALSE(explored.found);
+  EXPECT_EQ(searched.not_looked_for,
+            "leaks, where an execution leaves memory behind: more than 2 GiB are in use of what "
+            "the process shares or has reserved by the GiB");
+  EXPECT_EQ(explored.not_looked_for, searched.not_looked_for);
+  const SearchResult afterwards = search(program, {.schedules = 1, .shrink_tries = 0});
+  EXPECT_TRUE(afterwards.found);
+  EXPECT_EQ(afterwards.not_looked_for, "");
+}
+
 }   // namespace
 }   // namespace sim
