@@ -20,6 +20,9 @@ struct ChildResult {
 // "Segmentation fault", say, for SIGSEGV.
 [[nodiscard]] std::string signal_name(int signal);
 
+// Nobody sends that one to himself: a person does, or the kernel where memory has run out.
+[[nodiscard]] bool is_from_outside(int signal) noexcept;
+
 // What killed the process, in a word or two; empty when it ended well.
 [[nodiscard]] std::string death_of(const ChildResult& result);
 
@@ -51,7 +54,8 @@ class Child {
   ChildResult result_;
 };
 
-// Forks, runs `body` with its memory confined, and hands back what it returned.
+// Forks, runs `body` with its memory confined, and hands back what it returned. Killed from
+// outside, it is run once more.
 [[nodiscard]] ChildResult run_in_child(const std::function<std::string()>& body,
                                        double seconds_max);
 

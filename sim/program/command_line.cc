@@ -72,7 +72,10 @@ void CommandLine::add_search() {
                    "only say what is found: neither shrink nor keep it");
   command.add_option("--images", search_.images,
                      "folder for the disks as each schedule's power cuts left them");
-  command.add_flag("--json", search_.json, "the result as JSON");
+  command.add_flag(
+      "--json", search_.json,
+      "the result as JSON: but for its seconds the same with any --jobs, if --time does "
+      "not end it");
   command.add_flag("--quiet", search_.quiet, "no live line");
   with_mutant(command);
 }

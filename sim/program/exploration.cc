@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "sim/program/branch_queue.h"
 #include "sim/program/child.h"
 #include "sim/program/explorer.h"
@@ -94,7 +96,9 @@ class Foreman {
         if (told[i] || !children[i]->wait(kPatience)) continue;
         told[i] = true;
         --left;
-        if (!take(*children[i])) return false;
+        if (take(*children[i], i)) continue;
+        blame_the_killed(children);
+        return false;
       }
       if (seconds() > options_.seconds + kSecondsToEnd) {
         for (const auto& child : children)
@@ -114,16 +118,27 @@ class Foreman {
   }
   bool await(Child& child) {
     if (!child.wait(options_.seconds + kSecondsToEnd)) child.kill_as_too_slow();
-    return lives(child);
+    return lives(child, 0);
   }
-  bool lives(const Child& child) {
-    end_.death = death_of(child.result());
+  bool lives(const Child& child, std::size_t worker) {
+    const ChildResult& result = child.result();
+    end_.death = death_of(result);
     if (end_.death.empty()) return true;
     end_.ended = Exploration::Ended::died;
+    end_.killed = static_cast<std::uint32_t>(worker);
+    end_.killed_by = !result.timed_out && is_from_outside(result.signal) ? result.signal : 0;
     return false;
   }
-  bool take(const Child& child) {
-    if (!lives(child)) return false;
+  // Of several deaths those from outside come first: the others may follow from what such a one
+  // left half done in the memory that they share.
+  void blame_the_killed(const std::vector<std::unique_ptr<Child>>& children) {
+    for (std::size_t i = 0; i < children.size() && end_.killed_by == 0; ++i) {
+      if (children[i]->wait(kPatience) && is_from_outside(children[i]->result().signal))
+        static_cast<void>(lives(*children[i], i));
+    }
+  }
+  bool take(const Child& child, std::size_t worker) {
+    if (!lives(child, worker)) return false;
     const Report report = Report::from_text(child.result().bytes);
     learn(report);
     images_.insert(report.images.begin(), report.images.end());
@@ -174,8 +189,20 @@ std::uint64_t seed_of(const ExploreOptions& options) noexcept {
   return options.timers ? seed | kTimersRaceSeed : seed;
 }
 
+// What a worker that is killed was about to do is lost, and counts as seen: it is all begun again.
 Exploration explore(const ExploreOptions& options, const scenarios::Workload& workload) {
-  return Foreman{options, workload}.run();
+  const Exploration first = Foreman{options, workload}.run();
+  if (first.killed_by == 0) return first;
+  const std::string what =
+      fmt::format("worker {} was killed by signal {}", first.killed, first.killed_by);
+  fmt::print(stderr, "wavetank: {}; exploring once more, from the beginning\n", what);
+  ExploreOptions rest = options;
+  rest.seconds = std::max(options.seconds - first.seconds, 1.0);
+  Exploration second = Foreman{rest, workload}.run();
+  second.seconds += first.seconds;
+  if (second.ended != Exploration::Ended::died)
+    fmt::print(stderr, "wavetank: {} and does not die of it again; gone on\n", what);
+  return second;
 }
 
 }   // namespace program

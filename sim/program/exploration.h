@@ -25,6 +25,8 @@ struct Exploration {
   enum class Ended : std::uint8_t { complete, found, time, executions, died };
   Ended ended = Ended::complete;
   std::string death{};            // of a worker
+  int killed_by = 0;              // that signal, from outside of the process; 0: it died of itself
+  std::uint32_t killed = 0;       // the number of that worker
   std::uint64_t executions = 0;   // no two of them equivalent
   std::uint64_t cut_short = 0;    // others: they led only to what had been seen
   std::uint64_t points = 0;       // of all

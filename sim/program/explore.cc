@@ -170,10 +170,12 @@ int explore_one(const ExploreOptions& options, const std::string& name,
   json = to_json(options, name, end);
   if (end.ended == Exploration::Ended::died) {
     if (talk)
-      fmt::print(
-          "found: crash: {}\n  a process that explored died; the same command does it "
-          "again\n",
-          end.death);
+      fmt::print("found: crash: {}\n  {}\n", end.death,
+                 end.killed_by != 0
+                     ? fmt::format("a process that explored was killed from outside by signal {}, "
+                                   "twice: has memory run out?",
+                                   end.killed_by)
+                     : "a process that explored died; the same command does it again");
     json["signature"] = "crash: " + end.death;
   } else if (end.finding && options.no_folder) {
     if (talk)

@@ -112,6 +112,14 @@ Json to_json(const Catch& caught) {
 // that memory was.
 void tell_lost(const Catch& caught, bool talk) {
   if (talk) fmt::print("found: {}\n  {}\n", caught.signature, caught.message);
+  if (caught.killed_from_outside) {
+    fmt::print(
+        stderr,
+        "wavetank: schedule {} does not fail by itself, so there is no trace of it: somebody "
+        "killed its process twice, or the kernel did for want of memory\n",
+        caught.ordinal);
+    return;
+  }
   fmt::print(
       stderr,
       "wavetank: schedule {} does not fail again, so there is no trace of it: does it read memory "
@@ -282,6 +290,9 @@ int search(const SearchOptions& options) {
   };
   plan.show = [&](const Progress& progress) {
     if (live) fmt::print(stderr, "\r{}\033[K", progress_line(progress, options.schedules));
+  };
+  plan.say = [&](const std::string& line) {
+    fmt::print(stderr, "{}wavetank: {}\n", live ? "\r\033[K" : "", line);
   };
   const SearchEnd end = run_workers(plan);
   if (live) fmt::print(stderr, "\r\033[K");

@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <memory>
+#include <optional>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -30,49 +32,91 @@ using Clock = std::chrono::steady_clock;
 constexpr int kSpoiled = 3;   // exit status: another worker is to go on
 // A worker that has not finished one schedule in that time hangs without reaching a point.
 constexpr double kHangSeconds = 30;
-constexpr std::size_t kDistinctBits = std::size_t{1} << 20;
+constexpr std::size_t kDistinctCells = std::size_t{1} << 20;
+constexpr std::size_t kJobsMax = 256;
 
+// One schedule that a worker has run.
+struct Ran {
+  std::uint64_t ordinal = 0;
+  std::uint64_t points = 0;
+  std::uint64_t digest = 0;
+};
+
+// Shared between a worker and the parent. A schedule counts when it is in `ran`, so that a worker
+// that is killed has run it or has not.
 struct alignas(64) Slot {
   std::atomic<std::uint64_t> ordinal{0};   // being run
   std::atomic<std::uint64_t> since{0};     // Catch::since
-  std::atomic<std::uint64_t> schedules{0};
-  std::atomic<std::uint64_t> points{0};
+  std::atomic<std::uint64_t> put{0};       // into `ran`, by the worker
+  std::atomic<std::uint64_t> taken{0};     // out of it, by the parent
+  std::array<Ran, 16384> ran{};
+
+  // In the worker, whose parent takes out what is too much.
+  void add(const Ran& each, pid_t parent) noexcept {
+    const std::uint64_t at = put.load(std::memory_order_relaxed);
+    while (at - taken.load(std::memory_order_acquire) == ran.size()) {
+      if (getppid() != parent) _exit(1);   // nobody asks any more
+      usleep(1000);
+    }
+    ran[at % ran.size()] = each;
+    put.store(at + 1, std::memory_order_release);
+  }
 };
 
-// Shared between the processes.
+// Shared between all of them.
 struct Board {
-  std::atomic<std::uint64_t> digest{0};   // sum of the executions', each with its ordinal
-  std::array<std::atomic<std::uint64_t>, kDistinctBits / 64> seen{};   // a bit for each digest
-  std::array<Slot, 256> slots{};
+  // Of the schedules with a digest for that cell the first one's ordinal, and one; 0: there is
+  // none.
+  std::array<std::atomic<std::uint64_t>, kDistinctCells> seen{};
+
+  void see(const Ran& ran) noexcept {
+    auto& cell = seen[(ran.digest ^ ran.digest >> 32U) % kDistinctCells];
+    std::uint64_t first = cell.load(std::memory_order_relaxed);
+    while ((first == 0 || ran.ordinal + 1 < first) &&
+           !cell.compare_exchange_weak(first, ran.ordinal + 1, std::memory_order_relaxed))
+      continue;
+  }
 };
 
-// Linear counting (Whang et al., 1990): distinct values from the share of empty cells.
-std::uint64_t distinct_of(const Board& board) {
-  std::size_t set = 0;
-  for (const auto& word : board.seen)
-    set += static_cast<std::size_t>(__builtin_popcountll(word.load(std::memory_order_relaxed)));
-  if (set >= kDistinctBits) return kDistinctBits;
+constexpr std::uint64_t kAll = ~std::uint64_t{0};
+
+// Of the schedules up to that one. Linear counting (Whang et al., 1990): distinct values from the
+// share of empty cells.
+std::uint64_t distinct_of(const Board& board, std::uint64_t last) {
+  const auto set = static_cast<std::size_t>(
+      std::count_if(board.seen.begin(), board.seen.end(), [&](const auto& cell) {
+        const std::uint64_t first = cell.load(std::memory_order_relaxed);
+        return first != 0 && first - 1 <= last;
+      }));
+  if (set >= kDistinctCells) return kDistinctCells;
   const double empty =
-      static_cast<double>(kDistinctBits - set) / static_cast<double>(kDistinctBits);
+      static_cast<double>(kDistinctCells - set) / static_cast<double>(kDistinctCells);
   return static_cast<std::uint64_t>(
-      std::llround(-static_cast<double>(kDistinctBits) * std::log(empty)));
+      std::llround(-static_cast<double>(kDistinctCells) * std::log(empty)));
 }
 
 struct Worker {
   pid_t pid = -1;
   int pipe = -1;
-  std::uint64_t next = 0;   // ordinal to go on with
+  std::uint64_t next = 0;    // ordinal to go on with
+  std::uint64_t since = 0;   // from which its strategy learns: those before `next` do not count
   std::string told;
   std::uint64_t last_ordinal = 0;
   Clock::time_point moved = Clock::now();
+  std::optional<std::uint64_t> last_ran;   // that counted
+  // It is being run again, as the process was killed by a signal from outside.
+  std::optional<std::uint64_t> again;
+  int signal = 0;
 };
 
 class Crew {
  public:
   explicit Crew(const WorkerPlan& plan) : plan_{plan} {
-    workers_.resize(std::min<std::size_t>(std::max(plan.jobs, 1U), board_->slots.size()));
-    for (std::size_t i = 0; i < workers_.size(); ++i)
-      workers_[i].next = i * plan.round;
+    workers_.resize(std::min<std::size_t>(std::max(plan.jobs, 1U), kJobsMax));
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      workers_[i].next = workers_[i].since = i * plan.round;
+      slots_.push_back(std::make_unique<SharedMemory<Slot>>());
+    }
   }
   ~Crew() {
     for (Worker& worker : workers_)
@@ -86,17 +130,20 @@ class Crew {
       start(i);
     while (!over()) {
       wait_a_moment();
-      plan_.show(progress());
+      plan_.show(progress(kAll));
     }
     SearchEnd end;
-    for (Worker& worker : workers_)
-      dismiss(worker);
-    end.progress = progress();
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      dismiss(workers_[i]);
+      take_in(i);
+    }
     for (auto& [signature, caught] : catches_)
       end.catches.push_back(caught);
     std::sort(end.catches.begin(), end.catches.end(),
               [](const Catch& a, const Catch& b) { return a.ordinal < b.ordinal; });
     if (plan_.stop_at_first && end.catches.size() > 1) end.catches.resize(1);
+    const bool stopped = plan_.stop_at_first && !end.catches.empty();
+    end.progress = progress(stopped ? end.catches.front().ordinal : kAll);
     return end;
   }
 
@@ -112,8 +159,9 @@ class Crew {
     return true;
   }
   [[nodiscard]] std::uint64_t ordinal_of(std::size_t worker) const {
-    return board_->slots[worker].ordinal.load(std::memory_order_relaxed);
+    return slot(worker).ordinal.load(std::memory_order_relaxed);
   }
+  [[nodiscard]] Slot& slot(std::size_t worker) const { return **slots_[worker]; }
   // What comes after the first finding does not.
   [[nodiscard]] bool matters(std::uint64_t ordinal) const {
     return !plan_.stop_at_first ||
@@ -125,23 +173,60 @@ class Crew {
     const std::uint64_t next = ordinal + 1;
     return next % plan_.round != 0 ? next : next + (workers_.size() - 1) * plan_.round;
   }
-  [[nodiscard]] Progress progress() const {
-    Progress all;
-    for (const Slot& slot : board_->slots) {
-      all.schedules += slot.schedules.load(std::memory_order_relaxed);
-      all.points += slot.points.load(std::memory_order_relaxed);
+  // Of the schedules up to that one: kAll, or one before which all have been run.
+  [[nodiscard]] Progress progress(std::uint64_t last) const {
+    Progress all = settled_;
+    for (const Ran& ran : ahead_) {
+      if (ran.ordinal <= last) count(ran, all);
     }
-    all.distinct = distinct_of(*board_);
-    all.digest = board_->digest.load(std::memory_order_relaxed);
+    all.distinct = distinct_of(*board_, last);
     all.findings = catches_.size();
     all.seconds = seconds();
     return all;
+  }
+  static void count(const Ran& ran, Progress& all) noexcept {
+    ++all.schedules;
+    all.points += ran.points;
+    all.digest += (ran.digest ^ ran.ordinal) * 0x9E3779B97F4A7C15ULL;
+  }
+
+  // What that worker has run since it was asked last.
+  void take_in(std::size_t index) {
+    Slot& from = slot(index);
+    std::uint64_t at = from.taken.load(std::memory_order_relaxed);
+    const std::uint64_t put = from.put.load(std::memory_order_acquire);
+    for (; at != put; ++at) {
+      const Ran& ran = from.ran[at % from.ran.size()];
+      workers_[index].last_ran = ran.ordinal;
+      ahead_.push_back(ran);
+    }
+    from.taken.store(at, std::memory_order_release);
+    std::optional<std::uint64_t>& again = workers_[index].again;
+    if (!again || workers_[index].last_ran < again) return;
+    tell_gone_on(index);
+    again.reset();
+  }
+  // Those that come before whatever may yet be found count in any case.
+  void settle() {
+    std::uint64_t first = kAll;
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      if (workers_[i].pid >= 0) first = std::min(first, ordinal_of(i));
+    }
+    if (plan_.stop_at_first) {
+      for (const auto& [signature, caught] : catches_)
+        first = std::min(first, caught.ordinal);
+    }
+    std::erase_if(ahead_, [&](const Ran& ran) {
+      if (ran.ordinal >= first) return false;
+      count(ran, settled_);
+      return true;
+    });
   }
 
   void start(std::size_t index) {
     Worker& worker = workers_[index];
     if (worker.next >= plan_.schedules || !matters(worker.next)) return;
-    board_->slots[index].ordinal.store(worker.next, std::memory_order_relaxed);
+    slot(index).ordinal.store(worker.next, std::memory_order_relaxed);
     int ends[2] = {-1, -1};
     if (pipe2(ends, O_CLOEXEC) != 0) return;
     std::fflush(nullptr);
@@ -150,7 +235,7 @@ class Crew {
     if (worker.pid == 0) {
       close(ends[0]);
       confine_memory();
-      work(index, worker.next, ends[1]);
+      work(slot(index), worker.since, worker.next, ends[1]);
     }
     close(ends[1]);
     worker.pipe = ends[0];
@@ -158,34 +243,34 @@ class Crew {
     worker.moved = Clock::now();
   }
 
-  // In the worker: does not return.
-  [[noreturn]] void work(std::size_t index, std::uint64_t first, int out) {
-    Slot& slot = board_->slots[index];
+  // In the worker: does not return. Schedules before `counted` are run for the strategy to learn
+  // from.
+  [[noreturn]] void work(Slot& slot, std::uint64_t first, std::uint64_t counted, int out) {
     for (std::uint64_t ordinal = first; ordinal < plan_.schedules; ordinal = after(ordinal)) {
-      slot.ordinal.store(ordinal, std::memory_order_relaxed);
+      if (ordinal >= counted) slot.ordinal.store(ordinal, std::memory_order_relaxed);
       if (ordinal == first || ordinal % plan_.round == 0) {
         slot.since.store(ordinal, std::memory_order_relaxed);
         plan_.begin_round();
       }
       const Verdict verdict = plan_.run(ordinal);
-      slot.schedules.fetch_add(1, std::memory_order_relaxed);
-      slot.points.fetch_add(verdict.points, std::memory_order_relaxed);
-      board_->digest.fetch_add((verdict.digest ^ ordinal) * 0x9E3779B97F4A7C15ULL,
-                               std::memory_order_relaxed);
-      const std::uint64_t bit = (verdict.digest ^ verdict.digest >> 32U) % kDistinctBits;
-      board_->seen[bit / 64].fetch_or(std::uint64_t{1} << bit % 64, std::memory_order_relaxed);
+      if (ordinal < counted) continue;
+      if (verdict.found) tell(verdict, out);
+      const Ran ran{ordinal, verdict.points, verdict.digest};
+      board_->see(ran);
+      slot.add(ran, parent_);
+      if (verdict.found) _exit(1);
       if (verdict.spoiled) _exit(kSpoiled);   // what it left behind is best left behind
-      if (!verdict.found) continue;
-      const std::string told = verdict.signature + '\n' + verdict.message;
-      std::size_t at = 0;
-      while (at < told.size()) {
-        const ssize_t written = write(out, told.data() + at, told.size() - at);
-        if (written <= 0) break;
-        at += static_cast<std::size_t>(written);
-      }
-      _exit(1);
     }
     _exit(0);
+  }
+  static void tell(const Verdict& verdict, int out) {
+    const std::string told = verdict.signature + '\n' + verdict.message;
+    std::size_t at = 0;
+    while (at < told.size()) {
+      const ssize_t written = write(out, told.data() + at, told.size() - at);
+      if (written <= 0) break;
+      at += static_cast<std::size_t>(written);
+    }
   }
 
   void wait_a_moment() {
@@ -197,11 +282,13 @@ class Crew {
     for (std::size_t i = 0; i < workers_.size(); ++i) {
       if (workers_[i].pid >= 0) look_after(i);
     }
+    settle();
   }
 
   void look_after(std::size_t index) {
     Worker& worker = workers_[index];
-    const std::uint64_t ordinal = board_->slots[index].ordinal.load(std::memory_order_relaxed);
+    take_in(index);
+    const std::uint64_t ordinal = ordinal_of(index);
     if (ordinal != worker.last_ordinal) {
       worker.last_ordinal = ordinal;
       worker.moved = Clock::now();
@@ -233,21 +320,31 @@ class Crew {
     close(worker.pipe);
     worker.pid = -1;
     worker.pipe = -1;
+    take_in(index);
+    const std::uint64_t since = slot(index).since.load(std::memory_order_relaxed);
     const bool died = hung || WIFSIGNALED(status);
-    if (died ? !plan_.deaths_count : WEXITSTATUS(status) == kSpoiled && worker.told.empty()) {
-      worker.next = after(ordinal);
-      start(index);
+    const bool from_outside = !hung && WIFSIGNALED(status) && is_from_outside(WTERMSIG(status));
+    if (from_outside && worker.again != ordinal) {
+      run_again(index, ordinal, since, WTERMSIG(status));
       return;
     }
-    const std::uint64_t since = board_->slots[index].since.load(std::memory_order_relaxed);
+    worker.again.reset();
+    if (died ? !plan_.deaths_count : WEXITSTATUS(status) == kSpoiled && worker.told.empty()) {
+      go_on_behind(index, ordinal);
+      return;
+    }
     const auto caught = [&](std::uint64_t at, std::string signature, std::string message) {
-      note({at, since, std::move(signature), std::move(message)});
+      note({at, since, std::move(signature), std::move(message), from_outside});
     };
     if (hung) {
       caught(ordinal, "crash hang", "one schedule did not end and reached no scheduling point");
     } else if (WIFSIGNALED(status)) {
       const std::string name = signal_name(WTERMSIG(status));
-      caught(ordinal, fmt::format("crash {}", name), fmt::format("the engine died: {}", name));
+      caught(ordinal, fmt::format("crash {}", name),
+             from_outside ? fmt::format("killed from outside by signal {}, and once more when run "
+                                        "again: has memory run out?",
+                                        WTERMSIG(status))
+                          : fmt::format("the engine died: {}", name));
     } else if (!worker.told.empty()) {
       const std::size_t line = worker.told.find('\n');
       caught(ordinal, worker.told.substr(0, line),
@@ -258,8 +355,29 @@ class Crew {
     } else {
       return;   // all its schedules are done
     }
-    worker.next = after(ordinal);
+    go_on_behind(index, ordinal);
+  }
+  void go_on_behind(std::size_t index, std::uint64_t ordinal) {
+    workers_[index].next = workers_[index].since = after(ordinal);
     start(index);
+  }
+  // That schedule, unless it had been run and counted; with all that its strategy had learnt.
+  void run_again(std::size_t index, std::uint64_t ordinal, std::uint64_t since, int signal) {
+    Worker& worker = workers_[index];
+    const bool had_run = worker.last_ran == ordinal;
+    worker.next = had_run ? after(ordinal) : ordinal;
+    worker.since = worker.next % plan_.round == 0 ? worker.next : since;
+    worker.signal = signal;
+    if (had_run) {
+      tell_gone_on(index);
+    } else {
+      worker.again = ordinal;
+    }
+    start(index);
+  }
+  void tell_gone_on(std::size_t index) const {
+    plan_.say(fmt::format("worker {} was killed by signal {} and does not die of it again; gone on",
+                          index, workers_[index].signal));
   }
 
   void note(Catch caught) {
@@ -276,8 +394,12 @@ class Crew {
   }
 
   const WorkerPlan& plan_;
+  const pid_t parent_ = getpid();
   SharedMemory<Board> board_;
+  std::vector<std::unique_ptr<SharedMemory<Slot>>> slots_;   // by worker
   std::vector<Worker> workers_;
+  Progress settled_;         // what counts whatever comes
+  std::vector<Ran> ahead_;   // not as yet known to
   std::map<std::string, Catch> catches_;
   Clock::time_point began_ = Clock::now();
 };

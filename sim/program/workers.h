@@ -1,5 +1,6 @@
 // The worker processes of a search. Each runs its share of the schedules and ends at its first
-// finding, or at the death of the engine; then another takes over behind it.
+// finding, or at the death of the engine; then another takes over behind it. Of one that was killed
+// from outside, the schedule is run again: it is the engine's death if it dies once more.
 //
 // Which worker runs a schedule does not matter to it: schedule i of a search is the same with any
 // number of workers. Schedules are dealt out in rounds. What is learnt from one schedule for the
@@ -38,6 +39,7 @@ struct Catch {
   std::uint64_t since = 0;   // the first one that it may have learnt from
   std::string signature;
   std::string message;
+  bool killed_from_outside = false;
 };
 
 struct WorkerPlan {
@@ -55,9 +57,12 @@ struct WorkerPlan {
   std::function<Verdict(std::uint64_t ordinal)> run;
   // In the parent, a few times a second and at the end.
   std::function<void(const Progress&)> show;
+  // In the parent: one line on what became of a worker that was killed from outside.
+  std::function<void(const std::string&)> say;
 };
 
 struct SearchEnd {
+  // Of all schedules up to the first finding if that ends it: the same with any number of workers.
   Progress progress;
   std::vector<Catch> catches;   // by ordinal: the first, or the first of each signature
 };

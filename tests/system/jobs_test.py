@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""What a search finds does not depend on how many workers it has: the same digest when nothing is
-found, the same first schedule otherwise, and that one replays. For a strategy that goes by its seed
-alone, and for those that learn from one schedule for the next. Nor do the images of its power cuts."""
+"""What a search says does not depend on how many workers it has: the same first schedule that fails,
+which replays, and the same counts and digest of all up to it, or of all when none does. For a
+strategy that goes by its seed alone, and for those that learn from one schedule for the next. Nor do
+the images of its power cuts. Nor does any of that depend on whether somebody kills a worker."""
 import hashlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WAVETANK_BUILD", SOURCE / "build" / "release"))
@@ -25,6 +28,29 @@ def search(jobs, strategy, *arguments):
                     "--shrink-time", "0", *arguments)
     assert done.returncode in (0, 1), done.stderr
     return json.loads(done.stdout)
+
+
+def counts_of(report):
+    return tuple(report[each] for each in ("schedules", "points", "distinct", "digest"))
+
+
+def workers_of(process):
+    path = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def with_a_worker_killed(*arguments):
+    """The report, and what was said of it, when one has been at work for a moment."""
+    with subprocess.Popen([str(BUILD / "wavetank"), *arguments, "--jobs", "2", "--json"],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while len(workers := workers_of(process)) < 2:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.001)
+        time.sleep(0.1)
+        os.kill(workers[0], signal.SIGKILL)
+        out, err = process.communicate()
+    assert process.returncode == 0, (out, err)
+    return json.loads(out), err
 
 
 def images(out, jobs):
@@ -48,7 +74,7 @@ def main():
     with tempfile.TemporaryDirectory() as out:
         for strategy in STRATEGIES:
             # More than two rounds.
-            clean = {search(jobs, strategy, "--schedules", "600", "--out", out)["digest"]
+            clean = {counts_of(search(jobs, strategy, "--schedules", "600", "--out", out))
                      for jobs in (1, 2, 3)}
             assert len(clean) == 1, (strategy, clean)
             first = set()
@@ -56,13 +82,23 @@ def main():
                 report = search(jobs, strategy, "--mutant", "B002", "--schedules", "3000",
                                 "--out", out)
                 [finding] = report["findings"]
-                first.add((finding["signature"], finding["schedule"]))
+                first.add((finding["signature"], finding["schedule"], *counts_of(report)))
+                assert report["schedules"] == finding["schedule"] + 1, report
                 again = wavetank("replay", "--json", finding["folder"])
                 assert again.returncode == 1 and json.loads(again.stdout)["as_recorded"], again
             assert len(first) == 1, (strategy, first)
             print(strategy, *first)
         alone, together = images(out, 1), images(out, 3)
         assert alone == together, (alone, together)
+        arguments = ("--scenario", "thin-general", "--schedules", "2500", "--out", out)
+        expected = counts_of(search(1, "portfolio", *arguments))
+        report, said = with_a_worker_killed("search", *arguments, "--quiet")
+        assert counts_of(report) == expected, (report, expected)
+        assert "was killed by signal 9 and does not die of it again; gone on" in said, said
+        arguments = ("--workload", str(SOURCE / "scenarios/explore/S1.toml"), "--preemptions", "0")
+        report, said = with_a_worker_killed("explore", *arguments, "--no-folder")
+        assert report["ended"] == "complete" and report["executions"] == 292, report
+        assert "was killed by signal 9 and does not die of it again; gone on" in said, said
     return 0
 
 
