@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -10,6 +11,7 @@
 #include "sim/library/time_limit.h"
 #include "sim/lock_order.h"
 #include "sim/rng.h"
+#include "sim/sampling.h"
 #include "sim/shrink.h"
 #include "sim/strategy_bounded.h"
 #include "sim/strategy_dpor.h"
@@ -20,6 +22,8 @@ namespace {
 
 // Product of the numbers of ways at each operation of a random walk: its mean over walks is the
 // number of interleavings (D. Knuth, "Estimating the efficiency of backtrack programs", 1975).
+// Of operations: to start somebody, or to come to the first of one's own, is none, nor is to queue
+// for a lock, or to look again before anybody else has gone on.
 class Probe final : public Strategy {
  public:
   void begin(std::uint64_t seed) override {
@@ -27,10 +31,16 @@ class Probe final : public Strategy {
     ways_ = 1;
   }
   std::uint32_t pick(const Choices& choices) override {
-    if (choices.fibers.empty()) return choices.fallback;
-    const auto fibers = static_cast<std::uint32_t>(choices.fibers.size());
-    ways_ *= fibers;
-    return rng_.below(fibers);
+    if (const std::uint32_t first = unnoticed(choices, 0); first != choices.size()) return first;
+    can_go_on_.clear();
+    for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
+      const bool gives_way = choices.fibers[i] == &choices.self && choices.fallback != i;
+      if (!gives_way && can_go_on(choices, i)) can_go_on_.push_back(i);
+    }
+    if (can_go_on_.empty()) return choices.fallback;
+    const auto ways = static_cast<std::uint32_t>(can_go_on_.size());
+    ways_ *= ways;
+    return can_go_on_[rng_.below(ways)];
   }
   std::uint32_t value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
                       std::uint32_t /*one_in*/) override {
@@ -42,6 +52,7 @@ class Probe final : public Strategy {
  private:
   Rng rng_;
   double ways_ = 1;
+  std::vector<std::uint32_t> can_go_on_;   // kept for its memory
 };
 
 constexpr std::uint32_t kProbesInVain = 10;
@@ -292,6 +303,9 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
   Probed probed;
   Exploration result = options.preemptions ? explore_bounded(program, options, limit, probed)
                                            : explore_all(program, options, limit, probed);
+  // Those that were counted are interleavings, too.
+  if (result.interleavings != 0)
+    result.interleavings = std::max(result.interleavings, static_cast<double>(result.executions));
   if (probed.differs) {
     result.found = not_deterministic("two runs of one schedule differ");
   } else if (probed.failed &&

@@ -39,7 +39,9 @@ struct Exploration {
   std::uint64_t forgotten = 0;    // for want of memory: if any, some of these may be equivalent
   bool complete = false;          // there is no other execution within the bounds
   double done = 0;                // estimated share of the whole
-  double interleavings = 0;       // of all operations, estimated from the probes
+  // Of all operations, estimated from the probes, and no fewer than there are executions; 0: there
+  // is no estimate.
+  double interleavings = 0;
   std::string limits;             // what was not explored although complete; empty: nothing
   std::string not_looked_for;     // as in SearchResult
   // Ends the exploration; but opposite orders of locks are told when nothing else was found.

@@ -48,6 +48,9 @@ class Foreman {
     }
     const std::uint64_t run = board_->executions;
     end_.executions = seen_.classes();
+    // Those that were counted are among them, where neither counts faults.
+    if (end_.naive != 0 && options_.faults_most() == 0 && !options_.cuts)
+      end_.naive = std::max(end_.naive, static_cast<double>(end_.executions));
     end_.cut_short = run - std::min(run, end_.executions);
     end_.points = board_->points;
     end_.cuts = board_->cuts;

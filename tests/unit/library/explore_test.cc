@@ -128,7 +128,59 @@ TEST(Explore, SaysHowFarItGot) {
       explore([] { programs::ainc(7); }, {.executions_max = 2520, .probes = 50});
   EXPECT_FALSE(result.complete);
   EXPECT_NEAR(result.done, 0.5, 1e-6);
-  EXPECT_GT(result.interleavings, 5040.0);
+  EXPECT_EQ(result.interleavings, 5040.0);
+}
+
+// Two with n steps each have (2n)! / n!^2 interleavings, whatever they have to do with each other;
+// where it is everything, each of them is explored.
+TEST(Explore, EstimatesTheNumberOfInterleavings) {
+  double expected = 1;
+  for (int n = 1; n <= 6; ++n) {
+    expected = expected * (2 * n) * (2 * n - 1) / (n * n);
+    for (const bool of_one : {true, false}) {
+      const Exploration result = explore(
+          [=] {
+            Variable<int> mine{"mine"};
+            Variable<int> other{"other"};
+            Threads threads;
+            for (Variable<int>* const each : {&mine, of_one ? &mine : &other}) {
+              threads.start("steps", [each, n] {
+                for (int i = 0; i < n; ++i)
+                  each->set(i);
+              });
+            }
+            threads.join();
+          },
+          {.probes = 200});
+      ASSERT_TRUE(result.complete);
+      EXPECT_EQ(static_cast<double>(result.executions), of_one ? expected : 1) << n;
+      EXPECT_NEAR(result.interleavings, expected, n == 1 ? 0 : expected / 8) << n;
+      EXPECT_GE(result.interleavings, static_cast<double>(result.executions)) << n;
+    }
+  }
+}
+
+// Few walks may well come upon those parts of the tree that are smaller than others.
+TEST(Explore, EstimatesNeverLessThanItHasCounted) {
+  for (const std::optional<std::uint32_t> bound : {std::optional<std::uint32_t>{}, {0U}, {2U}}) {
+    const Exploration result = explore(
+        [] {
+          Variable<int> turn{"turn"};
+          Threads threads;
+          for (int id = 1; id <= 2; ++id) {
+            threads.start("steps", [&, id] {
+              turn.set(id);
+              if (turn.get() == 1) return;
+              for (int i = 0; i < 4; ++i)
+                turn.set(id);
+            });
+          }
+          threads.join();
+        },
+        {.probes = 1, .preemptions = bound});
+    ASSERT_TRUE(result.complete);
+    EXPECT_GE(result.interleavings, static_cast<double>(result.executions));
+  }
 }
 
 // While one sleeps with the lock held, the others wait for it; afterwards they come in any order.
