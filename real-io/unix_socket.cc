@@ -26,7 +26,13 @@ bool somebody_listens(const sockaddr_un& address) {
 
 }   // namespace
 
-tl::expected<int, std::string> bind_unix_socket(const std::string& path) {
+std::optional<UnixSocket::File> UnixSocket::named() const noexcept {
+  struct stat status{};
+  if (lstat(path_.c_str(), &status) != 0) return std::nullopt;
+  return File{.device = status.st_dev, .number = status.st_ino};
+}
+
+tl::expected<void, std::string> UnixSocket::bind(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof address.sun_path)
@@ -42,20 +48,41 @@ tl::expected<int, std::string> bind_unix_socket(const std::string& path) {
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const mode_t mask = umask(0077);
   const bool bound =
-      fd >= 0 && bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+      fd >= 0 && ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   const int error = errno;
   umask(mask);
-  if (bound) return fd;
-  if (fd >= 0) close(fd);
+  if (bound) {
+    fd_ = fd;
+    path_ = path;
+    file_ = named();
+    return {};
+  }
+  if (fd >= 0) ::close(fd);
   return tl::unexpected{
       fmt::format("{}: cannot listen: {}", path, std::generic_category().message(error))};
 }
 
-tl::expected<void, std::string> start_listening(int fd, const std::string& path) {
+tl::expected<void, std::string> UnixSocket::listen() {
   constexpr int kBacklog = 64;
-  if (listen(fd, kBacklog) == 0) return {};
+  if (named() != file_) return tl::unexpected{path_ + ": another process has taken it"};
+  if (::listen(fd_, kBacklog) == 0) return {};
   return tl::unexpected{
-      fmt::format("{}: cannot listen: {}", path, std::generic_category().message(errno))};
+      fmt::format("{}: cannot listen: {}", path_, std::generic_category().message(errno))};
+}
+
+void UnixSocket::shut() noexcept {
+  shutdown(fd_, SHUT_RDWR);
+}
+
+void UnixSocket::close() noexcept {
+  if (fd_ < 0) return;
+  if (file_ && named() == file_) unlink(path_.c_str());
+  ::close(fd_);
+  fd_ = -1;
+}
+
+bool out_of_descriptors(int error) noexcept {
+  return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
 }
 
 }   // namespace real_io

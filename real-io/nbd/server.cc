@@ -1,20 +1,24 @@
 #include "real-io/nbd/server.h"
 
 #include <cerrno>
+#include <chrono>
 #include <system_error>
 #include <utility>
 
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
-#include "real-io/unix_socket.h"
+#include "engine/fiber/timer.h"
 
 namespace real_io::nbd {
+namespace {
+
+constexpr std::chrono::milliseconds kAcceptAgain{100};
+
+}   // namespace
 
 // What one reactor keeps of the server. Its own thread only.
 struct Server::Share {
@@ -51,15 +55,11 @@ Server::Exports Server::exports() const {
 }
 
 tl::expected<void, std::string> Server::bind(const std::string& path) {
-  auto socket = bind_unix_socket(path);
-  if (!socket) return tl::unexpected{std::move(socket.error())};
-  path_ = path;
-  listen_fd_ = *socket;
-  return {};
+  return socket_.bind(path);
 }
 
 tl::expected<void, std::string> Server::listen() {
-  if (auto listening = start_listening(listen_fd_, path_); !listening) return listening;
+  if (auto listening = socket_.listen(); !listening) return listening;
   accepting_ = true;
   connections_alive_ = 1;
   executor_.spawn_on(0, "nbd.accept", [this] { Reactor::current()->start(accept_); });
@@ -68,7 +68,7 @@ tl::expected<void, std::string> Server::listen() {
 
 void Server::prepare_accept(Operation& self, io_uring_sqe& entry) noexcept {
   const Server& server = *static_cast<Accept&>(self).server;
-  io_uring_prep_accept(&entry, server.listen_fd_, nullptr, nullptr, SOCK_CLOEXEC);
+  io_uring_prep_accept(&entry, server.socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC);
 }
 
 void Server::accepted(Operation& self, std::int32_t result, std::uint32_t) {
@@ -78,13 +78,23 @@ void Server::accepted(Operation& self, std::int32_t result, std::uint32_t) {
     return server.connection_over();
   }
   if (result >= 0) {
+    server.short_of_descriptors_ = false;
     server.welcome(result);
   } else if (result != -EINTR && result != -ECONNABORTED && result != -EAGAIN) {
-    server.log(fmt::format("accept: {}", std::generic_category().message(-result)));
-    if (result != -EMFILE && result != -ENFILE && result != -ENOMEM)
-      return server.connection_over();
+    const bool passes = out_of_descriptors(result);
+    if (!passes || !std::exchange(server.short_of_descriptors_, true))
+      server.log(fmt::format("accept: {}", std::generic_category().message(-result)));
+    return passes ? server.accept_later() : server.connection_over();
   }
   Reactor::current()->start(self);
+}
+
+// Whoever waits to be accepted would be refused again at once, for as long as it takes.
+void Server::accept_later() {
+  executor_.spawn_on(0, "nbd.accept", [this] {
+    engine::sleep_for(kAcceptAgain);
+    Reactor::current()->start(accept_);
+  });
 }
 
 void Server::welcome(int fd) {
@@ -131,9 +141,9 @@ void Server::on_each_connection(const char* name, Job job) {
 }
 
 void Server::begin_stop() {
-  if (listen_fd_ < 0) return;
+  if (!socket_.bound()) return;
   stopping_ = true;
-  shutdown(listen_fd_, SHUT_RDWR);   // wakes the accept
+  socket_.shut();
   on_each_connection("nbd.stop", [](Connection& connection) { connection.stop(); });
 }
 
@@ -142,12 +152,10 @@ void Server::cut() {
 }
 
 void Server::stop() {
-  if (listen_fd_ < 0) return;
+  if (!socket_.bound()) return;
   begin_stop();
   if (accepting_) over_.wait();
-  close(listen_fd_);
-  unlink(path_.c_str());
-  listen_fd_ = -1;
+  socket_.close();
 }
 
 }   // namespace real_io::nbd

@@ -16,6 +16,7 @@
 #include "engine/fiber/completion.h"
 #include "real-io/nbd/connection.h"
 #include "real-io/nbd/export.h"
+#include "real-io/unix_socket.h"
 #include "real-io/uring_executor.h"
 
 namespace real_io::nbd {
@@ -65,6 +66,8 @@ class Server {
   };
   static void prepare_accept(Operation& self, io_uring_sqe& entry) noexcept;
   static void accepted(Operation& self, std::int32_t result, std::uint32_t flags);
+  // On reactor 0. The next one, after a while.
+  void accept_later();
   void welcome(int fd);
   void serve(int fd, std::uint64_t number);
   void connection_over();
@@ -77,10 +80,10 @@ class Server {
   const Log log_;
   std::atomic<std::shared_ptr<const std::vector<std::shared_ptr<const Export>>>> exports_;
   std::vector<std::unique_ptr<Share>> shares_;   // by reactor
-  std::string path_;
-  int listen_fd_ = -1;
+  UnixSocket socket_;
   bool accepting_ = false;
   Accept accept_;
+  bool short_of_descriptors_ = false;               // and the log says so; reactor 0's
   std::uint64_t connections_seen_ = 0;              // reactor 0's
   std::atomic<std::size_t> connections_alive_{0};   // and one for the acceptor
   std::atomic<bool> stopping_{false};

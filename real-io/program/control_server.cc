@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <span>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -11,14 +13,17 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
+#include "engine/fiber/timer.h"
 #include "real-io/program/words.h"
 #include "real-io/stream.h"
-#include "real-io/unix_socket.h"
 
 namespace wavetankd {
 
 namespace {
+
+constexpr std::chrono::milliseconds kAcceptAgain{100};
 
 // Before a connection is closed. Waits for nobody: what the client has sent and nobody reads is
 // taken away, as far as it is there, so that the answer is not lost with it.
@@ -36,27 +41,30 @@ ControlServer::ControlServer(real_io::UringExecutor& executor, Handler handler)
     : executor_{executor}, handler_{std::move(handler)} {}
 
 tl::expected<void, std::string> ControlServer::bind(const std::string& path) {
-  auto socket = real_io::bind_unix_socket(path);
-  if (!socket) return tl::unexpected{std::move(socket.error())};
-  path_ = path;
-  listen_fd_ = *socket;
-  return {};
+  return socket_.bind(path);
 }
 
 tl::expected<void, std::string> ControlServer::listen() {
-  if (auto listening = real_io::start_listening(listen_fd_, path_); !listening) return listening;
+  if (auto listening = socket_.listen(); !listening) return listening;
   fibers_ = 1;
   executor_.spawn_on(0, "control.accept", [this] { accept_loop(); });
   return {};
 }
 
 void ControlServer::accept_loop() {
+  bool told = false;   // that there are no descriptors left
   while (!stopping_) {
-    const std::int32_t fd = real_io::accept_one(listen_fd_);
+    const std::int32_t fd = real_io::accept_one(socket_.fd());
     if (fd < 0) {
       if (fd == -EINTR || fd == -ECONNABORTED || fd == -EAGAIN) continue;
-      break;
+      const bool passes = real_io::out_of_descriptors(fd);
+      if (!stopping_ && !std::exchange(told, passes))
+        spdlog::warn("control: accept: {}", std::generic_category().message(-fd));
+      if (!passes) break;
+      engine::sleep_for(kAcceptAgain);
+      continue;
     }
+    told = false;
     if (stopping_ || clients_.size() >= kClientsMax) {
       if (!stopping_) refuse(fd, fmt::format("error {} clients are served at once\n", kClientsMax));
       close(fd);
@@ -118,9 +126,9 @@ void ControlServer::answer(int fd, std::string_view line) {
 }
 
 void ControlServer::begin_stop() noexcept {
-  if (listen_fd_ < 0) return;
+  if (!socket_.bound()) return;
   stopping_ = true;
-  shutdown(listen_fd_, SHUT_RDWR);
+  socket_.shut();
   for (const int fd : clients_)
     shutdown(fd, SHUT_RD);
 }
@@ -131,16 +139,14 @@ void ControlServer::cut() noexcept {
 }
 
 void ControlServer::stop() {
-  if (listen_fd_ < 0) return;
+  if (!socket_.bound()) return;
   begin_stop();
   {
     const engine::MutexLock lock{mutex_};
     while (fibers_ != 0)
       less_.wait(mutex_);
   }
-  close(listen_fd_);
-  unlink(path_.c_str());
-  listen_fd_ = -1;
+  socket_.close();
 }
 
 }   // namespace wavetankd

@@ -11,6 +11,7 @@
 
 #include "engine/fiber/condition.h"
 #include "engine/fiber/mutex.h"
+#include "real-io/unix_socket.h"
 #include "real-io/uring_executor.h"
 
 namespace wavetankd {
@@ -43,8 +44,7 @@ class ControlServer {
 
   real_io::UringExecutor& executor_;
   const Handler handler_;
-  std::string path_;
-  int listen_fd_ = -1;
+  real_io::UnixSocket socket_;
   // All of it lives on reactor 0, which is what guards it.
   std::vector<int> clients_;
   std::size_t fibers_ = 0;

@@ -62,15 +62,16 @@ class Service {
         server_{executor_, {}, [](std::string_view line) { spdlog::warn("nbd: {}", line); }},
         control_{executor_, [this](std::string_view line) { return volumes_->control(line); }} {}
 
-  // On reactor 0, as finish(). Whatever may be refused is, before any device is changed: sockets
-  // are bound, files opened, and the whole is rehearsed. They are listened on when everything is
-  // there.
+  // On reactor 0, as finish(). Whatever may be refused is, before any device is changed: files are
+  // opened, sockets bound, and the whole is rehearsed. They are listened on when everything is
+  // there. Files come first: whoever has them, as a server that is just starting or stopping, has
+  // the sockets too, though they may not answer.
   Outcome begin() {
+    if (auto opened = open_files(); !opened) return opened;
     if (auto bound = server_.bind(options_.listen); !bound) return tl::unexpected{bound.error()};
     if (!options_.control.empty())
       if (auto bound = control_.bind(options_.control); !bound)
         return tl::unexpected{bound.error()};
-    if (auto opened = open_files(); !opened) return opened;
     if (auto rehearsed = rehearse(); !rehearsed) return rehearsed;
     volumes_.emplace(executor_, devices_, devices_, server_, Volumes::Purpose::serve);
     if (auto opened = open_volumes(*volumes_); !opened) return opened;

@@ -3,6 +3,7 @@ are no good."""
 
 import os
 import pathlib
+import resource
 import select
 import socket
 import sys
@@ -246,6 +247,44 @@ class Waiting(Control):
         self.subject.stop(10)
         self.assertEqual(peers[0].recv(100), b"ok\n")
         self.assertEqual(self.client.reap()[1], 28)   # ENOSPC
+
+
+@case.needs_programs
+class Descriptors(case.SystemTest):
+    """A server that may open few files, and clients that have them all."""
+
+    def test_come_back_when_clients_go(self):
+        for name in ("meta.img", "data.img"):
+            with open(self.folder / name, "wb") as file:
+                file.truncate(4 * MIB)
+        subject = server.Wavetankd(self.folder, self.folder / "meta.img", self.folder / "data.img",
+                                   {0: MIB}, limits=lambda: resource.setrlimit(
+                                       resource.RLIMIT_NOFILE, (40, 40)))
+        self.addCleanup(subject.kill)
+        crowd = []
+        for _ in range(60):
+            crowd.append(socket.socket(socket.AF_UNIX))
+            crowd[-1].connect(str(subject.socket))
+        while "nbd: accept: Too many open files" not in subject.log():
+            time.sleep(0.01)
+        late = socket.socket(socket.AF_UNIX)   # meets the same at the other socket
+        late.settimeout(10)
+        late.connect(str(subject.control_path))
+        late.sendall(b"list\n")
+        time.sleep(1.5)
+        for peer in crowd:
+            peer.close()
+        self.assertTrue(late.recv(4096).startswith(b"ok "))
+        late.close()
+        self.assertTrue(subject.control("list"))
+        client = nbd.Client(subject.socket, "0")
+        self.assertEqual(client.size, MIB)
+        client.close()
+        self.assertLess(subject.processor_seconds(), 0.2)
+        said = subject.log()
+        self.assertLess(said.count("nbd: accept: "), 5, said[:1000])
+        self.assertIn("control: accept: Too many open files", said)
+        subject.stop()
 
 
 class Sizes(case.SystemTest):

@@ -2,10 +2,13 @@
 it leaves behind is sound."""
 
 import contextlib
+import fcntl
 import pathlib
 import signal
 import socket
+import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -111,6 +114,68 @@ class ServerStop(case.SystemTest):
         time.sleep(0.5)
         self.assertTrue(subject.running())
         self.assert_stops(subject, within=2)   # with another one
+
+    def stopping(self, seconds):
+        """A server that has been told to stop, and will in so many; when `answers` are taken."""
+        subject = self.serve()
+        client = self.client(subject)
+        for _ in range(40):
+            client.submit(nbd.READ, 0, 8 * MIB)
+        time.sleep(0.5)
+        subject.signal(signal.SIGTERM)
+        time.sleep(0.2)
+        self.assertTrue(subject.running())
+        threading.Timer(seconds, client.close).start()
+        return subject
+
+    def assert_serves(self, command, subject, name):
+        """The server of `command` does, on the sockets of one that is stopping."""
+        with server.Server(command, self.folder, subject.socket) as successor:
+            while subject.running():
+                time.sleep(0.01)
+            time.sleep(0.1)
+            client = nbd.Client(successor.socket, name)
+            self.assertEqual(len(client.read_at(0, BLOCK)), BLOCK)
+            client.close()
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(str(subject.control_path))
+
+    def test_with_a_successor_on_the_same_files(self):
+        subject = self.stopping(1)
+        self.assert_serves(subject.command, subject, "0")
+        self.assert_holds(0)
+
+    def test_with_a_successor_that_takes_the_sockets_alone(self):
+        subject = self.stopping(1)
+        other = self.folder / "other.img"
+        with open(other, "wb") as file:
+            file.truncate(MIB)
+        self.assert_serves([str(case.program("wavetankd")), "serve", "--raw", f"o={other}",
+                            "--listen", f"unix:{subject.socket}",
+                            "--control", str(subject.control_path)], subject, "o")
+
+    def test_of_two_that_start_at_once_one_serves(self):
+        subject = self.serve()
+        subject.signal(signal.SIGTERM)
+        while subject.running():
+            time.sleep(0.01)
+        for _ in range(6):
+            with open(self.data, "rb") as held:
+                fcntl.flock(held, fcntl.LOCK_EX)   # both wait for it
+                both = [subprocess.Popen(subject.command, stderr=subprocess.DEVNULL)
+                        for _ in range(2)]
+                time.sleep(0.3)
+            client = None
+            end = time.monotonic() + 2
+            while client is None and time.monotonic() < end:
+                try:
+                    client = nbd.Client(subject.socket, "0")
+                except OSError:
+                    time.sleep(0.01)
+            for process in both:
+                process.kill()
+                process.wait()
+            self.assertIsNotNone(client, "nobody can be reached")
 
     def test_with_a_write_to_a_suspended_thin(self):
         subject = self.serve()

@@ -9,6 +9,7 @@ The control socket takes one pool message a line and answers `ok[ TEXT]` or `err
 """
 
 import hashlib
+import os
 import pathlib
 import shutil
 import signal
@@ -26,12 +27,14 @@ class ServerFailed(Exception):
 class Server:
     """A process that exports volumes over a Unix socket at `self.socket`."""
 
-    def __init__(self, command, folder, socket_path):
+    def __init__(self, command, folder, socket_path, limits=None):
+        """`limits`: called in the new process, to set its own."""
+        self.command = command
         self.socket = pathlib.Path(socket_path)
         self._log = pathlib.Path(folder) / "server.log"
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT,
-                                             stdin=subprocess.DEVNULL)
+                                             stdin=subprocess.DEVNULL, preexec_fn=limits)
         self._await_listening()
 
     def _await_listening(self, seconds=20):
@@ -70,6 +73,11 @@ class Server:
     def pid(self):
         return self._process.pid
 
+    def processor_seconds(self):
+        """What it has used so far, by its own and the kernel's count."""
+        words = pathlib.Path(f"/proc/{self.pid()}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, words[11:13])) / os.sysconf("SC_CLK_TCK")
+
     def running(self):
         return self._process.poll() is None
 
@@ -99,7 +107,8 @@ class Server:
 class Wavetankd(Server):
     """Serves the thin volumes `thins` {id: bytes} of a pool; exports are named by id."""
 
-    def __init__(self, folder, meta, data, thins, block_sectors=128, messages=(), extra=()):
+    def __init__(self, folder, meta, data, thins, block_sectors=128, messages=(), extra=(),
+                 limits=None):
         folder = pathlib.Path(folder)
         # A socket's path has 107 bytes at most; test folders are deeper than that.
         self._sockets = short_folder(folder)
@@ -112,7 +121,7 @@ class Wavetankd(Server):
             command += ["--thin", f"{thin_id}:{size}:{thin_id}"]
         for message in messages:
             command += ["--message", message]
-        super().__init__([str(word) for word in [*command, *extra]], folder, listen)
+        super().__init__([str(word) for word in [*command, *extra]], folder, listen, limits)
 
     def control(self, message):
         """Sends one pool message; its answer's text."""
