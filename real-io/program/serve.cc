@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,8 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "engine/fiber/completion.h"
+#include "engine/fiber/timer.h"
 #include "engine/thin/metadata.h"
 #include "real-io/nbd/server.h"
 #include "real-io/program/control_server.h"
@@ -51,6 +54,9 @@ real_io::Reactor::Options spinning(std::optional<std::uint64_t> asked_us) {
 
 // For clients to take the answers to what they asked for before the end.
 constexpr timespec kClientPatience{.tv_sec = 5, .tv_nsec = 0};
+
+// Between looks at what control lines under way are waiting for.
+constexpr std::chrono::milliseconds kControlLook{10};
 
 // Everything that is served, in the order in which it is made; taken down in the other.
 class Service {
@@ -88,8 +94,7 @@ class Service {
     if (rehearsed_) return tl::unexpected<std::string>{"a rehearsal that cannot be ended"};
     control_.begin_stop();
     server_.begin_stop();
-    if (volumes_) volumes_->release_waiting();
-    control_.stop();
+    end_control();
     if (volumes_) {
       volumes_->release_waiting();   // the last control action may have suspended a device
       volumes_->refuse_waiting();
@@ -110,6 +115,21 @@ class Service {
   UringExecutor& executor() noexcept { return executor_; }
 
  private:
+  // After begin_stop(). A line under way may wait for a device that another one suspends, at any
+  // time; or for one that nothing resumes, as a pool whose table has become too small.
+  void end_control() {
+    engine::Completion ended{"wavetankd.control_ended"};
+    executor_.spawn_on(0, "wavetankd.control_end", [&] {
+      control_.stop();
+      ended.signal();
+    });
+    while (!ended.done()) {
+      if (volumes_ && !volumes_->release_waiting()) volumes_->refuse_waiting();
+      engine::sleep_for(kControlLook);
+    }
+    ended.wait();
+  }
+
   Outcome open_files() {
     const auto open = [&](const std::string& label, const std::string& path) -> Outcome {
       if (auto device = devices_.open(label, path); !device) return tl::unexpected{device.error()};

@@ -440,9 +440,11 @@ Volumes::Outcome Volumes::verb(std::string_view verb, std::string_view rest) {
                      info->has_inactive_table ? "yes" : "no");
 }
 
-void Volumes::release_waiting() {
-  if (const auto released = system_->release_waiting(); !released)
+bool Volumes::release_waiting() {
+  const auto released = system_->release_waiting();
+  if (!released && !std::exchange(told_of_waiting_, true))
     spdlog::warn("{}", in_words("resuming what is suspended", released.error()));
+  return released.has_value();
 }
 
 void Volumes::refuse_waiting() {

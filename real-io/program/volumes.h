@@ -56,8 +56,8 @@ class Volumes {
   // One line of the control protocol (docs/operating.md); several at once.
   [[nodiscard]] Outcome control(std::string_view line);
   // Nobody will resume a device or make space any more: see engine::dm::System. These two may run
-  // beside a control action.
-  void release_waiting();
+  // beside a control action. False: a device that others stand on cannot be resumed.
+  bool release_waiting();
   void refuse_waiting();
   // Ends every device: the pool commits. Nothing may be connected any more.
   [[nodiscard]] Outcome close();
@@ -108,6 +108,7 @@ class Volumes {
   std::vector<std::string> changing_;
   std::uint32_t block_bytes_ = 4096;
   bool short_of_metadata_ = false;
+  bool told_of_waiting_ = false;   // and of what cannot be resumed
   std::optional<engine::Completion> watcher_over_;
 };
 

@@ -199,6 +199,30 @@ class ServerStop(case.SystemTest):
                 self.assertEqual(client.reap()[1], 0)
                 self.assert_holds(0, 1)
 
+    def stack_on(self, subject):
+        """A linear device `l` on the thin, exported; its client."""
+        for line in ("create l", f"load l 0 {self.SIZE // 512} linear 0 0", "resume l", "export l"):
+            subject.control(line)
+        client = nbd.Client(subject.socket, "l")
+        self.addCleanup(client.close)
+        return client
+
+    def test_with_a_suspend_above_a_pool_that_nothing_resumes(self):
+        subject = self.serve()
+        client = self.stack_on(subject)
+        subject.control("load pool 0 128 thin-pool metadata data 128 0 0")
+        with self.assertRaisesRegex(server.ServerFailed, "too small"):
+            subject.control("resume pool")
+        client.submit(nbd.WRITE, BLOCK, data=contents(1))
+        time.sleep(0.2)
+        peer = self.control_client(subject)
+        peer.sendall(b"suspend l\n")
+        time.sleep(0.2)
+        self.assert_stops(subject, within=2)
+        self.assertEqual(peer.recv(100), b"ok\n")
+        self.assertEqual(client.reap()[1], IO)
+        self.assert_holds(0)
+
     def test_with_the_devices_of_a_stack_suspended(self):
         for suspended in (["bulk"], ["pool", "bulk"], ["0", "bulk"]):
             with self.subTest(suspended):
@@ -249,6 +273,23 @@ class ServerStop(case.SystemTest):
         self.assert_stops(subject, within=2)
         self.assertEqual(peer.recv(100), b"ok\n")
         self.assert_no_space(client)
+        self.assert_holds(*range(blocks))
+
+    def test_with_a_suspend_that_waits_for_one_that_waits_for_space(self):
+        subject = self.serve(data_bytes=4 * MIB)
+        above = self.stack_on(subject)
+        client, blocks = self.fill(subject)
+        peers = [self.control_client(subject) for _ in range(2)]
+        peers[0].sendall(b"suspend 0\n")
+        time.sleep(0.2)
+        above.submit(nbd.WRITE, blocks * BLOCK, data=contents(1))   # waits for a resume of the thin
+        time.sleep(0.2)
+        peers[1].sendall(b"suspend l\n")
+        time.sleep(0.2)
+        self.assert_stops(subject, within=2)
+        self.assertEqual([peer.recv(100) for peer in peers], [b"ok\n"] * 2)
+        self.assert_no_space(client)
+        self.assert_no_space(above)
         self.assert_holds(*range(blocks))
 
 
