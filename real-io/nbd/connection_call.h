@@ -22,7 +22,8 @@ struct Connection::Call : Connection::CallHook {
   Stage stage = Stage::transfer;
   std::uint64_t done_bytes = 0;
   std::uint64_t piece_bytes = 0;
-  bool write_zeroes_as_data = false;   // the device has no write_zeroes
+  bool write_zeroes_as_data =
+      false;   // the device has no write_zeroes, or not the one that is asked for
   // advance() is submitting: a piece that ends at once only says so.
   bool submitting = false;
   bool ended_at_once = false;

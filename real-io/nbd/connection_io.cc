@@ -53,7 +53,7 @@ Connection::Call& Connection::take_call(const Request& request) {
   call.error = NbdError::none;
   call.stage = request.command == Command::flush ? Call::Stage::flush : Call::Stage::transfer;
   call.done_bytes = 0;
-  call.write_zeroes_as_data = false;
+  call.write_zeroes_as_data = request.no_hole && export_->zeroes_leave_holes;
   if (request.transfers()) {
     call.buffer = buffers_.take(request.length);
     bytes_alive_ += request.length;

@@ -18,6 +18,9 @@ struct Export {
   engine::BlockDevice* device = nullptr;   // must outlive every connection to the export
   std::uint32_t block_bytes_preferred = 4096;
   bool read_only = false;
+  // The device's write_zeroes may leave a range without space of its own, as a thin's does: a
+  // client that wants no hole gets zeroes written.
+  bool zeroes_leave_holes = false;
 };
 
 // The facts that negotiation needs, so that it can be tested without devices.

@@ -37,8 +37,8 @@ std::size_t Handshake::feed(engine::ConstBytes input) {
     } else if (state_ == State::options) {
       more = take_option(input.subspan(taken));
     }
-    if (more == 0) return taken;
     taken += more;
+    if (more == 0 || output_.size() >= kOutputBytes) return taken;
   }
 }
 
@@ -67,7 +67,7 @@ std::size_t Handshake::take_option(engine::ConstBytes input) {
     return input.size();
   }
   if (input.size() - sizeof(OptionHeader) < length) return 0;
-  if (++options_seen_ > kOptionsMax) {
+  if (++options_seen_ > kOptionsMax + kOptionsPerExport * exports_.size()) {
     broken("too many options");
     return input.size();
   }

@@ -25,13 +25,18 @@ class Handshake {
     broken,         // the peer does not speak the protocol: problem() says what it did
   };
   static constexpr std::uint32_t kOptionBytesMax = 8192;
+  // Whoever asks about one export after the other has some for each.
   static constexpr std::uint32_t kOptionsMax = 256;
+  static constexpr std::uint32_t kOptionsPerExport = 4;
+  // When so much is to be sent, no further option is taken.
+  static constexpr std::size_t kOutputBytes = std::size_t{64} << 10;
 
   // `exports` must outlive the negotiation; the first also answers to the empty name.
   explicit Handshake(std::span<const ExportFacts> exports);
 
   // Takes a prefix of `input` and says how long it was; what it could not use yet must be given
-  // again, with more behind it. Takes nothing more once transmission begins.
+  // again, with more behind it, or when what there is to be sent has been cleared. Takes nothing
+  // more once transmission begins.
   [[nodiscard]] std::size_t feed(engine::ConstBytes input);
   // What is to be sent; the caller clears it.
   [[nodiscard]] std::vector<std::byte>& output() noexcept { return output_; }
@@ -59,7 +64,7 @@ class Handshake {
   std::string problem_;
   State state_ = State::client_flags;
   std::size_t export_index_ = 0;
-  std::uint32_t options_seen_ = 0;
+  std::size_t options_seen_ = 0;
   bool structured_ = false;
   bool no_zeroes_ = false;
 };

@@ -57,6 +57,7 @@ Request judge_request(engine::ConstBytes bytes, const ExportFacts& facts) {
   request.length = header.length.value();
   const std::uint16_t flags = header.flags.value();
   request.fua = (flags & kFua) != 0;
+  request.no_hole = (flags & kNoHole) != 0;
 
   if (header.magic.value() != kRequestMagic)
     return hostile(request, "a request does not begin with its magic number");

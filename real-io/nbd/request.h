@@ -23,6 +23,7 @@ struct Request {
   Command command = Command::read;
   NbdError error = NbdError::none;
   bool fua = false;
+  bool no_hole = false;   // of a write_zeroes: later writes there must find their space
   std::uint32_t length = 0;
   std::uint32_t payload = 0;   // bytes that follow the header on the wire
   std::uint64_t cookie = 0;

@@ -285,6 +285,8 @@ void Volumes::watch_events() {
 }
 
 Volumes::Outcome Volumes::export_device(std::string_view device, const std::string& as) {
+  if (const char* const why = engine::dm::wrong_with_device_name(as))
+    return Trouble{fmt::format("export {} {}: {}", device, as, why)};
   const engine::MutexLock lock{mutex_};
   const auto same = [&](const auto& exported) { return exported->name == as; };
   if (std::any_of(exports_.begin(), exports_.end(), same))
@@ -296,6 +298,7 @@ Volumes::Outcome Volumes::export_device(std::string_view device, const std::stri
   exported->description = std::string{device};
   exported->device = &ref->device();
   exported->block_bytes_preferred = block_bytes_;
+  exported->zeroes_leave_holes = true;   // whatever it stands on, now or later
   exported->ref = *std::move(ref);
   exports_.push_back(std::move(exported));
   publish();
@@ -390,10 +393,15 @@ Volumes::Outcome Volumes::control(std::string_view line) {
 }
 
 Volumes::Outcome Volumes::verb(std::string_view verb, std::string_view rest) {
+  const std::string_view name = verb == "list" ? "" : take_word(rest);
+  if (name.empty() && verb != "list") return Trouble{fmt::format("{}: which device?", verb)};
+  const std::string what = fmt::format("{}{}{}", verb, name.empty() ? "" : " ", name);
+  static constexpr std::array<std::string_view, 9> kTakeNothingMore = {
+      "create", "clear", "status", "table", "remove", "list", "info", "unexport", "release"};
+  const auto* const end = kTakeNothingMore.end();
+  if (!rest.empty() && std::find(kTakeNothingMore.begin(), end, verb) != end)
+    return Trouble{fmt::format("{}: '{}'? nothing can follow", what, rest)};
   if (verb == "list") return list();
-  const std::string_view name = take_word(rest);
-  if (name.empty()) return Trouble{fmt::format("{}: which device?", verb)};
-  const std::string what = fmt::format("{} {}", verb, name);
   if (verb == "create") {
     if (devices_.has(name)) return Trouble{fmt::format("{}: a plain device is called that", what)};
     return outcome(what, system_->create(name));

@@ -340,6 +340,14 @@ class Lines(Control):
                 pass   # refused, and closed
         self.assertTrue(answer.startswith(b"ok "), answer)
 
+    def test_words_too_many(self):
+        self.assertEqual(self.ask("create w", "export w v"), ["ok"] * 2)
+        for line in ("create x", "clear w", "status 0", "table 0", "info 0", "list", "unexport v",
+                     "remove w", "release data"):
+            with self.subTest(line):
+                self.assert_refused(f"{line} now", f"{line}: 'now'? nothing can follow")
+        self.assertEqual(self.ask("unexport v", "remove w"), ["ok"] * 2)
+
     def test_names_that_no_device_may_have(self):
         self.assertEqual(self.ask("create w")[0], "ok")
         for name in (".", "..", "metadata", "data", "pool", "a/b"):
@@ -351,6 +359,9 @@ class Lines(Control):
             with self.subTest(name):
                 self.assert_refused(f"create {name}", shown)
                 self.assert_refused(f"rename w {name}", shown)
+        for name, shown in (("a b", "a blank"), ("a/b", "a slash"), ("n" * 128, "127 bytes")):
+            with self.subTest(name):
+                self.assert_refused(f"export 0 {name}", shown)
         self.assertEqual(self.ask("create gr\u00f6\u00dfe", "remove gr\u00f6\u00dfe"), ["ok"] * 2)
 
 

@@ -15,6 +15,7 @@ from harness import blockio, case, nbd, server
 
 MIB = 1 << 20
 SIZE = 32 * MIB
+BLOCK = 64 << 10
 EINVAL, ENOSPC, EOVERFLOW = 22, 28, 75
 
 
@@ -224,6 +225,37 @@ class OfOurs(Export, case.SystemTest):
         self.subject = server.Wavetankd(self.folder, self.folder / "meta.img",
                                         self.folder / "data.img", {0: SIZE})
         self.addCleanup(self.subject.kill)
+
+    def mapped_blocks(self):
+        """How many blocks the volume has of the pool."""
+        return int(self.subject.control("status 0").split()[3]) * 512 // BLOCK
+
+    def test_zeroes_without_a_hole_have_their_space(self):
+        client = self.client()
+        client.write_zeroes(0, 2 * MIB)
+        self.assertEqual(self.mapped_blocks(), 0)
+        client.write_zeroes(BLOCK // 2, 3 * MIB, flags=nbd.FLAG_NO_HOLE)
+        self.assertEqual(self.mapped_blocks(), 3 * MIB // BLOCK + 1)
+        client.write_at(4 * MIB, b"x" * BLOCK)
+        client.write_zeroes(4 * MIB, BLOCK, flags=nbd.FLAG_NO_HOLE | nbd.FLAG_FUA)
+        self.assertEqual(client.read_at(0, 8 * MIB), bytes(8 * MIB))
+        self.assertEqual(self.mapped_blocks(), 3 * MIB // BLOCK + 2)
+
+    def test_zeroes_without_a_hole_fail_where_there_is_no_space(self):
+        """What the flag is for: not a later write."""
+        self.subject.stop()
+        with open(self.folder / "data.img", "r+b") as file:
+            file.truncate(MIB)
+        (self.folder / "meta.img").write_bytes(bytes(8 * MIB))
+        self.subject = server.Wavetankd(self.folder, self.folder / "meta.img",
+                                        self.folder / "data.img", {0: SIZE},
+                                        extra=("--feature", "error_if_no_space"))
+        self.addCleanup(self.subject.kill)
+        client = self.client()
+        client.write_zeroes(0, SIZE)
+        with self.assertRaises(nbd.NbdError) as refused:
+            client.write_zeroes(0, SIZE, flags=nbd.FLAG_NO_HOLE)
+        self.assertEqual(refused.exception.errno, ENOSPC)
 
     def test_stops_cleanly_with_clients_connected(self):
         client = self.client()

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "real-io/nbd/handshake.h"
@@ -174,11 +175,48 @@ TEST_F(HandshakeTest, BreaksOffOnBadMagicFlagsOrLength) {
 
 TEST_F(HandshakeTest, EndsAClientThatNeverStopsAsking) {
   give(client_flags());
-  for (std::uint32_t i = 0; i < Handshake::kOptionsMax; ++i)
+  for (std::uint32_t i = 0; i < Handshake::kOptionsMax + 2 * Handshake::kOptionsPerExport; ++i)
     give(option(99));
   EXPECT_EQ(machine.state(), State::options);
   (void)machine.feed(option(99));
   EXPECT_EQ(machine.state(), State::broken);
+}
+
+TEST_F(HandshakeTest, TellsOfEachOfManyExportsOnOneConnection) {
+  std::vector<ExportFacts> many(1000);
+  for (std::size_t i = 0; i < many.size(); ++i)
+    many[i].name = fmt::format("volume-{}", i);
+  Handshake fresh{many};
+  (void)fresh.feed(client_flags());
+  for (const ExportFacts& each : many) {
+    fresh.output().clear();
+    (void)fresh.feed(option(6, go_data(each.name, {3})));
+    (void)fresh.feed(option(6, go_data(each.name, {1, 2})));
+    ASSERT_EQ(fresh.state(), State::options) << each.name;
+    ASSERT_GT(fresh.output().size(), each.name.size());
+  }
+}
+
+TEST_F(HandshakeTest, TakesNoMoreThanItMayAnswer) {
+  std::vector<ExportFacts> many(100);
+  for (ExportFacts& each : many)
+    each.name = std::string(100, 'v');
+  Handshake fresh{many};
+  Bytes all = client_flags();
+  const Bytes list = option(3);
+  for (int i = 0; i < 100; ++i)
+    all.insert(all.end(), list.begin(), list.end());
+  std::size_t begin = 0;
+  std::size_t sent = 0;
+  while (begin < all.size()) {
+    const std::size_t taken = fresh.feed(std::span{all}.subspan(begin));
+    ASSERT_NE(taken, 0U);
+    begin += taken;
+    ASSERT_LT(fresh.output().size(), 100U << 10);
+    sent += fresh.output().size();
+    fresh.output().clear();
+  }
+  EXPECT_GT(sent, 100U * 100 * 100);
 }
 
 // Random streams, and good streams with some bytes changed: the machine must stay within its input
