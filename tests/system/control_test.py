@@ -249,6 +249,40 @@ class Waiting(Control):
         self.assertEqual(self.client.reap()[1], 28)   # ENOSPC
 
 
+class Jobs(Control):
+    """What docs/operating.md tells operators to do."""
+
+    def client(self, name="0"):
+        client = nbd.Client(self.subject.socket, name)
+        self.addCleanup(client.close)
+        return client
+
+    def test_roll_back(self):
+        size = 16 * MIB // 512
+        client = self.client()
+        client.write_at(0, b"o" * BLOCK)
+        client.write_at(BLOCK, b"o" * BLOCK)
+        self.assertEqual(self.ask("create_snap 2 0"), ["ok"])
+        client.write_at(0, b"n" * BLOCK)
+        client.trim(BLOCK, BLOCK)
+        client.write_at(2 * BLOCK, b"n" * BLOCK)
+        client.flush()
+        lines = [f"load 0 0 {size} thin pool 2", "resume 0", "delete 0", "create_snap 0 2",
+                 f"load 0 0 {size} thin pool 0", "resume 0"]
+        self.assertEqual(self.ask(*lines), ["ok"] * len(lines))
+        wanted = b"o" * 2 * BLOCK + bytes(BLOCK)
+        self.assertEqual(client.read_at(0, 3 * BLOCK), wanted)
+        client.write_at(0, b"l" * BLOCK)   # not in the snapshot
+        lines = ["create s", f"load s 0 {size} thin pool 2", "resume s", "export s"]
+        self.assertEqual(self.ask(*lines), ["ok"] * len(lines))
+        self.assertEqual(self.client("s").read_at(0, 3 * BLOCK), wanted)
+        self.subject.stop()
+        self.subject = server.Wavetankd(self.folder, self.folder / "meta.img",
+                                        self.folder / "data.img", {0: 16 * MIB})
+        self.addCleanup(self.subject.kill)
+        self.assertEqual(self.client().read_at(0, 3 * BLOCK), b"l" * BLOCK + wanted[BLOCK:])
+
+
 @case.needs_programs
 class Descriptors(case.SystemTest):
     """A server that may open few files, and clients that have them all."""
