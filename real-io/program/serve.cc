@@ -156,7 +156,8 @@ class Service {
   Outcome open_volumes(Volumes& volumes) {
     if (auto opened = open_caches(volumes, false); !opened) return opened;
     if (!options_.metadata.empty()) {
-      const std::string_view data = options_.data_cache() == nullptr ? "data" : options_.data;
+      const std::string_view data =
+          options_.data_cache() == nullptr ? std::string_view{"data"} : options_.data;
       if (auto opened = volumes.open_pool(options_, data); !opened) return opened;
     }
     return open_caches(volumes, true);

@@ -67,6 +67,19 @@ class CacheVolume(case.SystemTest):
         with open(self.folder / f"{name}.img", "rb") as file, self.assertRaises(BlockingIOError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def test_a_pool_on_a_cache_with_a_long_name(self):
+        name = "n" * 127
+        with open(self.folder / "pool.img", "wb") as file:
+            file.truncate(4 * MIB)
+        files = ",".join(f"{role}={self.folder / role}.img" for role in ("fast", "origin"))
+        with server.Wavetankd(self.folder, self.folder / "pool.img", name, {0: MIB}, extra=(
+                "--cache", f"{name}:metadata={self.folder / 'meta.img'},{files}")) as subject:
+            self.assertIn(f" {name} ", subject.control("table pool"))
+            client = nbd.Client(subject.socket, "0")
+            client.write_at(0, b"x" * 4096)
+            self.assertEqual(client.read_at(0, 4096), b"x" * 4096)
+            client.close()
+
     def test_everything_flushed_survives_kills_in_all_modes(self):
         for number in range(ROUNDS):
             mode = ("writeback", "writethrough")[number % 2]
