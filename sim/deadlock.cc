@@ -109,14 +109,27 @@ std::vector<const SimFiber*> find_circle(const Execution& execution) {
   return {};
 }
 
+// Names without numbers, where they tell the fibers and the locks of a circle apart.
+bool names_suffice(const std::vector<const SimFiber*>& circle) {
+  std::set<std::string_view> fibers;
+  std::set<std::string_view> locks;
+  for (const SimFiber* const fiber : circle) {
+    fibers.insert(fiber->name());
+    locks.insert(fiber->waiting.object->name);
+  }
+  return fibers.size() == circle.size() && locks.size() == circle.size();
+}
+
 void describe_circle(const std::vector<const SimFiber*>& circle, Finding& finding) {
+  const bool plain = names_suffice(circle);
   std::string words;
   for (std::size_t i = 0; i < circle.size(); ++i) {
     const SimFiber& waits = *circle[i];
     const SimFiber& holds = *circle[(i + 1) % circle.size()];
     const engine::SyncObject& lock = *waits.waiting.object;
-    words += fmt::format("{}{} waits for {}, which {} holds", i == 0 ? "" : "; ", waits.name(),
-                         lock.name, holds.name());
+    words += fmt::format("{}{} waits for {}, which {} holds", i == 0 ? "" : "; ",
+                         plain ? waits.name() : describe(waits), plain ? lock.name : describe(lock),
+                         plain ? holds.name() : describe(holds));
     finding.circle.push_back(
         {describe(waits), describe(lock), fmt::format("waits\n{}", at(waits.waiting.where))});
     finding.circle.push_back({describe(lock), describe(holds), "held by"});

@@ -49,6 +49,9 @@ struct ExecutionOptions {
   bool timers_race = false;
   // Keep the event log.
   bool trace = false;
+  // And in it what is done to atomics, which tell of themselves before only
+  // (engine/fiber/atomic.h).
+  bool trace_atomics = false;
   // Of each fiber's stack; the constructor's options decide.
   std::size_t stack_bytes = engine::StackPool::kDefaultSize;
   // Events and the bytes that reach devices also enter the digest: slower, and proves more.
@@ -198,6 +201,12 @@ class Execution final : public engine::Executor,
   void begin_run();
   const Outcome& finish_run();
   void enter_thread() noexcept;
+  void choose_who_goes_on(const engine::Point& point);
+  void note_object(const engine::SyncObject& object);
+  void log_event(const engine::Event& event);
+  // Who comes to an atomic and goes on does it at once: where it goes on it is logged.
+  void log_operation(const engine::Point& point);
+  void log_unchanged(const engine::SyncObject& object) noexcept;
   void leave_thread() noexcept;
   // Whoever goes on after `self`: a fiber, or root_ when the run is over.
   SimFiber& decide(SimFiber& self, const engine::Point& point);
@@ -314,3 +323,5 @@ class Execution final : public engine::Executor,
 };
 
 }   // namespace sim
+  LoggedEvent* last_logged_ = nullptr;                // until there is another
+  std::vector<const engine::SyncObject*> stood_at_;   // by id, where the strategy wants every point

@@ -19,6 +19,12 @@ bool goes_unnoticed(const Point& point, const Operation& operation) noexcept {
 }   // namespace
 
 void Execution::point(const Point& point) {
+  choose_who_goes_on(point);
+  if (options_.trace_atomics) [[unlikely]]
+    log_operation(point);
+}
+
+void Execution::choose_who_goes_on(const Point& point) {
   SimFiber* from = nullptr;
   SimFiber* next = nullptr;
   {
@@ -71,6 +77,8 @@ void Execution::unchanged(const engine::SyncObject& object) noexcept {
   strategy_->unchanged(*current_, object);
 }
 
+  if (options_.trace_atomics) [[unlikely]]
+    log_unchanged(object);
 SimFiber& Execution::decide(SimFiber& self, const Point& point) {
   for (;;) {
     const auto fibers = static_cast<std::uint32_t>(runnable_.size());

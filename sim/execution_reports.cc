@@ -122,8 +122,18 @@ void Execution::event(const engine::Event& event) noexcept {
     logged.c = event.c;
     logged.name = event.name;
   }
-  for (engine::TraceSink* const sink : sinks_)
-    sink->event(event);
+}
+
+void Execution::log_operation(const Point& point) {
+  if (current_ == &root_ || point.object == nullptr) return;
+  if (point.object->kind != engine::ObjectKind::atomic) return;
+  const Hush hush;
+  log_event({.op = point.op, .object = point.object, .where = point.where});
+}
+
+void Execution::log_unchanged(const engine::SyncObject& object) noexcept {
+  if (last_logged_ == nullptr || last_logged_->object_id != object.id) return;
+  if (last_logged_->op == OpKind::atomic_rmw) last_logged_->c = 1;
 }
 
 void Execution::digest_value(std::uint64_t value) noexcept {
@@ -150,3 +160,10 @@ std::vector<const SimFiber*> Execution::live_fibers() const {
 }
 
 }   // namespace sim
+  log_event(event);
+  for (engine::TraceSink* const sink : sinks_)
+    sink->event(event);
+}
+
+void Execution::log_event(const engine::Event& event) {
+    last_logged_ = &logged;

@@ -63,7 +63,7 @@ class ChromeJson {
     add(R"({{"ph":"M","pid":1,"name":"process_name","args":{{"name":"{}"}}}})",
         escape_json(trace_.world));
     for (const Fiber& fiber : trace_.fibers) {
-      if (!run_.is_io_fiber(fiber.id)) name_track(fiber.id, fiber.name);
+      if (!run_.is_io_fiber(fiber.id)) name_track(fiber.id, run_.fiber_name(fiber.id));
     }
     for (const std::string& disk : run_.disks())
       name_track(disk_track(disk), "disk " + disk);

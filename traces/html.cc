@@ -100,7 +100,7 @@ class PageData {
     for (const Fiber& fiber : trace_.fibers) {
       if (run_.is_io_fiber(fiber.id) || lanes_.contains(fiber.id)) continue;
       lanes_.emplace(fiber.id, names_.size());
-      names_.push_back(fiber.name);
+      names_.push_back(run_.fiber_name(fiber.id));
     }
     for (const std::string& disk : run_.disks()) {
       if (disk_lanes_.emplace(disk, names_.size()).second) names_.push_back("disk " + disk);

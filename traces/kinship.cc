@@ -184,6 +184,11 @@ void Kinship::follow_mappings() {
   }
 }
 
+// That threads of a program begin and end is no part of what they do to each other.
+bool Kinship::is_of_threads(const Event& e) const {
+  return run_.is_end_of_thread(e.object_id) || e.object.starts_with("fiber ");
+}
+
 void Kinship::find_objects() {
   const Trace& trace = run_.trace();
   // Reports write objects as name@id.
@@ -192,9 +197,16 @@ void Kinship::find_objects() {
   });
   // A checker speaks up afterwards: who runs then has no part in it.
   if (!objects_.empty() || has_blocks() || trace.defect.kind == "checker") return;
+  // Who is stopped on the way to an object is stopped for what others do to it.
+  for (const Decision& d : trace.decisions) {
+    const std::size_t event = d.deviation && trace.of_program() ? run_.event_put_off(d) : kNone;
+    if (event != kNone) objects_.insert(trace.events[event].object_id);
+  }
+  const std::size_t most = objects_.size() + kLastObjects;
   for (auto e = trace.events.rbegin(); e != trace.events.rend(); ++e) {
-    if (objects_.size() >= kLastObjects) return;
-    if (e->fiber == failing_fiber_ && e->object_id != 0 && !e->object.starts_with("device"))
+    if (objects_.size() >= most) return;
+    if (e->fiber == failing_fiber_ && e->object_id != 0 && !e->object.starts_with("device") &&
+        !(trace.of_program() && is_of_threads(*e)))
       objects_.insert(e->object_id);
   }
 }

@@ -40,6 +40,7 @@ class Kinship {
   void find_named_place();
   void explain_section(const Event& entry);
   void follow_mappings();
+  [[nodiscard]] bool is_of_threads(const Event& e) const;
   void find_objects();
 
   const RunModel& run_;

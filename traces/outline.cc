@@ -74,6 +74,16 @@ std::size_t characters(std::string_view text) noexcept {
   }));
 }
 
+std::string end_of(std::string_view place, std::size_t width) {
+  if (characters(place) <= width) return std::string{place};
+  while (!place.empty() && characters(place) + 1 > width) {
+    do
+      place.remove_prefix(1);
+    while (!place.empty() && (static_cast<unsigned char>(place.front()) & 0xC0U) == 0x80U);
+  }
+  return "…" + std::string{place};
+}
+
 std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
   std::vector<std::string> lines(1);
   while (!text.empty()) {

@@ -27,6 +27,8 @@ struct WorkloadOutline {
 
 // Breaks at blanks into lines of at most `width` characters (code points).
 [[nodiscard]] std::vector<std::string> wrapped(std::string_view text, std::size_t width);
+// The last characters of a place that is too long, behind "…": they tell most of it.
+[[nodiscard]] std::string end_of(std::string_view place, std::size_t width);
 [[nodiscard]] std::size_t characters(std::string_view text) noexcept;
 
 }   // namespace traces

@@ -17,6 +17,7 @@ namespace {
 constexpr double kGutter = 74;       // left of the lanes: what is left out
 constexpr double kCharWidth = 6.2;   // of the boxes' font, on the wide side
 constexpr double kBoldCharWidth = 7.1;
+constexpr double kPlaceCharWidth = 5.4;
 constexpr double kTextCharWidth = 6.9;   // of the columns above
 constexpr double kTitleCharWidth = 10.5;
 constexpr double kBoxWidth = 196;   // at least; few lanes have wider ones
@@ -144,7 +145,7 @@ class Layout {
       for (std::string& line : wrapped(text, half))
         out_.workload.push_back(std::move(line));
     }
-    if (trace().of_program()) out_.workload = wrapped(threads_words(trace()), half);
+    if (trace().of_program()) out_.workload = wrapped(threads_words(run_), half);
     if (out_.workload.empty())
       out_.workload.emplace_back("only the set-up, and the checks that end every run");
     for (const auto& [number, index] : selection_.decisions) {
@@ -223,6 +224,7 @@ class Layout {
         text += fmt::format("✗ {}: {}", defect_title(trace()), trace().defect.message);
         break;
     }
+    box.place = end_of(box.place, static_cast<std::size_t>((box_width_ - 14) / kPlaceCharWidth));
     const bool bold = box.style >= BoxStyle::decision;
     const double char_width = bold ? kBoldCharWidth : kCharWidth;
     box.lines =

@@ -28,11 +28,13 @@ engine::BioOp op_of(std::uint64_t code) {
   return static_cast<engine::BioOp>(std::min(code & 0xFFU, kLast));
 }
 
-// The tank numbers an I/O's fiber by its submission to the device (sim/actor.h).
+// The tank numbers fibers by age, and an I/O's by its submission to the device (sim/actor.h).
+constexpr std::uint32_t kOrdinalMask = (1U << 22U) - 1;
+
 std::optional<std::uint64_t> ordinal_in(std::uint32_t actor) {
   constexpr std::uint32_t kIo = 1;
   if (actor >> 30U != kIo) return std::nullopt;
-  return actor & ((1U << 22U) - 1);
+  return actor & kOrdinalMask;
 }
 
 // "data #3" -> "data".
@@ -55,6 +57,38 @@ RunModel::RunModel(const Trace& trace) : trace_{trace} {
   follow_ios();
   find_thins();
   find_echoes();
+  if (trace.of_program()) find_namesakes();
+}
+
+void RunModel::find_namesakes() {
+  std::set<std::string_view> once;
+  for (const Fiber& fiber : trace_.fibers) {
+    const std::string_view name = without_ordinal(fiber.name);
+    if (!once.insert(name).second) fibers_of_one_name_.emplace(name);
+  }
+  std::map<std::string_view, std::uint32_t> first;
+  for (const Event& event : trace_.events) {
+    if (event.op == "thread_start") ends_of_threads_.insert(event.object_id);
+    if (event.object_id == 0 || is_end_of_thread(event.object_id)) continue;
+    const auto [found, is_new] = first.emplace(event.object, event.object_id);
+    if (found->second != event.object_id) objects_of_one_name_.insert(event.object);
+  }
+}
+
+std::string RunModel::object_words(const Event& event) const {
+  std::string words{object_name(event.object)};
+  if (objects_of_one_name_.contains(event.object)) words += fmt::format("@{}", event.object_id);
+  return words;
+}
+
+std::size_t RunModel::event_put_off(const Decision& decision) const noexcept {
+  const std::string_view object = object_name(decision.stopped_at);
+  if (!decision.put_aside || object == decision.stopped_at) return kNone;
+  for (std::size_t i = decision.events_before; i < trace_.events.size(); ++i) {
+    const Event& event = trace_.events[i];
+    if (event.fiber == decision.from) return object_name(event.object) == object ? i : kNone;
+  }
+  return kNone;
 }
 
 void RunModel::find_disks() {
@@ -198,7 +232,12 @@ const IoLife* RunModel::io_of_decision(const Decision& decision) const noexcept 
 
 std::string RunModel::fiber_name(std::uint32_t id) const {
   const auto found = fibers_.find(id);
-  if (found != fibers_.end()) return found->second->name;
+  if (found != fibers_.end()) {
+    const std::string& name = found->second->name;
+    const std::string_view shared = without_ordinal(name);
+    if (!fibers_of_one_name_.contains(shared)) return name;
+    return fmt::format("{}#{}", shared, id & kOrdinalMask);
+  }
   const auto io = io_of_actor_.find(id);
   if (io != io_of_actor_.end())
     return fmt::format("{} #{}", ios_[io->second].device, ios_[io->second].ordinal);

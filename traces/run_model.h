@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,7 +57,16 @@ class RunModel {
   // The I/O that a decision lets take effect or end, or null.
   [[nodiscard]] const IoLife* io_of_decision(const Decision& decision) const noexcept;
 
+  // In programs those of which there are several bear their numbers, as in reports: "reader#3".
   [[nodiscard]] std::string fiber_name(std::uint32_t id) const;
+  // "queue"; in programs, where there are several of that name, "fork@4", as in reports.
+  [[nodiscard]] std::string object_words(const Event& event) const;
+  // What was about to be touched by whoever a decision stopped; kNone where that never came.
+  [[nodiscard]] std::size_t event_put_off(const Decision& decision) const noexcept;
+  // Where a thread of a program is waited for.
+  [[nodiscard]] bool is_end_of_thread(std::uint32_t object_id) const noexcept {
+    return ends_of_threads_.contains(object_id);
+  }
   [[nodiscard]] bool is_io_fiber(std::uint32_t id) const noexcept;
   // The disk's name where an I/O's end runs, else empty.
   [[nodiscard]] std::string_view disk_of_fiber(std::uint32_t id) const noexcept;
@@ -74,6 +84,7 @@ class RunModel {
   void follow_ios();
   void find_thins();
   void find_echoes();
+  void find_namesakes();
   [[nodiscard]] std::size_t in_flight(const std::vector<std::size_t>& candidates,
                                       const Event& event, std::uint32_t actor,
                                       bool ending) const noexcept;
@@ -87,6 +98,10 @@ class RunModel {
   std::map<std::uint32_t, std::size_t> io_of_actor_;
   std::map<std::uint32_t, std::uint64_t> thins_;
   std::vector<bool> echo_;
+  // Of a program: what several fibers, and several objects of a kind, are called.
+  std::set<std::string, std::less<>> fibers_of_one_name_;
+  std::set<std::string, std::less<>> objects_of_one_name_;
+  std::set<std::uint32_t> ends_of_threads_;
   std::uint64_t block_sectors_ = 128;
 };
 

@@ -31,6 +31,7 @@ constexpr int kUnrelatedShare = 3;   // one in so many, once it is known which b
 constexpr int kBlockBonus = 60;
 constexpr int kObjectBonus = 45;
 constexpr std::size_t kObjectEvents = 10;
+constexpr std::size_t kObjectEventsOfProgram = 15;   // which has nothing else to show
 constexpr int kLastStepsBonus = 30;
 constexpr std::size_t kLastSteps = 8;   // of the failing fiber
 constexpr int kRecency = 15;
@@ -142,13 +143,15 @@ class Selector {
     std::size_t last_steps = 0;
     std::size_t object_events = 0;
     const bool told_afterwards = trace_.defect.kind == "checker";
+    const std::size_t object_events_max =
+        trace_.of_program() ? kObjectEventsOfProgram : kObjectEvents;
     for (std::size_t i = count; i-- > 0;) {
       if (run_.is_echo(i)) continue;
       const Event& e = trace_.events[i];
       int weight = base_weight(i);
       const bool block = kin_.touches_block(i);
       // Of what happened to a lock, only the last counts.
-      const bool object = kin_.touches_object(i) && object_events < kObjectEvents;
+      const bool object = kin_.touches_object(i) && object_events < object_events_max;
       object_events += object ? 1 : 0;
       if (kin_.has_blocks() && !block) weight /= kUnrelatedShare;
       // What is over has no part in what a fiber does now; a request under way may have.

@@ -88,7 +88,7 @@ class Story {
       paragraph(fmt::format("the program in the tank{}: {} steps, {} preemption{}",
                             trace_.strategy.empty() ? "" : ", timers at any time", trace_.points,
                             trace_.preemptions, trace_.preemptions == 1 ? "" : "s"));
-      paragraph(threads_words(trace_), "  ", "      ");
+      paragraph(threads_words(run_), "  ", "      ");
       return;
     }
     std::string facts = outline.scenario.empty() ? "a workload" : outline.scenario;

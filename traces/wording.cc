@@ -199,7 +199,7 @@ std::string event_words(const RunModel& run, std::size_t index) {
     if (e.c != 0) return fmt::format("{} fails: {}", words, status_words(e.c));
     return words + " is done";
   }
-  const std::string_view name = object_name(e.object);
+  const std::string name = run.object_words(e);
   if (e.op == "fiber_unpark" || e.op == "fiber_spawn")
     return joined(e.op == "fiber_spawn" ? "starts" : "wakes",
                   run.fiber_name(static_cast<std::uint32_t>(e.a)));
@@ -214,6 +214,8 @@ std::string event_words(const RunModel& run, std::size_t index) {
   }
   if (e.op == "thread_start") return joined("makes thread", e.name);
   if (e.op == "thread_join") return joined("has joined", e.name);
+  // An exchange that did not come about, or put back what was there.
+  if (e.op == "atomic_rmw" && e.c != 0) return fmt::format("leaves {} as it is", name);
   if (e.op == "work_run" && !e.name.empty()) return joined("begins work:", e.name);
   if (e.op == "work_queue" && !e.name.empty()) return joined("queues work:", e.name);
   const Phrase* const phrase = phrase_of(e.op);
@@ -230,6 +232,14 @@ std::string about_to_words(std::string_view stopped_at) {
   if (op == "work_run" && object.empty()) return "begin work";
   const Phrase* const phrase = phrase_of(op);
   return joined(phrase != nullptr ? phrase->about_to : op, object);
+}
+
+// The same of whom `d` put aside.
+std::string about_to_words(const RunModel& run, const Decision& d) {
+  const std::size_t event = run.event_put_off(d);
+  if (event == kNone) return about_to_words(d.stopped_at);
+  const std::string_view op = std::string_view{d.stopped_at}.substr(0, d.stopped_at.find(' '));
+  return about_to_words(fmt::format("{} {}", op, run.object_words(run.trace().events[event])));
 }
 
 std::string who(const RunModel& run, std::uint32_t fiber) {
@@ -280,7 +290,7 @@ std::string decision_words(const RunModel& run, const Decision& d) {
   if (d.kind == "run") {
     if (d.put_aside)
       return fmt::format("{} is put aside{}, about to {}; {} goes on instead", from, where,
-                         about_to_words(d.stopped_at), who(run, d.to));
+                         about_to_words(run, d), who(run, d.to));
     return fmt::format("{} goes on, {} having stopped{}", who(run, d.to), from, where);
   }
   if (d.kind == "value") return fmt::format("{}: {}", from, d.what);
@@ -296,18 +306,19 @@ std::string decision_words(const RunModel& run, const Decision& d) {
 
 std::string decision_mark(const RunModel& run, const Decision& d) {
   if (d.kind == "run") {
-    if (d.put_aside) return fmt::format("put aside, about to {}", about_to_words(d.stopped_at));
+    if (d.put_aside) return fmt::format("put aside, about to {}", about_to_words(run, d));
     return fmt::format("{} goes on", who(run, d.to));
   }
   if (d.kind == "fire") return joined("timer fires:", d.what);
   return d.what.empty() ? d.kind : d.what;
 }
 
-std::string threads_words(const Trace& trace) {
+std::string threads_words(const RunModel& run) {
+  const Trace& trace = run.trace();
   constexpr std::size_t kMost = 20;
   std::string words = "threads: ";
   for (std::size_t i = 0; i < std::min(trace.fibers.size(), kMost); ++i)
-    words += (i == 0 ? "" : ", ") + trace.fibers[i].name;
+    words += (i == 0 ? "" : ", ") + run.fiber_name(trace.fibers[i].id);
   if (trace.fibers.size() > kMost)
     words += fmt::format(" and {} more", trace.fibers.size() - kMost);
   return words;

@@ -22,7 +22,7 @@ namespace traces {
 // "Deadlock", "Wrong data" ...
 [[nodiscard]] std::string_view defect_title(const Trace& trace);
 // Of a program: "threads: main, alice, bob", in the order in which they were started.
-[[nodiscard]] std::string threads_words(const Trace& trace);
+[[nodiscard]] std::string threads_words(const RunModel& run);
 // What was not kept of a long run; empty: nothing.
 [[nodiscard]] std::string left_out_words(const Trace& trace);
 // "engine/thin/discard.cc:88", empty when unknown.

@@ -185,7 +185,8 @@ const Outcome& replay(Execution& execution, const Program& program, const Schedu
                    .points_max = options.points_max,
                    .fair_end = options.fair_end,
                    .timers_race = options.timers_race,
-                   .trace = true});
+                   .trace = true,
+                   .trace_atomics = true});
   if (options.lock_order) execution.add_sink(locks);
   LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
   const Outcome& outcome = leaks.run(program);
