@@ -82,6 +82,8 @@ void Execution::reset(ExecutionOptions options) {
   timers_.clear();
   sinks_.clear();
   log_.clear();
+  last_logged_ = nullptr;
+  stood_at_.clear();
   current_ = &root_;
   root_.steps = 0;
   root_.interrupted = nullptr;

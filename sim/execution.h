@@ -110,6 +110,9 @@ class Execution final : public engine::Executor,
   void offer(EnvStep& step, engine::Nanos delay);
   void hurry(EnvStep& step);               // what still waits for its time need not any longer
   void withdraw(EnvStep& step) noexcept;   // no effect when it is not offered
+  // The calling fiber gives back that memory: a finding if another stands at an object in it. To
+  // strategies it is as if every object there were changed.
+  void gone(const void* memory, std::size_t bytes);
   // For steps: starts a fiber that runs at once, under the name of `actor`.
   template <typename Body>
   SimFiber* start_for_step(ActorId actor, const char* name, Body&& body) {
@@ -198,15 +201,15 @@ class Execution final : public engine::Executor,
   [[noreturn]] void check_failed(const engine::CheckFailure& failure) noexcept override;
   void event(const engine::Event& event) noexcept override;
 
-  void begin_run();
-  const Outcome& finish_run();
-  void enter_thread() noexcept;
   void choose_who_goes_on(const engine::Point& point);
   void note_object(const engine::SyncObject& object);
   void log_event(const engine::Event& event);
   // Who comes to an atomic and goes on does it at once: where it goes on it is logged.
   void log_operation(const engine::Point& point);
   void log_unchanged(const engine::SyncObject& object) noexcept;
+  void begin_run();
+  const Outcome& finish_run();
+  void enter_thread() noexcept;
   void leave_thread() noexcept;
   // Whoever goes on after `self`: a fiber, or root_ when the run is over.
   SimFiber& decide(SimFiber& self, const engine::Point& point);
@@ -257,6 +260,9 @@ class Execution final : public engine::Executor,
   static constexpr std::uint32_t kGone =
       0x01010101U * std::to_integer<std::uint32_t>(engine::kPoisonByte);
   [[gnu::cold]] void object_is_gone(const engine::Point& point);
+  void touch_all_in(const void* memory, std::size_t bytes);
+  // Who else stands at an object there, or waits for one; null: nobody.
+  [[nodiscard]] const SimFiber* standing_in(const void* memory, std::size_t bytes) const noexcept;
   void keep(Finding finding);   // the first one stands
   // Keeps the finding; abandons the calling fiber, unless on the thread's own stack.
   void fail(Finding finding);
@@ -320,8 +326,8 @@ class Execution final : public engine::Executor,
   engine::ThreadState saved_thread_;
   engine::CheckSink* saved_check_sink_ = nullptr;
   std::uint64_t logged_point_ = 0;
+  LoggedEvent* last_logged_ = nullptr;                // until there is another
+  std::vector<const engine::SyncObject*> stood_at_;   // by id, where the strategy wants every point
 };
 
 }   // namespace sim
-  LoggedEvent* last_logged_ = nullptr;                // until there is another
-  std::vector<const engine::SyncObject*> stood_at_;   // by id, where the strategy wants every point

@@ -41,6 +41,7 @@ void Execution::choose_who_goes_on(const Point& point) {
       too_many_points(point);
     if (point.object != nullptr && point.object->id == kGone) [[unlikely]]
       object_is_gone(point);
+    if (every_point_ && point.object != nullptr) note_object(*point.object);
     if (point.op == engine::OpKind::work_run) renew();
     if (runnable_.size() + steps_.size() == 1 && !every_point_) {   // nothing but to go on
       self.yielded = false;
@@ -58,6 +59,10 @@ void Execution::choose_who_goes_on(const Point& point) {
   }
   handed_over(from);
   from->switch_to(*next);
+  const Hush hush;
+  const std::uint32_t object = from->next.object;
+  if (object != 0 && point.object->id != object) [[unlikely]]
+    object_is_gone(point);   // meanwhile
 }
 
 void Execution::renew() {
@@ -72,13 +77,13 @@ void Execution::touched(const engine::SyncObject& object, engine::Access access)
 }
 
 void Execution::unchanged(const engine::SyncObject& object) noexcept {
+  if (options_.trace_atomics) [[unlikely]]
+    log_unchanged(object);
   if (!every_point_ || current_ == &root_) return;
   const Hush hush;
   strategy_->unchanged(*current_, object);
 }
 
-  if (options_.trace_atomics) [[unlikely]]
-    log_unchanged(object);
 SimFiber& Execution::decide(SimFiber& self, const Point& point) {
   for (;;) {
     const auto fibers = static_cast<std::uint32_t>(runnable_.size());

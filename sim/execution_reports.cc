@@ -29,6 +29,61 @@ void Execution::object_is_gone(const Point& point) {
   fail(std::move(finding));
 }
 
+namespace {
+
+bool lies_in(const engine::SyncObject* object, const void* memory, std::size_t bytes) noexcept {
+  const auto at = reinterpret_cast<std::uintptr_t>(object);
+  return at - reinterpret_cast<std::uintptr_t>(memory) < bytes;
+}
+
+}   // namespace
+
+const SimFiber* Execution::standing_in(const void* memory, std::size_t bytes) const noexcept {
+  for (std::uint32_t i = 0; i < used_; ++i) {
+    const SimFiber& fiber = *slots_[i];
+    if (&fiber == current_ || fiber.state == SimFiber::State::ended) continue;
+    const bool runs = fiber.state == SimFiber::State::runnable;
+    const Point* const at = runs ? fiber.pending : &fiber.waiting;
+    if (at != nullptr && lies_in(at->object, memory, bytes)) return &fiber;
+  }
+  return nullptr;
+}
+
+void Execution::note_object(const engine::SyncObject& object) {
+  if (object.id >= engine::SyncObject::kQuietId) return;
+  if (object.id >= stood_at_.size()) stood_at_.resize(object.id + 1);
+  stood_at_[object.id] = &object;
+}
+
+void Execution::touch_all_in(const void* memory, std::size_t bytes) {
+  if (live_ == 1) return;   // there is nobody else to come before or after
+  for (std::uint32_t id = 0; id < stood_at_.size(); ++id) {
+    const engine::SyncObject* const object = stood_at_[id];
+    if (!lies_in(object, memory, bytes)) continue;
+    stood_at_[id] = nullptr;
+    if (object->id == id) strategy_->touched(*current_, *object, engine::Access::write);
+  }
+}
+
+void Execution::gone(const void* memory, std::size_t bytes) {
+  if (current_ == &root_) return;
+  Finding finding;
+  {
+    const Hush hush;
+    const SimFiber* const other = standing_in(memory, bytes);
+    if (other == nullptr) return touch_all_in(memory, bytes);
+    const bool runs = other->state == SimFiber::State::runnable;
+    const Point& stands = runs ? *other->pending : other->waiting;
+    finding.kind = FindingKind::lifetime;
+    finding.message =
+        fmt::format("{} gives back memory with {} in it, which {} {}", current_->name(),
+                    stands.object->name, other->name(), runs ? "is about to use" : "waits for");
+    finding.place = fmt::format("{}:{}", stands.where.file_name(), stands.where.line());
+    if (options_.trace) finding.add_stack(CallStack::here());
+  }
+  fail(std::move(finding));
+}
+
 void Execution::report(Finding finding) {
   fail(std::move(finding));
 }
@@ -105,6 +160,12 @@ void Execution::event(const engine::Event& event) noexcept {
     mix(event.b);
     mix(event.c);
   }
+  log_event(event);
+  for (engine::TraceSink* const sink : sinks_)
+    sink->event(event);
+}
+
+void Execution::log_event(const engine::Event& event) {
   if (options_.trace) {
     LoggedEvent& logged = log_.events.add({});
     logged.point = points_;
@@ -121,6 +182,7 @@ void Execution::event(const engine::Event& event) noexcept {
     logged.b = event.b;
     logged.c = event.c;
     logged.name = event.name;
+    last_logged_ = &logged;
   }
 }
 
@@ -160,10 +222,3 @@ std::vector<const SimFiber*> Execution::live_fibers() const {
 }
 
 }   // namespace sim
-  log_event(event);
-  for (engine::TraceSink* const sink : sinks_)
-    sink->event(event);
-}
-
-void Execution::log_event(const engine::Event& event) {
-    last_logged_ = &logged;

@@ -91,7 +91,7 @@ double interleavings(const Program& program, const ExploreOptions& options, cons
   for (std::uint32_t i = 0; i < options.probes && (ended != 0 || i < kProbesInVain); ++i) {
     if (probed.differs || limit.over()) break;
     execution.reset({.seed = i, .strategy = &probe, .points_max = options.points_max});
-    const Outcome& outcome = execution.run(program);
+    const Outcome& outcome = run_on_own_heap(execution, program);
     note(probed, program, options, outcome, false, ended == 0);
     if (outcome.finding) continue;
     sum += probe.ways();
@@ -117,7 +117,7 @@ double interleavings_within(const Program& program, const ExploreOptions& option
     if (probed.differs || (i >= kProbesMin && limit.over())) break;
     search.probe(i);
     execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
-    const Outcome& outcome = execution.run(program);
+    const Outcome& outcome = run_on_own_heap(execution, program);
     note(probed, program, options, outcome, true, ended == 0);
     if (outcome.finding) continue;
     sum += search.ways();
@@ -167,7 +167,7 @@ class OppositeOrders {
     execution.reset(
         {.strategy = &strategy, .points_max = options_.points_max, .timers_race = timers_race_});
     execution.add_sink(locks);
-    const Outcome& outcome = execution.run(program);
+    const Outcome& outcome = run_on_own_heap(execution, program);
     if (!outcome.finding) return std::nullopt;
     Found found = shrunk(program, outcome, as_search(options_, timers_race_, true));
     found.ordinal = ordinal_;
@@ -288,7 +288,7 @@ Found found_by_walk(const Program& program, const ExploreOptions& options, const
   Replay strategy{probed.failed->schedule};
   execution.reset(
       {.strategy = &strategy, .points_max = options.points_max, .timers_race = probed.timers_race});
-  const Outcome& again = execution.run(program);
+  const Outcome& again = run_on_own_heap(execution, program);
   if (!again.finding || again.finding->signature() != probed.failed->finding->signature())
     return not_deterministic("one of two runs of a schedule fails");
   return found_by(program, *probed.failed, options, 0, probed.timers_race);

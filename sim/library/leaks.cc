@@ -45,7 +45,7 @@ Finding describe(const std::vector<Takings::Block>& lost) {
 }   // namespace
 
 const Outcome& LeakWatch::run(const Program& program) {
-  if (wanted_) takings_.begin();
+  takings_.begin();
   const Outcome& outcome = execution_.run(program);
   takings_.end();
   if (wanted_ && !takings_.looked()) blind_ = true;

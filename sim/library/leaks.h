@@ -32,7 +32,7 @@ class LeakWatch {
     each_time,   // who says that there is no leak has to
     ever_less,   // while the same number of blocks is left, and nothing was lost
   };
-  // `wanted`: or it does nothing.
+  // `wanted`: or it only runs what it is given.
   LeakWatch(Execution& execution, bool wanted, Looks looks)
       : execution_{execution}, wanted_{wanted}, looks_{looks} {}
 

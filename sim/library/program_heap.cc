@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <mutex>
 #include <new>
 
 #include <sys/mman.h>
 
+#include "engine/base/bytes.h"
+#include "engine/fiber/context.h"
+#include "sim/execution.h"
 #include "sim/tanks_own_memory.h"
 
 // Those of a program that is built with one, though the tank is not.
@@ -24,6 +28,7 @@ namespace {
 constexpr std::size_t kHole = 8192;
 constexpr std::size_t kAddresses = std::size_t{64} << 30U;
 constexpr std::size_t kGrowth = std::size_t{1} << 20U;
+constexpr std::size_t kPoisonMost = std::size_t{64} << 10U;
 
 // Never unmade: what a program keeps may be given back as late as by a static's destructor.
 constinit std::array<std::atomic<ProgramHeap*>, ProgramHeap::kHeapsMax> heaps{};
@@ -34,6 +39,13 @@ constinit std::mutex making;
 std::uint64_t this_thread() noexcept {
   static constinit thread_local char anchor = 0;
   return reinterpret_cast<std::uintptr_t>(&anchor);
+}
+
+// Before anything is done to the memory.
+void tell_execution(const void* memory, std::size_t bytes) {
+  if (bytes < sizeof(engine::SyncObject)) return;
+  if (auto* const execution = dynamic_cast<Execution*>(engine::t_thread.executor))
+    execution->gone(memory, bytes);
 }
 
 }   // namespace
@@ -173,8 +185,12 @@ bool ProgramHeap::give_back(void* memory) noexcept {
   if (heap == nullptr) return false;
   auto* head = reinterpret_cast<Head*>(memory) - 1;
   head = reinterpret_cast<Head*>(reinterpret_cast<std::byte*>(head) - head->moved);
+  if (t_program_heap == heap) tell_execution(memory, head->bytes);
   // Twice: glibc ends the process, too; under the tank that is a finding.
   if (!head->live.exchange(false, std::memory_order_relaxed)) std::abort();
+  // Whoever still uses it goes wrong at once, and in the same way each time.
+  std::memset(memory, std::to_integer<int>(engine::kPoisonByte),
+              std::min(head->bytes, kPoisonMost));
   // What another thread gives back is not taken again.
   if (heap->owner_.load(std::memory_order_relaxed) != this_thread()) return true;
   if (head->run == heap->run_) --heap->left_;

@@ -58,7 +58,7 @@ Found smallest(const Program& program, const Outcome& outcome, const SearchOptio
                      .fair_end = options.fair_end,
                      .timers_race = options.timers_race});
     if (options.lock_order) execution.add_sink(locks);
-    const Outcome& tried = execution.run(program);
+    const Outcome& tried = run_on_own_heap(execution, program);
     if (!tried.finding || tried.finding->signature() != signature) return std::nullopt;
     found.finding = *tried.finding;
     found.digest = tried.digest;
