@@ -69,8 +69,12 @@ std::string CallStack::describe() const {
   backward::TraceResolver resolver;
   std::string text;
   std::size_t lines = 0;
+  bool without_places = false;
   for (std::uint32_t i = 0; i < count_; ++i) {
     const backward::ResolvedTrace resolved = resolver.resolve(backward::Trace{frames_[i], i});
+    const std::string& object = resolved.object_filename;
+    without_places |= resolved.source.filename.empty() && !object.empty() &&
+                      !object.starts_with("/usr/") && !object.starts_with("/lib");
     // Innermost first. All but the last were inlined into it; that one has a symbol, which says
     // more than the debug information of a release build.
     std::vector<Place> places{resolved.source};
@@ -84,6 +88,7 @@ std::string CallStack::describe() const {
           fmt::format("  at {} ({}:{})\n", short_name(place.function), place.filename, place.line);
     }
   }
+  if (text.empty() && without_places) text = "  at a place that a build with -g would tell\n";
   return text;
 }
 

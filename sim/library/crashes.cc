@@ -3,6 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -29,12 +30,19 @@ Execution* running() {
   return execution != nullptr && execution->current().id != ActorId{} ? execution : nullptr;
 }
 
+// Who unwinds a broken stack may crash, too.
+constinit thread_local bool unwinds = false;
+
 // The finding's place says nothing of where: a crash is the same however it was come to.
 void report(Execution& execution, const std::string& what, const std::string& detail) {
-  execution.report({.kind = FindingKind::crash,
-                    .message = what,
-                    .place = fmt::format("{} in {}", what, execution.current().name()),
-                    .detail = detail});
+  Finding finding{.kind = FindingKind::crash,
+                  .message = what,
+                  .place = fmt::format("{} in {}", what, execution.current().name()),
+                  .detail = detail};
+  if (execution.options().trace && !std::exchange(unwinds, true))
+    finding.add_stack(CallStack::here());
+  unwinds = false;
+  execution.report(std::move(finding));
 }
 
 void on_signal(int signal, siginfo_t* info, void* /*context*/) {

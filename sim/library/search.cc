@@ -190,6 +190,7 @@ const Outcome& replay(Execution& execution, const Program& program, const Schedu
   if (options.lock_order) execution.add_sink(locks);
   LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
   const Outcome& outcome = leaks.run(program);
+  if (options.divergence != nullptr) *options.divergence = strategy.divergence();
   if (!leaks.lost()) return outcome;
   if (auto leak = leak_of(program, outcome.schedule,
                           {.points_max = options.points_max,

@@ -13,6 +13,7 @@
 #include "sim/execution.h"
 #include "sim/finding.h"
 #include "sim/schedule.h"
+#include "sim/strategy_replay.h"
 
 namespace sim {
 
@@ -84,6 +85,8 @@ struct ReplayOptions {
   bool fair_end = true;
   bool lock_order = true;
   bool leaks = true;
+  // Told where the run left the schedule, if it did; null: nobody asks.
+  std::optional<Divergence>* divergence = nullptr;
 };
 
 // Runs `program` under that schedule. `execution` is reset with tracing on.

@@ -68,6 +68,7 @@ int report(const Program& program, const Found& found, const std::string& name,
                             .lock_order = given.search.lock_order,
                             .leaks = found.finding.kind == FindingKind::leak}));
   traces::Trace trace = trace_of(execution);
+  if (detail.empty()) fmt::print("{}", trace.defect.detail);   // where it crashed
   trace.world = traces::Trace::kProgram;
   if (found.timers_race) trace.strategy = kTimersRace;
   const fs::path folder = given.out / folder_name(trace);
@@ -81,12 +82,19 @@ int report(const Program& program, const Found& found, const std::string& name,
 int replay_trace(const Program& program, const Arguments& given) {
   const auto trace = load_trace(given.trace);
   if (!trace) return complain(trace.error());
+  const std::string where = given.trace.string();
+  if (!trace->of_program())
+    return complain(fmt::format("{}: a trace of the engine: `wavetank replay` takes it", where));
   const auto schedule = Schedule::from_text(trace->schedule);
-  if (!schedule) return complain(fmt::format("{}: its schedule is damaged", given.trace.string()));
+  if (!schedule)
+    return complain(fmt::format("{}: its schedule: line {}: {}", where, schedule.error().where,
+                                schedule.error().what));
   Execution execution{{.stack_bytes = given.search.stack_bytes}};
   ReplayOptions options{.timers_race = trace->strategy == kTimersRace,
                         .lock_order = given.search.lock_order,
                         .leaks = trace->defect.kind == to_string(FindingKind::leak)};
+  std::optional<Divergence> divergence;
+  options.divergence = &divergence;
   // What has no end ends where it did.
   if (trace->defect.kind == to_string(FindingKind::endless)) {
     options.points_max = trace->points;
@@ -95,8 +103,10 @@ int replay_trace(const Program& program, const Arguments& given) {
   const Outcome& outcome = replay(execution, program, *schedule, options);
   fmt::print("digest {:016x}, {}\n", outcome.digest,
              outcome.digest == trace->digest ? "as recorded" : "not as recorded");
+  if (divergence) fmt::print("diverges: {}\n", divergence->text);
   if (!outcome.finding) {
-    fmt::print("nothing found\n");
+    fmt::print("nothing found; the recorded one was {}: {}\n", trace->defect.kind,
+               trace->defect.message);
     return 0;
   }
   fmt::print("found: {}: {}\n  {}\n", to_string(outcome.finding->kind), outcome.finding->place,

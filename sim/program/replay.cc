@@ -18,6 +18,8 @@ namespace program {
 namespace {
 
 tl::expected<Reproducer, std::string> reproducer_of(const traces::Trace& trace) {
+  if (trace.of_program())
+    return tl::unexpected(std::string{"a trace of a program, which replays it itself (--replay)"});
   auto workload = scenarios::from_toml(trace.workload);
   if (!workload) return tl::unexpected(fmt::format("its workload: {}", workload.error()));
   auto schedule = sim::Schedule::from_text(trace.schedule);

@@ -27,6 +27,11 @@ folder=$(echo out/*)
 for file in trace.wavetank story.txt picture.svg timeline.html; do
   [[ -s $folder/$file ]] || fail "no $file in $folder"
 done
+! grep -q "$work/prefix" "$folder/story.txt" || fail "our places bear a folder: $(cat "$folder/story.txt")"
+status=0
+"$build"/wavetank replay "$folder" 2>said || status=$?
+[[ $status -eq 2 ]] && grep -q 'a trace of a program, which replays it itself' said ||
+  fail "wavetank takes it for the engine's: $status, $(cat said)"
 for round in 1 2; do
   status=0
   build/account --replay "$folder" >again || status=$?
@@ -46,6 +51,37 @@ cmake --build build >/dev/null
 build/account --schedules 2000 >said || fail "mended, but: $(cat said)"
 build/account --explore >said || fail "mended, but: $(cat said)"
 grep -q '^complete: .*nothing found' said || fail "not explored to the end: $(cat said)"
+
+# What was found before is no finding of the mended program's, and it says which it was.
+build/account --replay "$folder" >said || fail "mended, but: $(cat said)"
+grep -q '^nothing found; the recorded one was assertion: a payment was lost' said ||
+  fail "a replay says too little: $(cat said)"
+
+# Where there is no line to name, it says why; with -g it names it.
+for flags in "" -g; do
+  cat >leaks.cc <<'CPP'
+#include "sim/tank.h"
+int main(int argc, char** argv) {
+  return sim::search_main(argc, argv, [] { static_cast<void>(new int[4]); });
+}
+CPP
+  cat >CMakeLists.txt <<CMAKE
+cmake_minimum_required(VERSION 3.25)
+project(leaks LANGUAGES CXX)
+find_package(wavetank REQUIRED)
+add_executable(leaks leaks.cc)
+target_compile_options(leaks PRIVATE -O0 $flags)
+target_link_libraries(leaks PRIVATE wavetank::sim)
+CMAKE
+  rm -rf leaking out
+  cmake -B leaking -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
+  cmake --build leaking >/dev/null
+  status=0
+  leaking/leaks >said || status=$?
+  [[ $status -eq 1 ]] || fail "a leak is not found: $status, $(cat said)"
+  expected=${flags:+leaks.cc:3}
+  grep -qF "${expected:-a build with -g would tell}" said || fail "where it leaks: $(cat said)"
+done
 
 status=0
 build/account --strategy nonsense 2>said || status=$?
