@@ -117,6 +117,29 @@ TEST(Told, NamesakesByTheirNumbersAsInTheReport) {
   EXPECT_EQ(story.find("lock fork\n"), std::string::npos) << story;
 }
 
+// Who finds out looks at something else first: what matters is what was done to the balance while
+// somebody was on the way to it.
+TEST(Told, WhatOthersDidToWhatSomebodyWasStoppedAt) {
+  const std::string story =
+      traces::render_story(found_in([] {
+                             engine::Atomic<int> balance{"balance", 0};
+                             engine::Atomic<int> a{"a", 0};
+                             engine::Atomic<int> b{"b", 0};
+                             engine::Atomic<int> c{"c", 0};
+                             Threads threads;
+                             threads.start("alice", [&] { balance.store(balance.load() + 1); });
+                             threads.start("bob", [&] { balance.fetch_add(1); });
+                             threads.join();
+                             int all = 0;
+                             for (int i = 0; i < 4; ++i)
+                               all += a.load() + b.load() + c.load();
+                             expect(all == 0 && balance.peek() == 2, "a payment was lost");
+                           }),
+                           "");
+  expect_told(story, {"Happened", "put aside, about to set balance", "bob", "changes balance",
+                      "alice", "sets balance", "reads c", "✗"});
+}
+
 TEST(Told, WhereAReplayLeavesItsSchedule) {
   const SearchResult result = search(tickets);
   ASSERT_TRUE(result.found);

@@ -337,6 +337,23 @@ TEST(Outline, WrapsAtBlanksAndNeverInsideACharacter) {
   EXPECT_EQ(wrapped("", 5), (std::vector<std::string>{""}));
 }
 
+TEST(Outline, OfAPlaceTheEndTellsMost) {
+  EXPECT_EQ(end_of("pool.cc:7", 9), "pool.cc:7");
+  EXPECT_EQ(end_of("engine/thin/pool.cc:7", 10), "…pool.cc:7");
+  EXPECT_EQ(end_of("é①é①", 3), "…é①");
+  EXPECT_EQ(end_of("abc", 0), "…");
+}
+
+// Seven lanes are narrow, and folders deep: no place is written into the next lane.
+TEST(Svg, PlacesStayInTheirBoxes) {
+  Trace trace = late_discard();
+  for (Event& event : trace.events)
+    event.file = "a/folder/of/many/folders/below/each/other/" + event.file;
+  const std::string svg = render_svg(trace);
+  EXPECT_EQ(svg.find("a/folder/of"), std::string::npos);
+  EXPECT_NE(svg.find("discard.cc:"), std::string::npos);
+}
+
 TEST(Escape, ReplacesWhatIsNoText) {
   EXPECT_EQ(escape_xml("<\xC3\x28>"), "&lt;\xEF\xBF\xBD(&gt;");
   EXPECT_EQ(escape_json("\"\x01</\n"), "\\\"\\u0001\\u003c/\\u000a");
