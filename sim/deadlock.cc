@@ -138,9 +138,11 @@ void describe_circle(const std::vector<const SimFiber*>& circle, Finding& findin
 }
 
 // The lab's own, which whoever is stuck keeps others waiting for: which of them depends on what
-// else goes on, so they do not tell one deadlock from another.
-bool is_of_the_lab(std::string_view object) {
-  return object.starts_with("lab.");
+// else goes on, so they do not tell one deadlock from another. In a program of somebody's own any
+// name is the program's.
+bool is_of_the_lab(const Execution& execution, std::string_view object) {
+  const std::string_view lab = execution.options().lab;
+  return !lab.empty() && object.starts_with(lab);
 }
 
 std::string join(const std::set<std::string>& names) {
@@ -186,7 +188,7 @@ Finding describe_deadlock(const Execution& execution) {
   const std::string all = join(objects);
   // Unless they are all that is waited for.
   std::set<std::string> telling = objects;
-  std::erase_if(telling, [](const std::string& each) { return is_of_the_lab(each); });
+  std::erase_if(telling, [&](const std::string& each) { return is_of_the_lab(execution, each); });
   const bool bystanders = circle.empty() && !telling.empty();
   finding.place = bystanders ? join(telling) : all;
   if (!circle.empty()) {

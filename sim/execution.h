@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -56,6 +57,9 @@ struct ExecutionOptions {
   std::size_t stack_bytes = engine::StackPool::kDefaultSize;
   // Events and the bytes that reach devices also enter the digest: slower, and proves more.
   bool digest_events = false;
+  // Objects whose names begin so are of whoever has set the world up, and not of what runs in it:
+  // who waits for them is kept waiting by others. Empty: there are none.
+  std::string_view lab{};
   // What the strategy begins with; without: `seed`.
   std::optional<std::uint64_t> strategy_seed{};
 };

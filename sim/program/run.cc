@@ -10,6 +10,9 @@ namespace {
 // No workload of ours comes near; what does goes round in circles.
 constexpr std::uint64_t kPointsMax = 400'000;
 
+// What the locks and meeting points of scenarios/ are called, and nothing in engine/ is.
+constexpr std::string_view kLab = "lab.";
+
 // In one run of so many, fibers are slow: timers may fire before they are done. Decided by bits of
 // the seed in which its neighbours are equal, so that shrinking stays with what it has.
 constexpr std::uint64_t kSlowOneIn = 4;
@@ -41,6 +44,7 @@ const sim::Outcome& run(sim::Execution& execution, const scenarios::Workload& wo
                    .timers_race = fibers_are_slow(spec.seed),
                    .trace = spec.trace,
                    .digest_events = spec.trace,
+                   .lab = kLab,
                    .strategy_seed = spec.strategy_seed});
   const sim::Outcome& outcome = execution.run([&] {
     TankWorld world{execution, workload, spec.judges, spec.watch, *prepared};

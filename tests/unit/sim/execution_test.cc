@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -134,8 +135,9 @@ TEST(Execution, NamesWhoWaitsForWhatInADeadlock) {
 
 // Fibers that wait for ever, for two things at most; and, where `mutex` is named, with it held:
 // then all but one of them wait for that.
-Finding stuck_for(const std::vector<const char*>& names, const char* mutex = nullptr) {
-  Execution execution;
+Finding stuck_for(const std::vector<const char*>& names, const char* mutex = nullptr,
+                  std::string_view lab = "lab.") {
+  Execution execution{{.lab = lab}};
   return *execution
               .run([&] {
                 // Nobody destroys what abandoned fibers wait for.
@@ -167,6 +169,11 @@ TEST(Execution, TellsDeadlocksFromOneAnotherWithoutTheLab) {
   EXPECT_EQ(stuck_for({"bio", "cell"}).place, "bio, cell");
   EXPECT_EQ(stuck_for({"lab.meeting", "lab.pool"}).place, "lab.meeting, lab.pool");
   EXPECT_EQ(stuck_for({"laboratory", "cell"}).place, "cell, laboratory");
+}
+
+TEST(Execution, TellsDeadlocksByAnyNameWhereThereIsNoLab) {
+  EXPECT_EQ(stuck_for({"bio", "lab.meeting"}, nullptr, {}).place, "bio, lab.meeting");
+  EXPECT_EQ(stuck_for({"bio", "bio"}, "lab.pool", {}).place, "bio, lab.pool");
 }
 
 TEST(Execution, ReportsAnOperationOnWhatHasGoneBackToItsPool) {
