@@ -19,9 +19,11 @@ constexpr std::size_t kLinesMax = 12;
 
 // Whoever waits or takes a lock is in one of these, which says nothing about who it is.
 bool is_the_tanks_own(std::string_view file) {
-  static constexpr std::array<std::string_view, 8> kFiles{
-      "engine/fiber/", "engine/base/",   "sim/call_stack.",       "sim/lock_order.",
-      "sim/library/",  "sim/execution.", "sim/execution_fibers.", "sim/execution_reports."};
+  static constexpr std::array<std::string_view, 11> kFiles{
+      "engine/fiber/",         "engine/base/",           "sim/call_stack.",
+      "sim/lock_order.",       "sim/library/",           "sim/execution.",
+      "sim/execution_fibers.", "sim/execution_reports.", "sim/execution_decisions.",
+      "sim/sim_device",        "sim/program/tank_world."};
   const auto holds = [&](std::string_view folder) {
     const std::size_t at = file.find(folder);
     return at == 0 || (at != std::string_view::npos && file[at - 1] == '/');
@@ -69,12 +71,8 @@ std::string CallStack::describe() const {
   backward::TraceResolver resolver;
   std::string text;
   std::size_t lines = 0;
-  bool without_places = false;
   for (std::uint32_t i = 0; i < count_; ++i) {
     const backward::ResolvedTrace resolved = resolver.resolve(backward::Trace{frames_[i], i});
-    const std::string& object = resolved.object_filename;
-    without_places |= resolved.source.filename.empty() && !object.empty() &&
-                      !object.starts_with("/usr/") && !object.starts_with("/lib");
     // Innermost first. All but the last were inlined into it; that one has a symbol, which says
     // more than the debug information of a release build.
     std::vector<Place> places{resolved.source};
@@ -88,7 +86,6 @@ std::string CallStack::describe() const {
           fmt::format("  at {} ({}:{})\n", short_name(place.function), place.filename, place.line);
     }
   }
-  if (text.empty() && without_places) text = "  at a place that a build with -g would tell\n";
   return text;
 }
 

@@ -59,6 +59,7 @@ struct FindingEdge {
 struct PlacedStack {
   std::size_t at = 0;   // in the detail
   CallStack stack;
+  bool is_the_place = false;   // nothing else says where
 };
 
 struct Finding {
@@ -78,10 +79,15 @@ struct Finding {
 
   // The stack of who does that, at the end of the detail so far.
   void add_stack(const CallStack& stack) { stacks.push_back({detail.size(), stack}); }
+  // The same where nothing else says where that is.
+  void add_place(const CallStack& stack) { stacks.push_back({detail.size(), stack, true}); }
   // On a thread's own stack: puts the stacks into the detail.
   void spell_out() {
-    for (auto placed = stacks.rbegin(); placed != stacks.rend(); ++placed)
-      detail.insert(placed->at, placed->stack.describe());
+    for (auto placed = stacks.rbegin(); placed != stacks.rend(); ++placed) {
+      const std::string words = placed->stack.describe();
+      const bool unknown = words.empty() && placed->is_the_place;
+      detail.insert(placed->at, unknown ? "  at a place that a build with -g would tell\n" : words);
+    }
     stacks.clear();
   }
   // Findings of one defect share it.

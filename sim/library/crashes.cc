@@ -40,7 +40,7 @@ void report(Execution& execution, const std::string& what, const std::string& de
                   .place = fmt::format("{} in {}", what, execution.current().name()),
                   .detail = detail};
   if (execution.options().trace && !std::exchange(unwinds, true))
-    finding.add_stack(CallStack::here());
+    finding.add_place(CallStack::here());
   unwinds = false;
   execution.report(std::move(finding));
 }

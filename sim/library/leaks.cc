@@ -33,7 +33,7 @@ Finding describe(const std::vector<Takings::Block>& lost) {
     const Takings::Block& block = lost[i];
     finding.detail += fmt::format("{} takes {} at step {}; in the end nothing points to it\n",
                                   block.fiber, amount(block.bytes, "byte"), block.point);
-    finding.add_stack(block.stack);
+    finding.add_place(block.stack);
   }
   if (lost.size() > kBlocksTold)
     finding.detail += fmt::format("and {} more\n", amount(lost.size() - kBlocksTold, "block"));

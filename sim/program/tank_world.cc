@@ -346,7 +346,7 @@ void TankWorld::refused_for_space(engine::Nanos begun) {
 
 void TankWorld::tell(const checkers::Findings& findings) {
   for (const checkers::Finding& finding : findings.list())
-    report(finding);
+    report(finding, execution_.options().trace ? sim::CallStack::here() : sim::CallStack{});
 }
 
 void TankWorld::cut_power() {
@@ -395,12 +395,16 @@ DiskImages TankWorld::metadata_images() const {
 }
 
 void TankWorld::report(const checkers::Finding& finding) {
+  report(finding, sim::CallStack{});
+}
+
+void TankWorld::report(const checkers::Finding& finding, const sim::CallStack& done_by) {
   if (!judges_.count(finding.checker)) return;
-  execution_.report(sim::Finding{.kind = sim::FindingKind::checker,
-                                 .message = finding.message,
-                                 .place = finding.checker + ": " + finding.kind,
-                                 .detail = {},
-                                 .fiber = {}});
+  sim::Finding told{.kind = sim::FindingKind::checker,
+                    .message = finding.message,
+                    .place = finding.checker + ": " + finding.kind};
+  told.add_stack(done_by);
+  execution_.report(std::move(told));
 }
 
 }   // namespace program

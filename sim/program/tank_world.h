@@ -105,7 +105,9 @@ class TankWorld final : public scenarios::World,
   void maybe_cut(std::uint32_t one_in);
   // engine::TraceSink: what the engine says of itself.
   void event(const engine::Event& event) noexcept override;
+  // What somebody does wrong just now, with who it is.
   void tell(const checkers::Findings& findings);
+  void report(const checkers::Finding& finding, const sim::CallStack& done_by);
 
   sim::Execution& execution_;
   const scenarios::Workload& workload_;
