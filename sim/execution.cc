@@ -66,7 +66,7 @@ void Execution::reset(ExecutionOptions options) {
   gave_way_at_ = turns_ = steps_turn_ = 0;
   fair_ = false;
   digest_ = 0x5754414E4BULL;
-  spawned_ = 1;
+  spawned_ = births_ = 1;
   used_ = live_ = must_happen_ = spinning_ = unnoticed_ = timers_ahead_ = fired_ = devices_ =
       steps_offered_ = 0;
   offers_ = timer_sequence_ = 0;
@@ -81,6 +81,7 @@ void Execution::reset(ExecutionOptions options) {
   kinds_.begin();
   timers_.clear();
   sinks_.clear();
+  order_listener_ = nullptr;
   log_.clear();
   last_logged_ = nullptr;
   stood_at_.clear();

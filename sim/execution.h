@@ -25,6 +25,7 @@
 #include "sim/event_log.h"
 #include "sim/fiber_kinds.h"
 #include "sim/finding.h"
+#include "sim/order_listener.h"
 #include "sim/schedule.h"
 #include "sim/sim_fiber.h"
 #include "sim/strategy.h"
@@ -136,6 +137,18 @@ class Execution final : public engine::Executor,
   // execution is removed first; reset() forgets all.
   void add_sink(engine::TraceSink& sink);
   void remove_sink(engine::TraceSink& sink) noexcept;
+  // One at a time, until it is told otherwise or the execution is reset.
+  void set_order_listener(OrderListener& listener) noexcept { order_listener_ = &listener; }
+  void end_order_listener(OrderListener& listener) noexcept {
+    if (order_listener_ == &listener) order_listener_ = nullptr;
+  }
+  // Of what whoever runs hands over: for who gets it back (order_listener.h).
+  [[nodiscard]] std::uint32_t sent() noexcept {
+    return order_listener_ != nullptr ? order_listener_->sent() : 0;
+  }
+  void received(std::uint32_t ticket) noexcept {
+    if (order_listener_ != nullptr) order_listener_->received(ticket);
+  }
 
   [[nodiscard]] const EventLog& log() const noexcept { return log_; }
   [[nodiscard]] const ExecutionOptions& options() const noexcept { return options_; }
@@ -205,7 +218,7 @@ class Execution final : public engine::Executor,
   [[noreturn]] void check_failed(const engine::CheckFailure& failure) noexcept override;
   void event(const engine::Event& event) noexcept override;
 
-  void choose_who_goes_on(const engine::Point& point);
+  void stand_at(const engine::Point& point);   // until it is its turn
   void note_object(const engine::SyncObject& object);
   void log_event(const engine::Event& event);
   // Who comes to an atomic and goes on does it at once: where it goes on it is logged.
@@ -285,6 +298,7 @@ class Execution final : public engine::Executor,
   std::vector<EnvStep*> steps_;
   Strategy* strategy_ = nullptr;
   std::uint64_t points_max_ = 0;
+  OrderListener* order_listener_ = nullptr;
   std::uint64_t turn_began_ = 0;   // value of points_ at the last switch
   std::uint64_t switches_ = 0;
   std::uint64_t preemptions_ = 0;
@@ -296,6 +310,7 @@ class Execution final : public engine::Executor,
   std::uint32_t spinning_ = 0;
   std::uint32_t unnoticed_ = 0;   // of runnable_
   std::uint32_t spawned_ = 1;
+  std::uint32_t births_ = 1;
   // A timer that arms itself again is a new one each time, so a fiber or an I/O that is never
   // preferred to one would be kept waiting for ever.
   static constexpr std::uint32_t kTimersAheadMax = 64;

@@ -19,12 +19,19 @@ bool goes_unnoticed(const Point& point, const Operation& operation) noexcept {
 }   // namespace
 
 void Execution::point(const Point& point) {
-  choose_who_goes_on(point);
+  if (order_listener_ == nullptr || !OrderListener::listens_to(point.op)) [[likely]] {
+    stand_at(point);
+  } else {
+    const std::uint32_t object = point.object->id;   // which may be gone when it is its turn
+    stand_at(point);
+    const Hush hush;
+    if (current_ != &root_) order_listener_->goes_on(point.op, object);
+  }
   if (options_.trace_atomics) [[unlikely]]
     log_operation(point);
 }
 
-void Execution::choose_who_goes_on(const Point& point) {
+void Execution::stand_at(const Point& point) {
   SimFiber* from = nullptr;
   SimFiber* next = nullptr;
   {
@@ -79,9 +86,10 @@ void Execution::touched(const engine::SyncObject& object, engine::Access access)
 void Execution::unchanged(const engine::SyncObject& object) noexcept {
   if (options_.trace_atomics) [[unlikely]]
     log_unchanged(object);
-  if (!every_point_ || current_ == &root_) return;
+  if (current_ == &root_) return;
   const Hush hush;
-  strategy_->unchanged(*current_, object);
+  if (order_listener_ != nullptr) order_listener_->unchanged(object);
+  if (every_point_) strategy_->unchanged(*current_, object);
 }
 
 SimFiber& Execution::decide(SimFiber& self, const Point& point) {

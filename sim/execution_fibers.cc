@@ -53,6 +53,7 @@ bool Execution::enlist(Fiber& fiber, std::source_location where) {
   auto& started = static_cast<SimFiber&>(fiber);
   const bool for_step = step_actor_ != ActorId{};
   started.id = for_step ? std::exchange(step_actor_, ActorId{}) : ActorId::fiber(spawned_++);
+  started.birth = births_++;
   started.steps = 0;
   kinds_.started(started, where.line());
   started.yielded = false;
@@ -74,6 +75,7 @@ bool Execution::enlist(Fiber& fiber, std::source_location where) {
     step_fiber_ = &started;
     return false;
   }
+  if (order_listener_ != nullptr) order_listener_->spawns(started);
   return current_ != &root_;
 }
 
@@ -158,6 +160,7 @@ void Execution::unpark(Fiber& fiber, std::source_location where) noexcept {
   const Hush hush;
   auto& woken = static_cast<SimFiber&>(fiber);
   if (every_point_) strategy_->woken(woken);
+  if (order_listener_ != nullptr) order_listener_->wakes(woken);
   if (woken.state != SimFiber::State::parked) {
     woken.notified = true;
     return;

@@ -57,6 +57,7 @@ void SimDevice::do_submit(Bio& bio) {
   ++submissions_;
   io.id = ActorId{ActorKind::io, index_, submissions_};
   io.bio = &bio;
+  io.ticket = execution_.sent();
   io.record = {.ordinal = submissions_,
                .op = bio.op,
                .fua = bio.fua,
@@ -121,6 +122,7 @@ SimFiber* SimDevice::start_completion(Io& io) {
 
 void SimDevice::end(Io& io) {
   taken_over(&io);
+  execution_.received(io.ticket);
   Bio& bio = *io.bio;
   const Errc status = retire(io);
   engine::complete(object(), bio, status);   // *this may be gone afterwards

@@ -43,6 +43,7 @@ class SimDevice::Io final : public EnvStep {
 
   engine::Bio* bio = nullptr;
   IoRecord record;
+  std::uint32_t ticket = 0;   // of its submission (order_listener.h)
   Late late = Late::no;
   engine::Nanos delay{0};
   std::size_t place = 0;   // in in_flight_

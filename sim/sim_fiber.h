@@ -23,6 +23,7 @@ class SimFiber final : public engine::Fiber {
   std::uint32_t steps = 0;   // decisions made while it ran
   std::uint32_t index = 0;   // among the runnable
   std::uint32_t kind = 0;    // fiber_kinds.h
+  std::uint32_t birth = 0;   // how many fibers of whatever kind were started before, and the root
   // What it is about to do, if it stands at a point; on its own stack.
   const engine::Point* pending = nullptr;
   engine::Point waiting{};   // parked or spinning: for what

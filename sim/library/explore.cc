@@ -149,8 +149,7 @@ class OppositeOrders {
   // Before a run of the execution, which has been reset.
   void listen() {
     if (!options_.lock_order || schedule_) return;
-    locks_.reset();
-    execution_.add_sink(locks_);
+    locks_.listen();
   }
   // After it; it was the one of that number.
   void note(std::uint64_t ordinal) {
@@ -166,7 +165,7 @@ class OppositeOrders {
     Replay strategy{*schedule_};
     execution.reset(
         {.strategy = &strategy, .points_max = options_.points_max, .timers_race = timers_race_});
-    execution.add_sink(locks);
+    locks.listen();
     const Outcome& outcome = run_on_own_heap(execution, program);
     if (!outcome.finding) return std::nullopt;
     Found found = shrunk(program, outcome, as_search(options_, timers_race_, true));

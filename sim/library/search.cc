@@ -57,7 +57,7 @@ Found smallest(const Program& program, const Outcome& outcome, const SearchOptio
                      .points_max = options.points_max,
                      .fair_end = options.fair_end,
                      .timers_race = options.timers_race});
-    if (options.lock_order) execution.add_sink(locks);
+    if (options.lock_order) locks.listen();
     const Outcome& tried = run_on_own_heap(execution, program);
     if (!tried.finding || tried.finding->signature() != signature) return std::nullopt;
     found.finding = *tried.finding;
@@ -143,8 +143,7 @@ SearchResult search(const Program& program, const SearchOptions& options) {
                      .points_max = options.points_max,
                      .fair_end = options.fair_end,
                      .timers_race = options.timers_race});
-    locks.reset();
-    if (options.lock_order) execution.add_sink(locks);
+    if (options.lock_order) locks.listen();
     const Outcome& outcome = leaks.run(program);
     result.points += outcome.points;
     return outcome;
@@ -187,7 +186,7 @@ const Outcome& replay(Execution& execution, const Program& program, const Schedu
                    .timers_race = options.timers_race,
                    .trace = true,
                    .trace_atomics = true});
-  if (options.lock_order) execution.add_sink(locks);
+  if (options.lock_order) locks.listen();
   LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
   const Outcome& outcome = leaks.run(program);
   if (options.divergence != nullptr) *options.divergence = strategy.divergence();

@@ -108,7 +108,7 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
       env_{execution, *this},
       cuts_left_{workload.faults.power_cuts},
       mode_judge_{scenarios::thin::mode_options(workload)},
-      lock_order_{execution} {
+      lock_order_{execution, sim::LockOrder::Mode::reports, sim::LockOrder::Rule::one_order} {
   for (const scenarios::DiskSpec& spec : scenarios::disks_of(workload.system)) {
     disks_.push_back({.spec = spec,
                       .device = nullptr,
@@ -118,7 +118,7 @@ TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workl
     build(disks_.back(), image != prepared.end() ? image->second : nullptr);
   }
   execution_.add_sink(*this);
-  execution_.add_sink(lock_order_);
+  lock_order_.listen();
   engine::listen_to_stale(&checkers::mark_stale);
   if (watch_.actors) watch_.actors(false);
 }
