@@ -219,6 +219,9 @@ class Execution final : public engine::Executor,
   void event(const engine::Event& event) noexcept override;
 
   void stand_at(const engine::Point& point);   // until it is its turn
+  // And tells the listener and the log. By itself, so that where neither asks there is no frame to
+  // make.
+  [[gnu::noinline]] void stand_and_tell(const engine::Point& point);
   void note_object(const engine::SyncObject& object);
   void log_event(const engine::Event& event);
   // Who comes to an atomic and goes on does it at once: where it goes on it is logged.

@@ -19,16 +19,21 @@ bool goes_unnoticed(const Point& point, const Operation& operation) noexcept {
 }   // namespace
 
 void Execution::point(const Point& point) {
-  if (order_listener_ == nullptr || !OrderListener::listens_to(point.op)) [[likely]] {
-    stand_at(point);
+  const bool tells = order_listener_ != nullptr && OrderListener::listens_to(point.op);
+  if (tells || options_.trace_atomics) [[unlikely]] {
+    stand_and_tell(point);
   } else {
-    const std::uint32_t object = point.object->id;   // which may be gone when it is its turn
     stand_at(point);
-    const Hush hush;
-    if (current_ != &root_) order_listener_->goes_on(point.op, object);
   }
-  if (options_.trace_atomics) [[unlikely]]
-    log_operation(point);
+}
+
+void Execution::stand_and_tell(const Point& point) {
+  const bool tells = order_listener_ != nullptr && OrderListener::listens_to(point.op);
+  const std::uint32_t object = tells ? point.object->id : 0;   // may be gone when it is its turn
+  stand_at(point);
+  const Hush hush;
+  if (tells && current_ != &root_) order_listener_->goes_on(point.op, object);
+  if (options_.trace_atomics) log_operation(point);
 }
 
 void Execution::stand_at(const Point& point) {

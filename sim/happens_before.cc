@@ -11,6 +11,10 @@ namespace sim {
 
 using engine::OpKind;
 
+namespace {
+constexpr std::size_t kAnswersMax = 128;
+}   // namespace
+
 void HappensBefore::reset() {
   now_ = 0;
   fibers_.clear();
@@ -18,8 +22,8 @@ void HappensBefore::reset() {
   edges_.clear();
   queued_.clear();
   sent_.clear();
-  modified_ = looks_ = 0;
-  any_joined_ = false;
+  answers_.clear();
+  modified_ = waiting_ = looks_ = 0;
 }
 
 // --- what orders ---
@@ -55,7 +59,6 @@ void HappensBefore::event(const engine::Event& event, std::uint32_t by) {
       const std::uint32_t end = object(event.object->id).last;
       if (end == kNone) break;
       fiber(edges_[end].from / 2).joined = true;
-      any_joined_ = true;
       break;
     }
     default:
@@ -79,6 +82,7 @@ void HappensBefore::goes_on(OpKind op, std::uint32_t id, std::uint32_t by) {
       takes(id, by);
       break;
     case OpKind::condition_wait:
+      ++waiting_;
       fiber(by).waits_for = id;
       break;
     default:
@@ -140,18 +144,17 @@ void HappensBefore::received(std::uint32_t ticket, std::uint32_t by) {
   edge(of_fiber(by), of_fiber(step.fiber), step.moment);
 }
 
-void HappensBefore::taken(std::uint32_t mutex, std::uint32_t by) {
-  takes(mutex, by, mutex);
-  if (by < fibers_.size()) fibers_[by].waits_for = 0;
+void HappensBefore::end_wait(std::uint32_t by) {
+  Fiber& woken = fiber(by);
+  waiting_ -= woken.waits_for != 0 ? 1 : 0;
+  woken.waits_for = 0;
 }
 
-void HappensBefore::released(std::uint32_t mutex, std::uint32_t by) {
-  gives(mutex, by);
-  Fiber& releaser = fiber(by);
-  releaser.last_released = mutex;
-  if (releaser.waits_for == 0) return;
+void HappensBefore::note_monitor(std::uint32_t mutex, std::uint32_t by) {
+  const std::uint32_t condition = fiber(by).waits_for;
+  if (condition == 0) return;
   object(mutex).monitor = 1;
-  object(releaser.waits_for).monitor = mutex;
+  object(condition).monitor = mutex;
 }
 
 // The mutex is that under which others wait. As long as nobody has, the one that is held, or was
@@ -160,12 +163,6 @@ void HappensBefore::notified(std::uint32_t condition, std::uint32_t mutex, std::
   if (object(condition).monitor != 0) return;
   if (mutex == 0) mutex = fiber(by).last_released;
   if (mutex != 0) object(mutex).monitor = 1;
-}
-
-void HappensBefore::gives(std::uint32_t id, std::uint32_t by) {
-  Object& given = object(id);
-  given.giver = given.taker = of_fiber(by);
-  given.moment = tick();
 }
 
 void HappensBefore::adds(std::uint32_t id, std::uint32_t by) {
@@ -182,14 +179,6 @@ void HappensBefore::adds(std::uint32_t id, std::uint32_t by) {
   given.moment = now_;
 }
 
-void HappensBefore::takes(std::uint32_t id, std::uint32_t by, std::uint32_t mutex) {
-  Object& given = object(id);
-  const Place me = of_fiber(by);
-  if (given.moment == 0 || given.giver == me || given.taker == me) return;
-  given.taker = me;
-  edge(me, given.giver, given.moment, mutex);
-}
-
 void HappensBefore::edge(Place to, Place from, Moment moment, std::uint32_t mutex) {
   std::uint32_t& last = (to & 1U) != 0 ? object(to / 2).last : fiber(to / 2).last;
   edges_.push_back({tick(), from, moment, mutex, last});
@@ -198,7 +187,25 @@ void HappensBefore::edge(Place to, Place from, Moment moment, std::uint32_t mute
 
 // --- questions ---
 
+// Once it does it does so ever after: monitors' mutexes become more.
 bool HappensBefore::comes_before(Step earlier, Step later, Trust trust) {
+  if (trust == Trust::every_mutex) return finds(earlier, later, trust);
+  const auto known = std::ranges::find_if(answers_, [&](const Answer& each) {
+    return each.earlier.fiber == earlier.fiber && each.later.fiber == later.fiber;
+  });
+  if (known != answers_.end() && earlier.moment <= known->earlier.moment &&
+      later.moment >= known->later.moment)
+    return true;
+  if (!finds(earlier, later, trust)) return false;
+  if (known != answers_.end()) {
+    *known = {earlier, later};
+  } else if (answers_.size() < kAnswersMax) {
+    answers_.push_back({earlier, later});
+  }
+  return true;
+}
+
+bool HappensBefore::finds(Step earlier, Step later, Trust trust) {
   if (earlier.moment > later.moment) return false;
   const Place wanted = of_fiber(earlier.fiber);
   ++looks_;
@@ -235,16 +242,6 @@ void HappensBefore::look_from(Place place, Moment until) {
   } else {
     note(fiber(place / 2));
   }
-}
-
-HappensBefore::Fiber& HappensBefore::fiber(std::uint32_t birth) {
-  if (fibers_.size() <= birth) fibers_.resize(birth + 16);
-  return fibers_[birth];
-}
-
-HappensBefore::Object& HappensBefore::object(std::uint32_t id) {
-  if (objects_.size() <= id) objects_.resize(id + 64);
-  return objects_[id];
 }
 
 }   // namespace sim

@@ -46,8 +46,17 @@ class HappensBefore {
   void reset();
   // What that fiber tells. Mutexes are taken() and released().
   void event(const engine::Event& event, std::uint32_t by);
-  void taken(std::uint32_t mutex, std::uint32_t by);
-  void released(std::uint32_t mutex, std::uint32_t by);
+  void taken(std::uint32_t mutex, std::uint32_t by) {
+    takes(mutex, by, mutex);
+    if (waiting_ != 0) [[unlikely]]
+      end_wait(by);
+  }
+  void released(std::uint32_t mutex, std::uint32_t by) {
+    gives(mutex, by);
+    fiber(by).last_released = mutex;
+    if (waiting_ != 0) [[unlikely]]
+      note_monitor(mutex, by);
+  }
   // As an OrderListener hears it.
   void goes_on(engine::OpKind op, std::uint32_t object, std::uint32_t by);
   void unchanged(std::uint32_t object) noexcept;
@@ -65,7 +74,6 @@ class HappensBefore {
   [[nodiscard]] bool joined(std::uint32_t fiber) const noexcept {
     return fiber < fibers_.size() && fibers_[fiber].joined;
   }
-  [[nodiscard]] bool any_joined() const noexcept { return any_joined_; }
 
  private:
   static constexpr std::uint32_t kNone = ~0U;
@@ -82,7 +90,8 @@ class HappensBefore {
     std::uint32_t mutex;   // if the mutex orders that was handed over; 0: in any case
     std::uint32_t next;    // the one before it at the same place
   };
-  struct Fiber {
+  // Of round sizes, which is cheaper to index by.
+  struct alignas(32) Fiber {
     std::uint32_t last = kNone;        // of its edges
     Moment seen = 0;                   // up to where a question has looked
     std::uint32_t look = 0;            // which
@@ -90,7 +99,7 @@ class HappensBefore {
     std::uint32_t last_released = 0;   // a mutex
     bool joined = false;
   };
-  struct Object {
+  struct alignas(32) Object {
     Place giver = kNone;   // who has it from whom
     Place taker = kNone;   // the last who got it
     Moment moment = 0;     // 0: there is nothing to get
@@ -105,17 +114,45 @@ class HappensBefore {
     Step by;
   };
 
+  // What `earlier` did by then comes before what `later` does from its moment on: an answer.
+  struct Answer {
+    Step earlier;
+    Step later;
+  };
+
   void edge(Place to, Place from, Moment moment, std::uint32_t mutex = 0);
-  void gives(std::uint32_t object, std::uint32_t by);   // instead of who gave before
-  void adds(std::uint32_t object, std::uint32_t by);    // beside them
-  void takes(std::uint32_t object, std::uint32_t by, std::uint32_t mutex = 0);
+  // Instead of who gave before; beside them; to whoever comes.
+  void gives(std::uint32_t id, std::uint32_t by) {
+    Object& given = object(id);
+    given.giver = given.taker = of_fiber(by);
+    given.moment = tick();
+  }
+  void adds(std::uint32_t id, std::uint32_t by);
+  void takes(std::uint32_t id, std::uint32_t by, std::uint32_t mutex = 0) {
+    Object& given = object(id);
+    const Place me = of_fiber(by);
+    if (given.moment == 0 || given.giver == me || given.taker == me) return;
+    given.taker = me;
+    edge(me, given.giver, given.moment, mutex);
+  }
+  void end_wait(std::uint32_t by);
+  void note_monitor(std::uint32_t mutex, std::uint32_t by);
   void runs_work(const engine::Event& event, std::uint32_t by);
+  [[nodiscard]] bool finds(Step earlier, Step later, Trust trust);
   void look_from(Place place, Moment until);
   [[nodiscard]] bool orders(const Edge& edge, Trust trust) const noexcept {
     return edge.mutex == 0 || trust == Trust::every_mutex || objects_[edge.mutex].monitor != 0;
   }
-  [[nodiscard]] Fiber& fiber(std::uint32_t birth);
-  [[nodiscard]] Object& object(std::uint32_t id);
+  [[nodiscard]] Fiber& fiber(std::uint32_t birth) {
+    if (fibers_.size() <= birth) [[unlikely]]
+      fibers_.resize(birth + 16);
+    return fibers_[birth];
+  }
+  [[nodiscard]] Object& object(std::uint32_t id) {
+    if (objects_.size() <= id) [[unlikely]]
+      objects_.resize(id + 64);
+    return objects_[id];
+  }
 
   Moment now_ = 0;
   std::vector<Fiber> fibers_;     // by birth
@@ -126,7 +163,8 @@ class HappensBefore {
   // The last read-modify-write, and what was to be had from its object before.
   std::uint32_t modified_ = 0;
   Object before_{};
-  bool any_joined_ = false;
+  std::uint32_t waiting_ = 0;     // fibers that wait for a condition
+  std::vector<Answer> answers_;   // the last of two fibers, so that loops do not ask again
   std::uint32_t looks_ = 0;
   struct Left {
     Place place;

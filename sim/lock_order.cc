@@ -79,6 +79,9 @@ void LockOrder::event(const engine::Event& event) noexcept {
     case OpKind::fiber_exit:
       if (execution_.current().id == ActorId::fiber(1)) judge_doubtful();
       break;
+    case OpKind::fiber_park:
+    case OpKind::fiber_unpark:
+      break;
     default:
       if (rule_ == Rule::may_not_meet) before_.event(event, execution_.current().birth);
       break;
@@ -115,15 +118,13 @@ void LockOrder::received(std::uint32_t ticket) noexcept {
 }
 
 void LockOrder::taken(const engine::Event& event, bool shared) {
-  Nested nested;
-  Held& now = nested.then;
-  now = {.fiber = execution_.current().birth,
-         .lock = event.object->id,
-         .name = event.object->name,
-         .shared = shared,
-         .is_mutex = event.op == OpKind::mutex_lock,
-         .where = event.where,
-         .taken_at = before_.tick()};
+  Held now{.fiber = execution_.current().birth,
+           .lock = event.object->id,
+           .name = event.object->name,
+           .shared = shared,
+           .is_mutex = event.op == OpKind::mutex_lock,
+           .where = event.where,
+           .taken_at = before_.tick()};
   if (now.is_mutex && rule_ == Rule::may_not_meet) before_.taken(now.lock, now.fiber);
   if (execution_.options().trace) {
     now.stack = static_cast<std::uint32_t>(stacks_.size());
@@ -133,9 +134,7 @@ void LockOrder::taken(const engine::Event& event, bool shared) {
   const bool was_tried = event.name != nullptr && std::string_view{event.name} == "tried";
   if (!was_tried) {
     for (const Held& first : held_) {
-      if (first.fiber != now.fiber) continue;
-      nested.first = first;
-      add(nested);
+      if (first.fiber == now.fiber) add({first, now});
     }
   }
   held_.push_back(now);
