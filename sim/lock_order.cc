@@ -40,7 +40,7 @@ void LockOrder::listen() {
 }
 
 void LockOrder::reset() {
-  has_seen_ = false;
+  has_seen_ = first_has_ended_ = false;
   held_.clear();
   stacks_.clear();
   under_.clear();
@@ -332,6 +332,7 @@ bool LockOrder::deadlocks(const Cycle& cycle) {
   if (rule_ == Rule::one_order) return true;
   nothing_but_time_ = true;
   const Verdict verdict = could_meet(cycle);
+  if (verdict == Verdict::perhaps && first_has_ended_) return true;
   if (verdict == Verdict::perhaps) doubt(cycle);
   return verdict == Verdict::yes;
 }
@@ -403,6 +404,7 @@ void LockOrder::doubt(const Cycle& cycle) {
 }
 
 void LockOrder::judge_doubtful() {
+  first_has_ended_ = true;
   for (const Cycle& cycle : doubtful_) {
     if (has_seen_ || could_meet(cycle) == Verdict::no) continue;
     report(cycle);

@@ -146,6 +146,7 @@ class LockOrder final : public engine::TraceSink, private OrderListener {
   [[nodiscard]] bool have_gate(const Manner& one, const Manner& other) const;
   [[nodiscard]] Verdict could_meet(const Cycle& cycle);
   [[nodiscard]] Verdict could_meet(const Nested& one, const Nested& other);
+  // Keeps it until the first fiber ends.
   void doubt(const Cycle& cycle);
   void judge_doubtful();
   void report(const Cycle& cycle);
@@ -167,6 +168,7 @@ class LockOrder final : public engine::TraceSink, private OrderListener {
   std::uint32_t changes_ = 1;       // of ways_, but for what is the latest
   bool nothing_but_time_ = false;   // has kept a cycle apart since that was cleared
   std::vector<Cycle> doubtful_;
+  bool first_has_ended_ = false;
   std::uint32_t looks_ = 0;
   std::vector<std::uint32_t> left_;   // kept for its memory
   struct NameHash {

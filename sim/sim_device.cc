@@ -122,7 +122,6 @@ SimFiber* SimDevice::start_completion(Io& io) {
 
 void SimDevice::end(Io& io) {
   taken_over(&io);
-  execution_.received(io.ticket);
   Bio& bio = *io.bio;
   const Errc status = retire(io);
   engine::complete(object(), bio, status);   // *this may be gone afterwards
@@ -130,6 +129,7 @@ void SimDevice::end(Io& io) {
 
 Errc SimDevice::retire(Io& io) {
   const Hush hush;
+  execution_.received(io.ticket);
   if (io.record.status == Errc::ok && powered() && (io.bio->fua || !options_.write_cache) &&
       changes_data(io.bio->op))
     make_durable(io.record.sector.value(), io.record.sectors);

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <memory>
+#include <optional>
 
 #include <gtest/gtest.h>
 
@@ -14,7 +16,11 @@
 #include "engine/fiber/spin_lock.h"
 #include "engine/fiber/timer.h"
 #include "engine/fiber/work_queue.h"
+#include "sim/execution.h"
 #include "sim/library/explore.h"
+#include "sim/lock_order.h"
+#include "sim/sim_device.h"
+#include "sim/strategy_random.h"
 #include "sim/tank.h"
 
 namespace sim {
@@ -152,6 +158,31 @@ void by_condition(Link link, Notify how) {
         const MutexLock lock{mutex};
         changed.wait(mutex, [&] { return done; });
       });
+}
+
+// Nothing but the notify itself, which is repeated until it was heard.
+void by_notify_alone(Link link) {
+  engine::Mutex mutex{"mutex"};
+  engine::Condition told{"told"};
+  engine::Atomic<bool> heard{"heard", false};
+  TwoLocks locks;
+  Threads threads;
+  threads.start("first", [&] {
+    locks.take(false);
+    while (!heard.load()) {
+      told.notify_one();
+      engine::yield_now();
+    }
+  });
+  threads.start("second", [&] {
+    if (link == Link::ordered) {
+      const MutexLock lock{mutex};
+      told.wait(mutex);
+    }
+    heard.store(true);
+    locks.take(true);
+  });
+  threads.join();
 }
 
 // Two count down, and only the last one tells.
@@ -369,6 +400,7 @@ const Case kCases[] = {
     {"completion of two", by_completion_of_two},
     {"condition", [](Link link) { by_condition(link, Notify::under_the_lock); }},
     {"condition, notified afterwards", [](Link link) { by_condition(link, Notify::afterwards); }},
+    {"notify alone", by_notify_alone},
     {"latch", [](Link link) { by_latch(link, Notify::under_the_lock); }},
     {"latch, notified afterwards", [](Link link) { by_latch(link, Notify::afterwards); }},
     {"channel", by_channel},
@@ -396,13 +428,14 @@ TEST(LockOrderBefore, WhatIsWaitedForIsNoAlarm) {
   }
 }
 
-// Nor where it is told because of a bound.
+// Nor where it is told because of a bound, or because it did not come to its end.
 TEST(LockOrderBefore, NorWhereAnExplorationHasABound) {
   for (const Case& each : kCases) {
     SCOPED_TRACE(each.name);
-    for (const std::uint32_t preemptions : {0U, 1U}) {
+    for (const std::optional<std::uint32_t> preemptions :
+         {std::optional{0U}, std::optional{1U}, std::optional<std::uint32_t>{}}) {
       const Exploration result = explore([&] { each.program(Link::ordered); },
-                                         {.executions_max = 3000, .preemptions = preemptions});
+                                         {.executions_max = 1000, .preemptions = preemptions});
       EXPECT_GT(result.executions, 0U);
       EXPECT_FALSE(result.found) << result.found->finding.signature() << '\n'
                                  << result.found->finding.detail;
@@ -466,6 +499,28 @@ TEST(LockOrderBefore, AThirdLockThatBothTookOrdersNothing) {
                 other.acquire();
                 other.release();
               });
+            }),
+            FindingKind::lock_order);
+}
+
+// Nobody waits for them, so what is left open until the first fiber ends is judged at once.
+TEST(LockOrderBefore, FibersThatOutliveTheFirstAreHeard) {
+  EXPECT_EQ(kind_by_the_rule([] {
+              struct Shared {
+                TwoLocks locks;
+                engine::Mutex third{"third"};
+              };
+              const auto shared = std::make_shared<Shared>();
+              for (const bool swap : {false, true}) {
+                engine::current_executor().spawn("left behind", [shared, swap] {
+                  engine::sleep_for(std::chrono::milliseconds{1});
+                  {
+                    const MutexLock lock{shared->third};
+                  }
+                  shared->locks.take(swap);
+                  const MutexLock lock{shared->third};
+                });
+              }
             }),
             FindingKind::lock_order);
 }
@@ -536,6 +591,124 @@ TEST(LockOrderBefore, WhatComesAfterTheSignalMayMeet) {
             FindingKind::lock_order);
 }
 
+// What has changed nothing was seen by nobody.
+TEST(LockOrderBefore, WhatChangesNothingOrdersNothing) {
+  const auto program = [](const std::function<void(engine::Atomic<int>&)>& change) {
+    TwoLocks locks;
+    engine::Atomic<int> state{"state", 0};
+    Threads threads;
+    threads.start("first", [&] {
+      locks.take(false);
+      change(state);
+    });
+    threads.start("second", [&] {
+      static_cast<void>(state.load());
+      locks.take(true);
+    });
+    threads.join();
+  };
+  EXPECT_EQ(kind_by_the_rule([&] {
+              program([](auto& state) {
+                int expected = 7;
+                static_cast<void>(state.compare_exchange(expected, 8));
+              });
+            }),
+            FindingKind::lock_order);
+  EXPECT_EQ(kind_by_the_rule([&] { program([](auto& state) { state.exchange(0); }); }),
+            FindingKind::lock_order);
+  EXPECT_EQ(kind_by_the_rule([&] { program([](auto& state) { state.exchange(1); }); }), kNothing);
+}
+
+// That the first round was over says nothing of the second.
+TEST(LockOrderBefore, EachTimeIsAnotherMatter) {
+  EXPECT_EQ(kind_by_the_rule([] {
+              TwoLocks locks;
+              engine::Completion one{"one"};
+              engine::Completion two{"two"};
+              Threads threads;
+              threads.start("first", [&] {
+                locks.take(false);
+                one.signal();
+                two.wait();
+                locks.take(false);
+              });
+              threads.start("second", [&] {
+                one.wait();
+                locks.take(true);
+                two.signal();
+                engine::yield_now();
+                locks.take(true);
+              });
+              threads.join();
+            }),
+            FindingKind::lock_order);
+}
+
+// Who holds a lock and then waits for another's signal may keep that one from giving it.
+TEST(LockOrderBefore, WhatWasHeldBeforeTheWaitIsNotOver) {
+  EXPECT_EQ(kind_by_the_rule([] {
+              TwoLocks locks;
+              TwoLocks further;
+              engine::Completion done{"done"};
+              Threads threads;
+              threads.start("first", [&] {
+                further.take(true);
+                locks.take(false);
+                engine::yield_now();
+                done.signal();
+              });
+              threads.start("second", [&] {
+                const MutexLock held{further.a};
+                done.wait();
+                locks.take(true);
+                const MutexLock lock{further.b};
+              });
+              threads.join();
+            }),
+            FindingKind::lock_order);
+}
+
+// --- what the environment does in between ---
+
+TEST(LockOrderBefore, AnIoComesAfterItsSubmission) {
+  const auto kind = [](std::uint64_t seed, Link link) {
+    Execution execution;
+    RandomWalk walk;
+    execution.reset({.seed = seed, .strategy = &walk});
+    LockOrder order{execution};
+    order.listen();
+    SimDevice device{execution, "disk", {.sectors = 8}};
+    const Outcome& outcome = execution.run([&] {
+      TwoLocks locks;
+      engine::Completion done{"done"};
+      engine::Bio bio;
+      bio.op = engine::BioOp::flush;
+      bio.owner = &done;
+      bio.end_io = [](engine::Bio& ended) {
+        static_cast<engine::Completion*>(ended.owner)->signal();
+      };
+      Threads threads;
+      threads.start("first", [&] {
+        if (link == Link::ordered) locks.take(false);
+        device.submit(bio);
+        if (link == Link::unordered) locks.take(false);
+      });
+      threads.start("second", [&] {
+        done.wait();
+        locks.take(true);
+      });
+      threads.join();
+    });
+    return outcome.finding ? outcome.finding->kind : kNothing;
+  };
+  bool found = false;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    EXPECT_EQ(kind(seed, Link::ordered), kNothing);
+    found |= kind(seed, Link::unordered) == FindingKind::lock_order;
+  }
+  EXPECT_TRUE(found);
+}
+
 // A count that nobody waits for orders only in the schedules where it happens to.
 TEST(LockOrderBefore, OtherSchedulesHaveAnotherOrder) {
   const auto program = [] {
@@ -587,18 +760,19 @@ TEST(LockOrderBefore, ManyThatAreDoneHideNothing) {
     TwoLocks locks;
     engine::Completion done{"done", 12};
     engine::Completion late{"late"};
+    const auto early = [&] {
+      locks.take(false);
+      done.signal();
+    };
     Threads threads;
-    for (int i = 0; i < 12; ++i) {
-      threads.start("early", [&] {
-        locks.take(false);
-        done.signal();
-      });
-    }
+    for (int i = 0; i < 10; ++i)
+      threads.start("early", early);
     threads.start("same", [&] {
-      done.wait();
       if (meet) locks.take(false);
       late.signal();
     });
+    for (int i = 0; i < 2; ++i)
+      threads.start("early", early);
     threads.start("other", [&] {
       done.wait();
       if (!meet) late.wait();
