@@ -22,6 +22,7 @@
 #include "sim/sim_device.h"
 #include "sim/strategy_random.h"
 #include "sim/tank.h"
+#include "tests/unit/sparse.h"
 
 namespace sim {
 namespace {
@@ -419,9 +420,10 @@ TEST(LockOrderBefore, WhatIsWaitedForIsNoAlarm) {
   for (const Case& each : kCases) {
     SCOPED_TRACE(each.name);
     for (const char* const strategy : {"pos", "random", "portfolio", "pct"}) {
-      const SearchResult result =
-          search([&] { each.program(Link::ordered); }, {.schedules = 1000, .strategy = strategy});
-      EXPECT_EQ(result.schedules, 1000U);
+      const std::uint64_t schedules = 1000 / unit::sparse();
+      const SearchResult result = search([&] { each.program(Link::ordered); },
+                                         {.schedules = schedules, .strategy = strategy});
+      EXPECT_EQ(result.schedules, schedules);
       EXPECT_FALSE(result.found) << strategy << ": " << result.found->finding.signature() << '\n'
                                  << result.found->finding.detail;
     }
@@ -434,8 +436,9 @@ TEST(LockOrderBefore, NorWhereAnExplorationHasABound) {
     SCOPED_TRACE(each.name);
     for (const std::optional<std::uint32_t> preemptions :
          {std::optional{0U}, std::optional{1U}, std::optional<std::uint32_t>{}}) {
-      const Exploration result = explore([&] { each.program(Link::ordered); },
-                                         {.executions_max = 1000, .preemptions = preemptions});
+      const Exploration result =
+          explore([&] { each.program(Link::ordered); },
+                  {.executions_max = 1000 / unit::sparse(), .preemptions = preemptions});
       EXPECT_GT(result.executions, 0U);
       EXPECT_FALSE(result.found) << result.found->finding.signature() << '\n'
                                  << result.found->finding.detail;
@@ -666,6 +669,17 @@ TEST(LockOrderBefore, WhatWasHeldBeforeTheWaitIsNotOver) {
               threads.join();
             }),
             FindingKind::lock_order);
+}
+
+// Where there is one order for all, nothing excuses another.
+TEST(LockOrderBefore, OneOrderForAllIsAnotherRule) {
+  for (const auto rule : {LockOrder::Rule::may_not_meet, LockOrder::Rule::one_order}) {
+    Execution execution;
+    LockOrder order{execution, LockOrder::Mode::remembers, rule};
+    order.listen();
+    execution.run([] { by_completion(Link::ordered); });
+    EXPECT_EQ(order.has_seen(), rule == LockOrder::Rule::one_order);
+  }
 }
 
 // --- what the environment does in between ---
