@@ -42,8 +42,8 @@ struct Exploration {
   // Of all operations, estimated from the probes, and no fewer than there are executions; 0: there
   // is no estimate.
   double interleavings = 0;
-  std::string limits;             // what was not explored although complete; empty: nothing
-  std::string not_looked_for;     // as in SearchResult
+  std::string limits;           // what was not explored although complete; empty: nothing
+  std::string not_looked_for;   // as in SearchResult
   // Ends the exploration; but opposite orders of locks are told when nothing else was found.
   std::optional<Found> found;
 };

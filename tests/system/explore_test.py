@@ -40,6 +40,7 @@ def clean(out, workload, arguments):
     assert report["executions"] > 0, report
     cuts = "--cuts" in arguments or "--faults" in arguments
     assert cuts == (report["images"] > 1), report
+    assert cuts or report["naive"] >= report["executions"], report
     return report
 
 
