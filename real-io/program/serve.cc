@@ -106,8 +106,10 @@ class Service {
     return closed;
   }
 
-  // On reactor 0, beside finish() or after it: waits for no client any longer.
+  // On reactor 0, beside finish() or after it: waits for no client any longer, and no control line
+  // for a suspended device.
   void cut() {
+    cut_ = true;
     control_.cut();
     server_.cut();
   }
@@ -124,7 +126,7 @@ class Service {
       ended.signal();
     });
     while (!ended.done()) {
-      if (volumes_ && !volumes_->release_waiting()) volumes_->refuse_waiting();
+      if (volumes_ && (!volumes_->release_waiting() || cut_)) volumes_->refuse_waiting();
       engine::sleep_for(kControlLook);
     }
     ended.wait();
@@ -216,6 +218,7 @@ class Service {
   std::optional<Volumes> rehearsed_;   // on the devices of rehearsal_
   std::optional<Volumes> volumes_;
   ControlServer control_;
+  bool cut_ = false;
 };
 
 // From a thread that is no reactor. Another of `signals` meanwhile ends the patience with clients.

@@ -223,6 +223,24 @@ class ServerStop(case.SystemTest):
         self.assertEqual(client.reap()[1], IO)
         self.assert_holds(0)
 
+    def test_with_a_pool_suspended_under_a_device_that_is_to_become_a_thin(self):
+        """Where nobody gets on, all are cut off in the end."""
+        subject = self.serve()
+        client = self.stack_on(subject)
+        subject.control("create_thin 1")
+        subject.control(f"load l 0 {self.SIZE // 512} thin pool 1")
+        peer = self.control_client(subject)
+        for number in range(256):
+            client.submit(nbd.WRITE, number % 100 * BLOCK, data=contents(0))
+            if number == 100:
+                peer.sendall(b"suspend pool\n")
+        self.assert_stops(subject)
+        self.assertIn(peer.recv(100), (b"ok\n", b""))
+        with contextlib.suppress(nbd.ServerGone):
+            while client.in_flight():
+                self.assertIn(client.reap()[1], (0, IO))
+        self.assert_holds(0)
+
     def test_with_the_devices_of_a_stack_suspended(self):
         for suspended in (["bulk"], ["pool", "bulk"], ["0", "bulk"]):
             with self.subTest(suspended):
