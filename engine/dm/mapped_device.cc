@@ -172,13 +172,14 @@ std::string MappedDevice::table_text() {
 }
 
 // Of its active table, which keeps what is below open.
-std::size_t MappedDevice::depth() {
+std::size_t MappedDevice::depth_over(const io::OwnerDevice& base) {
+  if (&base == this) return 0;
   std::size_t below = 0;
   const ReadLock lock{table_lock_};
   if (active_ == nullptr) return 1;
   for (const Table::Row& row : active_->rows()) {
-    row.target->for_each_device([&below](const io::DeviceRef& device) {
-      if (device.mapped() != nullptr) below = std::max(below, device.mapped()->depth());
+    row.target->for_each_device([&](const io::DeviceRef& device) {
+      if (device.mapped() != nullptr) below = std::max(below, device.mapped()->depth_over(base));
     });
   }
   return below + 1;

@@ -86,7 +86,7 @@ class MappedDevice final : private DeviceName,
   }
   void internal_suspend_noflush() override;
   void internal_resume() override;
-  [[nodiscard]] std::size_t depth() override;
+  [[nodiscard]] std::size_t depth_over(const io::OwnerDevice& base) override;
 
   // --- BlockDevice ---
   [[nodiscard]] DeviceLimits limits() const noexcept override;

@@ -221,8 +221,9 @@ class OwnerDevice {
   // another device (their pool) suspends.
   virtual void internal_suspend_noflush() = 0;
   virtual void internal_resume() = 0;
-  // Suspends. How many mapped devices its bios may pass, one after the other, with it.
-  [[nodiscard]] virtual std::size_t depth() = 0;
+  // Suspends. How many mapped devices its bios may pass, one after the other, with it and without
+  // `base` and what that stands on. `base` is not looked at: whoever asks may hold its locks.
+  [[nodiscard]] virtual std::size_t depth_over(const OwnerDevice& base) = 0;
 
  protected:
   ~OwnerDevice() = default;

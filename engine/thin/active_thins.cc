@@ -111,7 +111,7 @@ void ActiveThins::upper_first(std::vector<ThinPin>& thins) {
   std::vector<std::pair<std::size_t, ThinPin>> by_depth;
   by_depth.reserve(thins.size());
   for (ThinPin& thin : thins) {
-    const std::size_t depth = thin->origin_depth();
+    const std::size_t depth = thin->depth();
     by_depth.emplace_back(depth, std::move(thin));
   }
   std::stable_sort(by_depth.begin(), by_depth.end(),
@@ -125,7 +125,7 @@ void ActiveThins::quiet_all() {
   std::vector<ThinPin> upper;
   for (ThinPin thin = first(); thin;) {
     ThinPin after = next(thin);
-    if (thin->origin_depth() != 0) upper.push_back(std::move(thin));
+    if (thin->depth() > 1) upper.push_back(std::move(thin));
     thin = std::move(after);
   }
   upper_first(upper);

@@ -69,9 +69,10 @@ class ActiveThins {
   void open();
   [[nodiscard]] bool closed() const;
 
-  // Suspends. Sorts them so that a thin whose external origin is, or stands on, another of them
-  // comes before that one. Whoever makes them quiet in this order waits for no bio that waits for a
-  // device that is quiet already.
+  // Suspends. Sorts them so that a thin whose device stands on that of another of them comes before
+  // that one: through an external origin, or through a table that is no thin's, as where a linear
+  // device has a thin in its inactive table. Whoever makes them quiet in this order waits for no
+  // bio that waits for a device that is quiet already.
   static void upper_first(std::vector<ThinPin>& thins);
   // Suspend. Internally suspends every device that a thin stands in, once each, and undoes it.
   void quiet_all();

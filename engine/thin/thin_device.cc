@@ -226,9 +226,8 @@ io::TargetLimits ThinDevice::limits() const noexcept {
   return mine;
 }
 
-std::size_t ThinDevice::origin_depth() const {
-  io::OwnerDevice* const below = origin_.mapped();
-  return below == nullptr ? 0 : below->depth();
+std::size_t ThinDevice::depth() const {
+  return owner_.depth_over(*pool_device_.mapped());
 }
 
 void ThinDevice::for_each_device(const std::function<void(const io::DeviceRef&)>& visit) const {

@@ -85,8 +85,9 @@ class ThinDevice final : public io::Target {
     return origin_ ? &origin_.device() : nullptr;
   }
   [[nodiscard]] std::uint64_t origin_sectors() const noexcept { return origin_sectors_; }
-  // Suspends. 0 where it is no mapped device.
-  [[nodiscard]] std::size_t origin_depth() const;
+  // Suspends. How many mapped devices bios of its own may pass above the pool, with it: by its
+  // active table, which need not be the one that this thin stands in.
+  [[nodiscard]] std::size_t depth() const;
 
   // --- Bios for the worker. Any context.
   void defer(io::MappedBio& bio);

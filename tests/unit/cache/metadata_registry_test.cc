@@ -20,7 +20,7 @@ class Owner final : public io::OwnerDevice {
   [[nodiscard]] bool suspended() const noexcept override { return true; }
   void internal_suspend_noflush() override {}
   void internal_resume() override {}
-  [[nodiscard]] std::size_t depth() override { return 1; }
+  [[nodiscard]] std::size_t depth_over(const io::OwnerDevice& /*base*/) override { return 1; }
 };
 
 MetadataOptions options() {

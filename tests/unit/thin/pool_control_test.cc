@@ -305,6 +305,38 @@ TEST(ThinLife, APoolSuspendsThinsThatStandOnItsThins) {
   });
 }
 
+// The device of a thin that stands in an inactive table is as high as its active table has it.
+TEST(ThinLife, APoolSuspendsADeviceOnItsThinThatIsToBecomeAThin) {
+  for_seeds(100, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution, {.data_blocks = 32}};
+    tank.make_pool();
+    tank.make_thin(0, 4);
+    ASSERT_EQ(tank.message("create_thin 1"), Errc::ok);
+    constexpr std::uint32_t kAbove = 9;
+    pdata::must(tank.system.create_with_table("t9", fmt::format("0 {} linear t0 0", 4 * kBlock)));
+    ASSERT_TRUE(tank.system.load("t9", fmt::format("0 {} thin pool 1", 4 * kBlock)));
+    Together all{execution};
+    for (std::uint64_t block = 0; block < 4; ++block) {
+      all.run("writer", [&, block] {
+        for (std::uint64_t i = 0; i < 4; ++i)
+          EXPECT_EQ(tank.write(kAbove, block * kBlock + i, 1, i + 1), Errc::ok);
+      });
+    }
+    all.run("operator", [&] {
+      for (int i = 0; i < 3; ++i) {
+        EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
+        EXPECT_TRUE(tank.system.resume("pool"));
+        EXPECT_EQ(tank.message(fmt::format("create_snap {} 0", 10 + i)), Errc::ok);
+      }
+    });
+    all.wait();
+    EXPECT_EQ(tank.read(0, 3 * kBlock + 3), 4U);
+    EXPECT_TRUE(tank.system.resume("t9"));
+    EXPECT_EQ(tank.read(kAbove, 3 * kBlock + 3), 0U);
+    tank.expect_idle();
+  });
+}
+
 TEST(ThinLife, AThinMayGoWhileItsPoolIsSuspended) {
   for_seeds(20, [](sim::Execution& execution, std::uint64_t) {
     PoolTank tank{execution};
