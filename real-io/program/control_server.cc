@@ -30,7 +30,7 @@ constexpr std::chrono::milliseconds kAcceptAgain{100};
 void refuse(int fd, std::string_view answer) {
   send(fd, answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   shutdown(fd, SHUT_WR);
-  std::array<char, 4096> unread;
+  std::array<char, 4096> unread{};
   for (int i = 0; i < 64 && recv(fd, unread.data(), unread.size(), MSG_DONTWAIT) > 0; ++i) {
   }
 }

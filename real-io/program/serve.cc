@@ -178,7 +178,7 @@ class Service {
   // the trouble says how much would do.
   Outcome rehearse() {
     bool short_of_metadata = false;
-    const Outcome outcome = rehearse_once(0, short_of_metadata);
+    Outcome outcome = rehearse_once(0, short_of_metadata);
     if (outcome || !short_of_metadata) return outcome;   // one to be grown may be short of it
     const auto metadata = devices_.find("metadata");
     if (!metadata) return outcome;
@@ -228,14 +228,14 @@ Outcome finish(Service& service, const sigset_t& signals) {
   std::thread finishing{[&, waiting = pthread_self()] {
     service.executor().run([&] { finished = service.finish(); });
     over = true;
-    pthread_kill(waiting, SIGTERM);
+    pthread_kill(waiting, SIGTERM);   // NOLINT(bugprone-bad-signal-to-kill-thread): it is blocked
   }};
   for (bool patient = true; !over;) {
     const int got = patient ? sigtimedwait(&signals, nullptr, &kClientPatience)
                             : sigwaitinfo(&signals, nullptr);
     if (over || !patient || (got < 0 && errno == EINTR)) continue;
     patient = false;
-    spdlog::info("{}: waiting for clients no longer", got < 0 ? "time is up" : strsignal(got));
+    spdlog::info("{}: waiting for clients no longer", got < 0 ? "time is up" : sigdescr_np(got));
     service.executor().run([&] { service.cut(); });
   }
   finishing.join();
@@ -262,7 +262,7 @@ int serve(const ServeOptions& options) {
     spdlog::info("serving on unix:{}", options.listen);
     int got = 0;
     sigwait(&signals, &got);
-    spdlog::info("{}: finishing", strsignal(got));
+    spdlog::info("{}: finishing", sigdescr_np(got));
   } else {
     spdlog::error("{}", begun.error());
   }

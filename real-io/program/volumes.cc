@@ -56,15 +56,15 @@ std::string table_trouble(std::string_view table, const engine::Error& error) {
   return fmt::format("{} ({}): {}", error.what, error.where, to_string(error.code));
 }
 
-// Block 0 of a metadata device; nothing where it cannot be had.
-std::optional<engine::AlignedBuffer> first_block(engine::BlockDevice& device) {
-  if (device.limits().sectors < kMetadataBlockBytes / engine::kSectorSize) return std::nullopt;
+// Block 0 of a metadata device; empty where it cannot be had.
+engine::AlignedBuffer first_block(engine::BlockDevice& device) {
+  if (device.limits().sectors < kMetadataBlockBytes / engine::kSectorSize) return {};
   engine::AlignedBuffer buffer{kMetadataBlockBytes};
   engine::Bio bio;
   bio.op = engine::BioOp::read;
   bio.sectors = kMetadataBlockBytes / engine::kSectorSize;
   bio.data = buffer.data();
-  if (!submit_and_wait(device, bio)) return std::nullopt;
+  if (!submit_and_wait(device, bio)) return {};
   return buffer;
 }
 
@@ -75,8 +75,8 @@ template <typename SuperblockDisk>
 std::string other_superblock(engine::BlockDevice& device, std::uint64_t magic,
                              std::uint64_t asked_bytes) {
   const auto block = first_block(device);
-  if (!block || engine::pdata::blank(block->bytes())) return {};
-  const auto& disk = engine::view_as<SuperblockDisk>(block->bytes());
+  if (engine::pdata::blank(block.bytes())) return {};
+  const auto& disk = engine::view_as<SuperblockDisk>(block.bytes());
   const std::uint64_t recorded = disk.data_block_sectors.value() * engine::kSectorSize;
   if (disk.magic.value() != magic)
     return fmt::format("; the magic found is {}, not {}", disk.magic.value(), magic);
@@ -90,8 +90,8 @@ enum class Found : std::uint8_t { blank, sound, to_grow, needs_check };
 
 Found look_at(engine::BlockDevice& metadata, std::uint64_t data_blocks) {
   const auto block = first_block(metadata);
-  if (!block || engine::pdata::blank(block->bytes())) return Found::blank;
-  const auto& disk = engine::view_as<engine::thin::SuperblockDisk>(block->bytes());
+  if (engine::pdata::blank(block.bytes())) return Found::blank;
+  const auto& disk = engine::view_as<engine::thin::SuperblockDisk>(block.bytes());
   if ((disk.flags.value() & engine::thin::kFlagNeedsCheck) != 0) return Found::needs_check;
   return disk.data_map.root.nr_blocks.value() < data_blocks ? Found::to_grow : Found::sound;
 }
