@@ -59,6 +59,7 @@ CallStack CallStack::here() noexcept {
     if (address == 0 || found.count_ == kFramesMax) return _URC_END_OF_STACK;
     // What is on the stack is where the call returns to.
     if (before == 0) --address;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): that is how it comes.
     found.frames_[found.count_++] = reinterpret_cast<void*>(address);
     return _URC_NO_REASON;
   };

@@ -16,13 +16,13 @@ class OrderListener {
   [[nodiscard]] static constexpr bool listens_to(engine::OpKind op) noexcept {
     using engine::OpKind;
     static_assert(static_cast<unsigned>(OpKind::note) < 64);
-    constexpr auto bit = [](OpKind each) {
+    constexpr auto kBit = [](OpKind each) {
       return std::uint64_t{1} << static_cast<unsigned>(each);
     };
-    constexpr std::uint64_t kOps = bit(OpKind::atomic_load) | bit(OpKind::atomic_store) |
-                                   bit(OpKind::atomic_rmw) | bit(OpKind::completion_wait) |
-                                   bit(OpKind::condition_wait);
-    return (kOps & bit(op)) != 0;
+    constexpr std::uint64_t kOps = kBit(OpKind::atomic_load) | kBit(OpKind::atomic_store) |
+                                   kBit(OpKind::atomic_rmw) | kBit(OpKind::completion_wait) |
+                                   kBit(OpKind::condition_wait);
+    return (kOps & kBit(op)) != 0;
   }
   // Who runs does now what it stood at, to the object of that id.
   virtual void goes_on(engine::OpKind op, std::uint32_t object) noexcept = 0;
