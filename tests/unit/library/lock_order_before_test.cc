@@ -3,7 +3,6 @@
 #include <chrono>
 #include <deque>
 #include <functional>
-#include <memory>
 #include <optional>
 
 #include <gtest/gtest.h>
@@ -508,14 +507,15 @@ TEST(LockOrderBefore, AThirdLockThatBothTookOrdersNothing) {
 
 // Nobody waits for them, so what is left open until the first fiber ends is judged at once.
 TEST(LockOrderBefore, FibersThatOutliveTheFirstAreHeard) {
-  EXPECT_EQ(kind_by_the_rule([] {
-              struct Shared {
-                TwoLocks locks;
-                engine::Mutex third{"third"};
-              };
-              const auto shared = std::make_shared<Shared>();
+  struct Shared {
+    TwoLocks locks;
+    engine::Mutex third{"third"};
+  };
+  std::optional<Shared> shared;
+  EXPECT_EQ(kind_by_the_rule([&shared] {
+              shared.emplace();
               for (const bool swap : {false, true}) {
-                engine::current_executor().spawn("left behind", [shared, swap] {
+                engine::current_executor().spawn("left behind", [&shared, swap] {
                   engine::sleep_for(std::chrono::milliseconds{1});
                   {
                     const MutexLock lock{shared->third};
