@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -511,11 +512,12 @@ TEST(LockOrderBefore, FibersThatOutliveTheFirstAreHeard) {
     TwoLocks locks;
     engine::Mutex third{"third"};
   };
-  std::optional<Shared> shared;
-  EXPECT_EQ(kind_by_the_rule([&shared] {
-              shared.emplace();
+  // For good: they may hold the locks when it is told of.
+  static auto& left = *new std::vector<Shared*>;
+  EXPECT_EQ(kind_by_the_rule([] {
+              Shared* const shared = left.emplace_back(new Shared);
               for (const bool swap : {false, true}) {
-                engine::current_executor().spawn("left behind", [&shared, swap] {
+                engine::current_executor().spawn("left behind", [shared, swap] {
                   engine::sleep_for(std::chrono::milliseconds{1});
                   {
                     const MutexLock lock{shared->third};
