@@ -1,5 +1,6 @@
 // Programs that never end, or die: each is a finding that says how, in bounded time.
 #include <cstdlib>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -18,16 +19,17 @@ constexpr bool kSanitized = true;
 constexpr bool kSanitized = false;
 #endif
 
-// Each takes its fork and puts it back when it cannot have the other's.
-void polite_philosophers() {
+// Each takes its fork, and when it cannot have the other's puts it back and takes a `pause`.
+void polite_philosophers(const std::function<void()>& pause) {
   engine::Mutex left{"left"};
   engine::Mutex right{"right"};
   Threads threads;
-  const auto eat = [](engine::Mutex& mine, engine::Mutex& other) {
+  const auto eat = [&pause](engine::Mutex& mine, engine::Mutex& other) {
     for (;;) {
       mine.lock();
       if (other.try_lock()) break;
       mine.unlock();
+      pause();
     }
     other.unlock();
     mine.unlock();
@@ -36,26 +38,12 @@ void polite_philosophers() {
   threads.start("kant", [&] { eat(right, left); });
   threads.join();
 }
-
-// The same, but for a moment's pause: in step with each other they never get both, though each try
-// may be the one.
+void hasty_philosophers() {
+  polite_philosophers([] {});
+}
+// In step with each other they never get both, though each try may be the one.
 void considerate_philosophers() {
-  engine::Mutex left{"left"};
-  engine::Mutex right{"right"};
-  Threads threads;
-  const auto eat = [](engine::Mutex& mine, engine::Mutex& other) {
-    for (;;) {
-      mine.lock();
-      if (other.try_lock()) break;
-      mine.unlock();
-      engine::yield_now();
-    }
-    other.unlock();
-    mine.unlock();
-  };
-  threads.start("plato", [&] { eat(left, right); });
-  threads.start("kant", [&] { eat(right, left); });
-  threads.join();
+  polite_philosophers([] { engine::yield_now(); });
 }
 
 // Whoever has its turn, nobody goes first.
@@ -178,7 +166,7 @@ SearchResult search_briefly(const Program& program) {
 }
 
 TEST(NoEnd, OfASearchIsALivelock) {
-  const SearchResult result = search_briefly(polite_philosophers);
+  const SearchResult result = search_briefly(hasty_philosophers);
   ASSERT_TRUE(result.found);
   EXPECT_EQ(result.found->finding.kind, FindingKind::endless);
   EXPECT_NE(result.found->finding.message.find("livelock: kant, plato go on"), std::string::npos)

@@ -264,6 +264,15 @@ TEST(ThinLife, RemovingUnderLoadLosesNobodysBios) {
   });
 }
 
+// Each makes thins quiet: the pool's suspend all of them, a snapshot that of its origin.
+void bounce_and_snap(PoolTank& tank) {
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
+    EXPECT_TRUE(tank.system.resume("pool"));
+    EXPECT_EQ(tank.message(fmt::format("create_snap {} 0", 10 + i)), Errc::ok);
+  }
+}
+
 // Thins may stand on each other, as external origins, with other devices between, and be published
 // in any order. What the pool makes quiet never waits for what is quiet already.
 TEST(ThinLife, APoolSuspendsThinsThatStandOnItsThins) {
@@ -292,13 +301,7 @@ TEST(ThinLife, APoolSuspendsThinsThatStandOnItsThins) {
           EXPECT_EQ(tank.write(id, block * kBlock + 1, 1, 7), Errc::ok);
       });
     }
-    all.run("operator", [&] {
-      for (int i = 0; i < 3; ++i) {
-        EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
-        EXPECT_TRUE(tank.system.resume("pool"));
-        EXPECT_EQ(tank.message(fmt::format("create_snap {} 0", 10 + i)), Errc::ok);
-      }
-    });
+    all.run("operator", [&] { bounce_and_snap(tank); });
     all.wait();
     EXPECT_EQ(tank.read(2, 3 * kBlock), 4U);
     tank.expect_idle();
@@ -322,13 +325,7 @@ TEST(ThinLife, APoolSuspendsADeviceOnItsThinThatIsToBecomeAThin) {
           EXPECT_EQ(tank.write(kAbove, block * kBlock + i, 1, i + 1), Errc::ok);
       });
     }
-    all.run("operator", [&] {
-      for (int i = 0; i < 3; ++i) {
-        EXPECT_TRUE(tank.system.suspend("pool", io::SuspendKind::flush));
-        EXPECT_TRUE(tank.system.resume("pool"));
-        EXPECT_EQ(tank.message(fmt::format("create_snap {} 0", 10 + i)), Errc::ok);
-      }
-    });
+    all.run("operator", [&] { bounce_and_snap(tank); });
     all.wait();
     EXPECT_EQ(tank.read(0, 3 * kBlock + 3), 4U);
     EXPECT_TRUE(tank.system.resume("t9"));
