@@ -167,7 +167,7 @@ std::uint64_t expect_each_class_once(const Script& script, std::uint64_t schedul
 void expect_each_class_once(const Kinds& kinds, std::uint32_t steps_max, std::uint32_t rounds) {
   Rng rng{7 + kinds.size()};
   std::uint64_t schedules = 0;
-  for (std::uint32_t round = 0; round < rounds; round += std::min(unit::sparse(), rounds / 5)) {
+  for (std::uint32_t round = 0; round < rounds; round += std::min(unit::sparse(), rounds / 10)) {
     const testing::ScopedTrace where{__FILE__, __LINE__, round};
     schedules += expect_each_class_once(random_script(rng, kinds, steps_max), 3'000);
   }
