@@ -1,6 +1,7 @@
 // Listening on a Unix socket.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -49,5 +50,7 @@ class UnixSocket {
 
 // Is `error`, a negative errno of an accept, one that passes when others close what they have open?
 [[nodiscard]] bool out_of_descriptors(int error) noexcept;
+// How long to wait then: whoever waits to be accepted would be refused again at once.
+inline constexpr std::chrono::milliseconds kAcceptAgain{100};
 
 }   // namespace real_io

@@ -1,7 +1,6 @@
 #include "real-io/nbd/server.h"
 
 #include <cerrno>
-#include <chrono>
 #include <system_error>
 #include <utility>
 
@@ -14,11 +13,6 @@
 #include "engine/fiber/timer.h"
 
 namespace real_io::nbd {
-namespace {
-
-constexpr std::chrono::milliseconds kAcceptAgain{100};
-
-}   // namespace
 
 // What one reactor keeps of the server. Its own thread only.
 struct Server::Share {
@@ -89,7 +83,6 @@ void Server::accepted(Operation& self, std::int32_t result, std::uint32_t) {
   Reactor::current()->start(self);
 }
 
-// Whoever waits to be accepted would be refused again at once, for as long as it takes.
 void Server::accept_later() {
   executor_.spawn_on(0, "nbd.accept", [this] {
     engine::sleep_for(kAcceptAgain);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -22,8 +21,6 @@
 namespace wavetankd {
 
 namespace {
-
-constexpr std::chrono::milliseconds kAcceptAgain{100};
 
 // Before a connection is closed. Waits for nobody: what the client has sent and nobody reads is
 // taken away, as far as it is there, so that the answer is not lost with it.
@@ -61,7 +58,7 @@ void ControlServer::accept_loop() {
       if (!stopping_ && !std::exchange(told, passes))
         spdlog::warn("control: accept: {}", std::generic_category().message(-fd));
       if (!passes) break;
-      engine::sleep_for(kAcceptAgain);
+      engine::sleep_for(real_io::kAcceptAgain);
       continue;
     }
     told = false;

@@ -7,6 +7,7 @@
 #include "engine/fiber/rw_lock.h"
 #include "tests/unit/library/programs.h"
 #include "tests/unit/library/programs_further.h"
+#include "tests/unit/library/two_locks.h"
 #include "tests/unit/sparse.h"
 
 namespace sim {
@@ -234,15 +235,6 @@ TEST(LockOrder, WhatCannotMeetIsNotReported) {
 
 // --- what starting and joining say of it ---
 
-// Each takes two locks of these, in this order or the other.
-struct TwoLocks {
-  engine::Mutex a{"a"};
-  engine::Mutex b{"b"};
-  void take(bool swap) {
-    const engine::MutexLock one{swap ? b : a};
-    const engine::MutexLock two{swap ? a : b};
-  }
-};
 constexpr FindingKind kNothing = FindingKind::crash;   // of kind_found()
 
 TEST(LockOrder, WhoeverWasJoinedBeforeMeetsNobody) {
