@@ -33,7 +33,7 @@ if(WAVETANK_SANITIZE)
   add_link_options(-fsanitize=${WAVETANK_SANITIZE})
 endif()
 
-include(${CMAKE_CURRENT_LIST_DIR}/Precompiled.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/QuickBuild.cmake)
 
 add_library(wavetank_warnings INTERFACE)
 target_compile_options(wavetank_warnings INTERFACE

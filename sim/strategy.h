@@ -47,6 +47,8 @@ class Strategy {
   [[nodiscard]] virtual bool wants_every_point() const { return false; }
   // An index into `choices`; at least two things may happen, unless it wants every point.
   virtual std::uint32_t pick(const Choices& choices) = 0;
+  // Those that try every value do so with choices of at most so many.
+  static constexpr std::uint32_t kValuesMax = 256;
   // A value below `count`. With `one_in` above 1 anything but 0 should be that rare. `self` is who
   // runs, with its step number.
   virtual std::uint32_t value(const SimFiber& self, const char* what, std::uint32_t count,

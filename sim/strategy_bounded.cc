@@ -14,8 +14,7 @@ using engine::OpKind;
 
 namespace {
 
-constexpr std::uint32_t kValuesMax = 256;   // of one choice
-constexpr std::uint32_t kPlacesMax = 64;    // among which some may sleep
+constexpr std::uint32_t kPlacesMax = 64;   // among which some may sleep
 
 }   // namespace
 

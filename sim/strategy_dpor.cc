@@ -12,12 +12,6 @@ namespace sim {
 using engine::OpKind;
 using engine::Point;
 
-namespace {
-
-constexpr std::uint32_t kValuesMax = 256;   // of one choice
-
-}   // namespace
-
 void Dpor::join(Clock& into, const Clock& from) {
   if (into.size() < from.size()) into.resize(from.size(), 0);
   for (std::size_t i = 0; i < from.size(); ++i)

@@ -26,6 +26,7 @@ namespace engine::pdata {
 
 // What two bits can say of a count.
 enum class SmallCount : std::uint8_t { zero = 0, one = 1, two = 2, many = 3 };
+inline constexpr std::uint32_t kSmallCountMax = 2;   // the highest that needs no overflow entry
 
 class SpaceMapCounts {
  public:

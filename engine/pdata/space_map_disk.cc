@@ -13,15 +13,10 @@ namespace engine::pdata {
 namespace {
 
 constexpr std::uint64_t kDataBlocksMax = std::uint64_t{1} << 40;
-constexpr std::uint32_t kSmallCountMax = 2;
 constexpr std::size_t kReadAhead = 64;   // bitmaps
 
 SmallCount small(std::uint32_t count) noexcept {
   return static_cast<SmallCount>(std::min(count, kSmallCountMax + 1));
-}
-
-BtreeOptions tree_options(const TransactionManager& tm) noexcept {
-  return {.fan_out = tm.space_map_fan_out(), .counts = nullptr};
 }
 
 }   // namespace
@@ -39,9 +34,9 @@ SpaceMapDisk::~SpaceMapDisk() {
 
 Result<std::unique_ptr<SpaceMapDisk>> SpaceMapDisk::create(TransactionManager& tm) {
   std::unique_ptr<SpaceMapDisk> map{new SpaceMapDisk{tm}};
-  Btree<IndexEntryDisk> index{tm, tree_options(tm)};
+  Btree<IndexEntryDisk> index{tm, tm.space_map_trees()};
   ENGINE_TRY_ASSIGN(map->root_.bitmap_root, index.make_empty());
-  Btree<Le32> overflow{tm, tree_options(tm)};
+  Btree<Le32> overflow{tm, tm.space_map_trees()};
   ENGINE_TRY_ASSIGN(map->root_.ref_count_root, overflow.make_empty());
   map->changed_ = true;
   return map;
@@ -64,7 +59,7 @@ Result<void> SpaceMapDisk::load(const SpaceMapRoot& root) {
     return fail(Errc::corrupt, root.nr_blocks, "data space map: number of blocks");
   root_ = root;
   std::vector<IndexEntryDisk> index;
-  const Btree<IndexEntryDisk> tree{tm_, tree_options(tm_)};
+  const Btree<IndexEntryDisk> tree{tm_, tm_.space_map_trees()};
   const auto take = [&](std::uint64_t key, const IndexEntryDisk& entry) -> Result<bool> {
     if (key != index.size())
       return fail(Errc::corrupt, root.bitmap_root.value(), "keys of the data space map's index");
@@ -114,7 +109,7 @@ Result<std::uint32_t> SpaceMapDisk::ref_count(DataBlock block) const {
   ENGINE_TRY(check_in_map(block));
   const SmallCount count = counts_.get(block.value());
   if (count != SmallCount::many) return static_cast<std::uint32_t>(count);
-  const Btree<Le32> tree{tm_, tree_options(tm_)};
+  const Btree<Le32> tree{tm_, tm_.space_map_trees()};
   ENGINE_TRY_ASSIGN(const auto found, tree.lookup(root_.ref_count_root, block.value()));
   if (!found || found->value() <= kSmallCountMax)
     return fail(Errc::corrupt, block.value(), "overflow entry of the data space map");
@@ -123,7 +118,7 @@ Result<std::uint32_t> SpaceMapDisk::ref_count(DataBlock block) const {
 
 Result<void> SpaceMapDisk::set_count(DataBlock block, std::uint32_t old_count,
                                      std::uint32_t count) {
-  Btree<Le32> tree{tm_, tree_options(tm_)};
+  Btree<Le32> tree{tm_, tm_.space_map_trees()};
   changed_ = true;
   if (count > kSmallCountMax) {
     Le32 value;
@@ -213,7 +208,7 @@ Result<void> SpaceMapDisk::extend_to(std::uint64_t nr_blocks) {
 // ---- Committing ----
 
 Result<void> SpaceMapDisk::write_back() {
-  Btree<IndexEntryDisk> tree{tm_, tree_options(tm_)};
+  Btree<IndexEntryDisk> tree{tm_, tm_.space_map_trees()};
   for (const std::size_t i : counts_.dirty_bitmaps()) {
     MetaBlock& place = bitmap_blocks_[i];
     SpaceMapMetadata& metadata_map = tm_.metadata_space_map();

@@ -13,11 +13,6 @@ namespace engine::pdata {
 namespace {
 
 constexpr std::uint64_t kReserveMax = 4096;
-constexpr std::uint32_t kSmallCountMax = 2;
-
-BtreeOptions tree_options(const TransactionManager& tm) noexcept {
-  return {.fan_out = tm.space_map_fan_out(), .counts = nullptr};
-}
 
 }   // namespace
 
@@ -110,7 +105,7 @@ Result<void> SpaceMapMetadata::create(std::uint64_t nr_blocks) {
   ENGINE_TRY_ASSIGN(const MetaBlock superblock, allocate());
   ENGINE_CHECK(superblock == MetaBlock{0});
   ENGINE_TRY_ASSIGN(root_.bitmap_root, allocate());
-  Btree<Le32> tree{tm_, tree_options(tm_)};
+  Btree<Le32> tree{tm_, tm_.space_map_trees()};
   ENGINE_TRY_ASSIGN(root_.ref_count_root, tree.make_empty());
   bitmap_blocks_.resize(counts_.nr_bitmaps());
   for (MetaBlock& place : bitmap_blocks_) {
@@ -170,7 +165,7 @@ Result<std::uint64_t> SpaceMapMetadata::load_bitmaps() {
 }
 
 Result<void> SpaceMapMetadata::load_overflow(std::uint64_t many) {
-  const Btree<Le32> tree{tm_, tree_options(tm_)};
+  const Btree<Le32> tree{tm_, tm_.space_map_trees()};
   const auto take = [&](std::uint64_t block, const Le32& count) -> Result<bool> {
     ENGINE_TRY(check_in_map(MetaBlock{block}));
     if (counts_.get(block) != SmallCount::many || count.value() <= kSmallCountMax)
@@ -188,7 +183,7 @@ Result<void> SpaceMapMetadata::load_overflow(std::uint64_t many) {
 // ---- Committing ----
 
 Result<void> SpaceMapMetadata::update_overflow_tree() {
-  Btree<Le32> tree{tm_, tree_options(tm_)};
+  Btree<Le32> tree{tm_, tm_.space_map_trees()};
   while (!overflow_changed_.empty()) {
     const std::uint64_t block = *overflow_changed_.begin();
     overflow_changed_.erase(overflow_changed_.begin());

@@ -3,12 +3,17 @@
 #include <cstring>
 
 #include "engine/base/check.h"
+#include "engine/pdata/btree.h"
 #include "engine/pdata/space_map_disk.h"
 
 namespace engine::pdata {
 
 TransactionManager::~TransactionManager() {
   ENGINE_CHECK(data_map_ == nullptr, "the data space map outlives its transaction manager");
+}
+
+BtreeOptions TransactionManager::space_map_trees() const noexcept {
+  return {.fan_out = space_map_fan_out_, .counts = nullptr};
 }
 
 Result<std::unique_ptr<TransactionManager>> TransactionManager::create(

@@ -21,6 +21,7 @@
 namespace engine::pdata {
 
 class SpaceMapDisk;
+struct BtreeOptions;
 
 class TransactionManager {
  public:
@@ -97,7 +98,8 @@ class TransactionManager {
     return metadata_map_;
   }
   [[nodiscard]] BlockManager& blocks() noexcept { return blocks_; }
-  [[nodiscard]] std::uint32_t space_map_fan_out() const noexcept { return space_map_fan_out_; }
+  // Of both space maps' trees.
+  [[nodiscard]] BtreeOptions space_map_trees() const noexcept;
 
  private:
   friend class SpaceMapDisk;

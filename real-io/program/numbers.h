@@ -8,6 +8,8 @@
 
 namespace wavetankd {
 
+inline constexpr std::uint32_t kReactorsMax = 64;   // --reactors
+
 // Of an option that is an unsigned integer: decimal digits, `min` to `max`.
 [[nodiscard]] CLI::Validator whole_number(std::uint64_t min, std::uint64_t max);
 // Of an option that is a double: finite and not negative.

@@ -24,7 +24,6 @@ namespace {
 
 constexpr int kFound = 1;
 constexpr int kUsage = 2;
-constexpr std::uint32_t kReactorsMax = 64;
 
 int complain(const std::string& line) {
   fmt::print(stderr, "wavetankd: {}\n", line);

@@ -29,7 +29,6 @@ constexpr std::uint64_t kBlockSizeMin = 64 << 10;
 constexpr std::uint64_t kBlockSizeMax = 1 << 30;
 constexpr std::uint64_t kCacheBlockSizeMin = 32 << 10;
 constexpr std::uint32_t kThinIdMax = (1U << 24) - 1;
-constexpr std::uint32_t kReactorsMax = 64;
 // NBD's clients count bytes in signed numbers.
 constexpr std::uint64_t kVolumeBytesMax = std::numeric_limits<std::int64_t>::max();
 

@@ -39,7 +39,7 @@ struct Range {
 
 // At whole words only; or at each byte for a pointer, and also at what is shared or can no longer
 // be written.
-enum class Look : bool { brief, close };
+enum class Scrutiny : bool { brief, close };
 
 // What of this process can be read and counts.
 std::optional<std::vector<Range>> readable(StackUse stacks) {
@@ -90,7 +90,7 @@ class Scan {
  public:
   // `found`: told of each place outside of the heap that holds a block of the run; may be null.
   Scan(const ProgramHeap& heap, const std::vector<ProgramHeap::Block>& blocks, std::uint32_t run,
-       Look look, Holders* found)
+       Scrutiny look, Holders* found)
       : begin_{heap.begin()},
         end_{heap.end()},
         blocks_{blocks},
@@ -112,7 +112,7 @@ class Scan {
     if (!open_memory()) return false;
     for (const Range& range : ranges) {
       if (range.begin >= begin_ && range.begin < end_) continue;
-      if (look_ == Look::brief && (range.is_shared || !range.is_writable)) continue;
+      if (look_ == Scrutiny::brief && (range.is_shared || !range.is_writable)) continue;
       if (!look_at_range(range)) return false;
       if (all_there()) return true;
     }
@@ -206,7 +206,7 @@ class Scan {
 
   // Other threads may unmap it meanwhile, so it is read as a file is.
   void look_at(Range range) {
-    if (look_ == Look::brief) {
+    if (look_ == Scrutiny::brief) {
       look_at_words(range);
     } else {
       look_at_bytes(range);
@@ -284,7 +284,7 @@ class Scan {
   const std::uintptr_t end_;
   const std::vector<ProgramHeap::Block>& blocks_;
   const std::uint32_t run_;
-  const Look look_;
+  const Scrutiny look_;
   Holders* const holders_;
   std::vector<bool> lost_;
   std::size_t missing_;              // blocks of the run that are lost so far
@@ -308,7 +308,7 @@ void Holders::note(std::uintptr_t place) {
 
 bool held_by(const Holders& holders, const ProgramHeap& heap, std::uint32_t run) {
   const std::vector<ProgramHeap::Block> blocks = heap.blocks();
-  Scan scan{heap, blocks, run, Look::brief, nullptr};
+  Scan scan{heap, blocks, run, Scrutiny::brief, nullptr};
   return scan.look_at_holders(holders) && scan.all_there();
 }
 
@@ -320,7 +320,7 @@ tl::expected<std::vector<ProgramHeap::Block>, std::string_view> lost_of(const Pr
   if (!ranges) return tl::unexpected(std::string_view{"/proc/self/maps cannot be read"});
   const std::vector<ProgramHeap::Block> blocks = heap.blocks();
   std::vector<ProgramHeap::Block> lost;
-  for (const Look look : {Look::brief, Look::close}) {
+  for (const Scrutiny look : {Scrutiny::brief, Scrutiny::close}) {
     Scan scan{heap, blocks, run, look, &holders};
     if (!scan.look_through(*ranges)) {
       return tl::unexpected(scan.is_too_much()

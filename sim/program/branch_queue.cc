@@ -15,7 +15,7 @@ namespace program {
 namespace {
 
 constexpr std::uint32_t kPlaces = 256;
-constexpr useconds_t kPatience = 300;
+constexpr useconds_t kBetweenLooks = 300;
 
 }   // namespace
 
@@ -72,7 +72,7 @@ void BranchQueue::put(const sim::Branch& branch) {
 
 std::optional<sim::Branch> BranchQueue::take() {
   ++shared_->idle;
-  for (;; usleep(kPatience)) {
+  for (;; usleep(kBetweenLooks)) {
     const std::lock_guard guard{shared_->mutex};
     if (shared_->closed.load()) return std::nullopt;
     const std::uint32_t used = shared_->used.load();

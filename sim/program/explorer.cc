@@ -12,7 +12,7 @@
 namespace program {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr std::uint32_t kProbes = 12;
 // More images are as good as that many, and JSON knows no infinity.

@@ -9,15 +9,15 @@
 namespace program {
 namespace {
 
-constexpr double kLeft = 64;     // of the numbers
-constexpr double kPlot = 820;    // width of the scale
-constexpr double kNames = 150;   // to the right of it
-constexpr double kTop = 84;
-constexpr double kHeight = 480;
-constexpr double kBottom = kTop + kHeight;
-constexpr double kLine = 16;   // between two names
-
 class Curves : ScoreboardPlot {
+  static constexpr double kLeft = 64;     // of the numbers
+  static constexpr double kPlot = 820;    // width of the scale
+  static constexpr double kNames = 150;   // to the right of it
+  static constexpr double kTop = 84;
+  static constexpr double kHeight = 480;
+  static constexpr double kBottom = kTop + kHeight;
+  static constexpr double kLine = 16;   // between two names
+
  public:
   explicit Curves(const Scoreboard& board) : ScoreboardPlot{board, kLeft, kTop, kPlot} {
     for (std::size_t i = 0; i < board.strategies.size(); ++i)

@@ -6,15 +6,15 @@
 namespace program {
 namespace {
 
-constexpr double kLeft = 290;    // of the names
-constexpr double kPlot = 760;    // width of the scale
-constexpr double kNever = 120;   // to the right of it: not found in half of the searches
-constexpr double kNeverAt = kLeft + kPlot + 75;
-constexpr double kTop = 96;
-constexpr double kLane = 9;   // a strategy's share of a row
-constexpr double kGap = 12;
-
 class Rows : ScoreboardPlot {
+  static constexpr double kLeft = 290;    // of the names
+  static constexpr double kPlot = 760;    // width of the scale
+  static constexpr double kNever = 120;   // to the right of it: not found in half of the searches
+  static constexpr double kNeverAt = kLeft + kPlot + 75;
+  static constexpr double kTop = 96;
+  static constexpr double kLane = 9;   // a strategy's share of a row
+  static constexpr double kGap = 12;
+
  public:
   explicit Rows(const Scoreboard& board)
       : ScoreboardPlot{board, kLeft, kTop, kPlot},

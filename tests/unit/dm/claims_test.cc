@@ -21,9 +21,9 @@ using unit::for_seeds;
 
 constexpr std::uint64_t kSectors = 1024;
 
-class Rig final : private DeviceDirectory {
+class ClaimsRig final : private DeviceDirectory {
  public:
-  explicit Rig(sim::Execution& execution) : env_{execution, *this}, system{env_} {
+  explicit ClaimsRig(sim::Execution& execution) : env_{execution, *this}, system{env_} {
     for (const char* const name : kDisks) {
       disks_.emplace(name, std::make_unique<sim::SimDevice>(
                                execution, name, sim::SimDeviceOptions{.sectors = kSectors}));
@@ -31,7 +31,7 @@ class Rig final : private DeviceDirectory {
     pools_.add_to(system.registry());
     caches_.add_to(system.registry());
   }
-  ~Rig() override { EXPECT_TRUE(system.remove_all()); }
+  ~ClaimsRig() override { EXPECT_TRUE(system.remove_all()); }
 
   void make(std::string_view device, std::string_view target) {
     const auto made = system.create_with_table(device, fmt::format("0 {} {}", kSectors, target));
@@ -76,7 +76,7 @@ class Rig final : private DeviceDirectory {
 
 TEST(Claims, WhatAPoolStandsOnIsNoCaches) {
   for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
-    Rig rig{execution};
+    ClaimsRig rig{execution};
     rig.make("pool", "thin-pool m1 a 128 0");
     const std::string of_metadata = "device already in use as the metadata device of a pool";
     const std::string of_data = "device already in use as the data device of a pool";
@@ -99,7 +99,7 @@ TEST(Claims, WhatAPoolStandsOnIsNoCaches) {
 
 TEST(Claims, WhatACacheStandsOnIsNoPools) {
   for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
-    Rig rig{execution};
+    ClaimsRig rig{execution};
     rig.make("home", "cache m1 a b 64 0 smq 0");
     EXPECT_EQ(rig.refusal("x", "thin-pool m1 c 128 0"),
               "device already in use as the metadata device of a cache");
@@ -122,7 +122,7 @@ TEST(Claims, WhatACacheStandsOnIsNoPools) {
 
 TEST(Claims, LinearDevicesShareButNotWithOthers) {
   for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
-    Rig rig{execution};
+    ClaimsRig rig{execution};
     const auto half = [&](std::string_view device, std::uint64_t begin) {
       return rig.system.create_with_table(device,
                                           fmt::format("0 {} linear a {}", kSectors / 2, begin));
@@ -142,7 +142,7 @@ TEST(Claims, LinearDevicesShareButNotWithOthers) {
 
 TEST(Claims, AnExternalOriginIsNobodysToWriteTo) {
   for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
-    Rig rig{execution};
+    ClaimsRig rig{execution};
     rig.make("pool", "thin-pool m1 a 128 0");
     ASSERT_TRUE(rig.system.message("pool", Sector{0}, "create_thin 0"));
     ASSERT_TRUE(rig.system.message("pool", Sector{0}, "create_thin 1"));

@@ -62,14 +62,14 @@ TEST(LockOrderRule, AThirdLockThatBothTookOrdersNothing) {
 
 // Nobody waits for them, so what is left open until the first fiber ends is judged at once.
 TEST(LockOrderRule, FibersThatOutliveTheFirstAreHeard) {
-  struct Shared {
+  struct LeftBehind {
     TwoLocks locks;
     engine::Mutex third{"third"};
   };
   // For good: they may hold the locks when it is told of.
-  static auto& left = *new std::vector<Shared*>;
+  static auto& left = *new std::vector<LeftBehind*>;
   EXPECT_EQ(kind_by_the_rule([] {
-              Shared* const shared = left.emplace_back(new Shared);
+              LeftBehind* const shared = left.emplace_back(new LeftBehind);
               for (const bool swap : {false, true}) {
                 engine::current_executor().spawn("left behind", [shared, swap] {
                   engine::sleep_for(std::chrono::milliseconds{1});

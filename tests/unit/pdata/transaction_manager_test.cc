@@ -18,7 +18,7 @@ namespace {
 // Small nodes, so that the space maps' trees have several.
 constexpr std::uint32_t kFanOut = 6;
 
-sim::DiskImageRef fresh_pool(std::uint64_t blocks, std::uint64_t data_blocks) {
+sim::DiskImageRef small_pool(std::uint64_t blocks, std::uint64_t data_blocks) {
   return in_tank({.blocks = blocks}, [&](BlockDevice& device) {
     BlockManager manager{device};
     const auto pool = must(TestPool::create(manager, kFanOut));
@@ -28,7 +28,7 @@ sim::DiskImageRef fresh_pool(std::uint64_t blocks, std::uint64_t data_blocks) {
 }
 
 TEST(TransactionManager, ShadowsOnceATransaction) {
-  in_tank({.image = fresh_pool(64, 10)}, [](BlockDevice& device) {
+  in_tank({.image = small_pool(64, 10)}, [](BlockDevice& device) {
     BlockManager blocks{device};
     const auto pool = must(TestPool::open(blocks, kFanOut));
     TransactionManager& tm = pool->tm();
@@ -48,7 +48,7 @@ TEST(TransactionManager, ShadowsOnceATransaction) {
 }
 
 TEST(TransactionManager, ASharedBlockIsCopiedEvenWhenNew) {
-  in_tank({.image = fresh_pool(64, 10)}, [](BlockDevice& device) {
+  in_tank({.image = small_pool(64, 10)}, [](BlockDevice& device) {
     BlockManager blocks{device};
     const auto pool = must(TestPool::open(blocks, kFanOut));
     TransactionManager& tm = pool->tm();
@@ -65,7 +65,7 @@ TEST(TransactionManager, ASharedBlockIsCopiedEvenWhenNew) {
 
 TEST(TransactionManager, DoesNotGiveOutABlockThatIsFreeByMistakeAndHeld) {
   // A map that calls the mapping root free: found out, at the latest, when the block is taken.
-  const auto image = fresh_pool(64, 10);
+  const auto image = small_pool(64, 10);
   auto copy = std::make_shared<sim::DiskImage>(*image);
   auto bytes = block_bytes(*image, 3);
   bytes[16 + 1] &= std::byte{0xcf};   // block 6
@@ -81,7 +81,7 @@ TEST(TransactionManager, DoesNotGiveOutABlockThatIsFreeByMistakeAndHeld) {
 }
 
 TEST(TransactionManager, EveryFailingTransferLeavesTheLastCommit) {
-  const auto image = fresh_pool(64, 100);
+  const auto image = small_pool(64, 100);
   std::uint64_t failures = 0;
   for (std::uint64_t nth = 1; nth < 40; ++nth) {
     const sim::FaultPlan faults{.rules = {{.nth = nth}}};
@@ -160,7 +160,7 @@ Result<void> one_transaction(TestPool& pool, State& state, sim::Execution& world
 }
 
 TEST(TransactionManager, APowerCutLeavesOneOfTheCommitsNeverAMix) {
-  const auto image = fresh_pool(96, 6);
+  const auto image = small_pool(96, 6);
   std::map<std::uint64_t, std::uint64_t> cut_after;
   for (std::uint64_t seed = 0; seed < 600; seed += std::min(unit::sparse(), 5U)) {
     std::vector<State> states{State{}};   // by transaction id, less one
@@ -211,7 +211,7 @@ TEST(TransactionManager, APowerCutLeavesOneOfTheCommitsNeverAMix) {
 TEST(TransactionManager, LongHistoriesStaySound) {
   for (std::uint64_t seed = 0; seed < 10; seed += std::min(unit::sparse(), 5U)) {
     const auto image =
-        in_tank({.seed = seed, .image = fresh_pool(256, 30)}, [&](BlockDevice& device) {
+        in_tank({.seed = seed, .image = small_pool(256, 30)}, [&](BlockDevice& device) {
           auto& disk = static_cast<sim::SimDevice&>(device);
           BlockManager blocks{device, {.cache_blocks_max = 16}};
           const auto pool = must(TestPool::open(blocks, kFanOut));

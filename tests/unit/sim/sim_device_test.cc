@@ -90,31 +90,31 @@ TEST(SimDevice, AReadInFlightSeesAWriteInFlightOrNot) {
 }
 
 TEST(SimDevice, ObserversSeeEachIoSubmittedDoneAndEnded) {
-  struct Watch final : DeviceObserver {
+  struct Observer final : DeviceObserver {
     void submitted(const SimDevice&, const IoRecord& io) override { log.push_back({'s', io}); }
     void took_effect(const SimDevice&, const IoRecord& io) override { log.push_back({'e', io}); }
     void completed(const SimDevice&, const IoRecord& io) override { log.push_back({'c', io}); }
     std::vector<std::pair<char, IoRecord>> log;
   };
   for_seeds(20, [&](Execution& execution) {
-    Watch watch;
+    Observer observer;
     SimDevice device{execution, "disk", {.sectors = 64}};
-    device.add_observer(watch);
+    device.add_observer(observer);
     EXPECT_EQ(do_io(device, BioOp::write, 8, 4, 1), Errc::ok);
-    ASSERT_EQ(watch.log.size(), 3U);
-    EXPECT_EQ(watch.log[0].first, 's');
-    EXPECT_EQ(watch.log[1].first, 'e');
-    EXPECT_EQ(watch.log[2].first, 'c');
-    EXPECT_EQ(watch.log[2].second.sector, Sector{8});
-    EXPECT_EQ(watch.log[2].second.sectors, 4U);
-    EXPECT_TRUE(watch.log[2].second.overlaps(Sector{11}, 1));
-    EXPECT_FALSE(watch.log[2].second.overlaps(Sector{12}, 1));
+    ASSERT_EQ(observer.log.size(), 3U);
+    EXPECT_EQ(observer.log[0].first, 's');
+    EXPECT_EQ(observer.log[1].first, 'e');
+    EXPECT_EQ(observer.log[2].first, 'c');
+    EXPECT_EQ(observer.log[2].second.sector, Sector{8});
+    EXPECT_EQ(observer.log[2].second.sectors, 4U);
+    EXPECT_TRUE(observer.log[2].second.overlaps(Sector{11}, 1));
+    EXPECT_FALSE(observer.log[2].second.overlaps(Sector{12}, 1));
   });
 }
 
 TEST(SimDevice, AnObserverMayEndTheExecution) {
-  struct Watch final : DeviceObserver {
-    explicit Watch(Execution& owner) : execution{owner} {}
+  struct Observer final : DeviceObserver {
+    explicit Observer(Execution& owner) : execution{owner} {}
     void took_effect(const SimDevice&, const IoRecord&) override {
       execution.report({.kind = FindingKind::checker, .message = "no", .place = "rule"});
     }
@@ -122,9 +122,9 @@ TEST(SimDevice, AnObserverMayEndTheExecution) {
   };
   Execution execution;
   const Outcome& outcome = execution.run([&] {
-    Watch watch{execution};
+    Observer observer{execution};
     SimDevice device{execution, "disk", {.sectors = 64}};
-    device.add_observer(watch);
+    device.add_observer(observer);
     do_io(device, BioOp::write, 8, 4, 1);
     ADD_FAILURE() << "went on";
   });

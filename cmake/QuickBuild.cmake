@@ -1,0 +1,50 @@
+# What makes a build from nothing quick: sources are compiled several at a time, and begin with
+# precompiled headers of libraries (none of ours, so that no change of ours spoils them). Most of
+# what a small source costs is reading the same headers again.
+#
+# Where WAVETANK_QUICK_BUILD is off, as in the release, debug and tidy presets, each source of the
+# engine, the tank and the programs is compiled by itself, so has to name what it uses; only the
+# release build's tests are compiled together all the same. Names in the anonymous namespaces of a
+# folder must therefore differ.
+#
+# wavetank_quick_build(TARGET [tests]): call it after linking; TARGET links dep_base, and with
+# `tests` also dep_gtest.
+string(COMPARE NOTEQUAL "${WAVETANK_SANITIZE}" "" sanitized)
+option(WAVETANK_QUICK_BUILD "Sources compiled together, with precompiled library headers" ${sanitized})
+set(WAVETANK_TOGETHER 8 CACHE STRING "How many sources are compiled together, at most")
+
+set(precompiled_all
+  <algorithm> <array> <atomic> <charconv> <chrono> <cstdint> <cstring> <functional> <map> <memory>
+  <optional> <set> <source_location> <span> <string> <string_view> <utility> <vector>
+  <boost/intrusive/list.hpp> <boost/intrusive/set.hpp> <fmt/format.h> <tl/expected.hpp>)
+set(precompiled_tests ${precompiled_all} <deque> <sstream> <thread> <gtest/gtest.h>)
+
+function(wavetank_quick_build target)
+  set(kind all)
+  if("tests" IN_LIST ARGN)
+    set(kind tests)
+  endif()
+  if(WAVETANK_QUICK_BUILD OR (kind STREQUAL "tests" AND CMAKE_BUILD_TYPE STREQUAL "Release"))
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON
+                          UNITY_BUILD_BATCH_SIZE ${WAVETANK_TOGETHER})
+    # gcc takes an anonymous namespace for a header's, where the source is not the one it was given.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endif()
+  if(NOT WAVETANK_QUICK_BUILD)
+    return()
+  endif()
+  set(owner precompiled_${kind}_headers)
+  if(NOT TARGET ${owner})
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${owner}.cc CONTENT "")
+    add_library(${owner} OBJECT ${CMAKE_BINARY_DIR}/${owner}.cc)
+    target_link_libraries(${owner} PRIVATE dep_base wavetank_warnings)
+    if(kind STREQUAL "tests")
+      target_link_libraries(${owner} PRIVATE dep_gtest)
+      target_compile_options(${owner} PRIVATE ${WAVETANK_TEST_OPTIONS})
+    endif()
+    target_compile_options(${owner} PRIVATE -fpch-preprocess)
+    target_precompile_headers(${owner} PRIVATE ${precompiled_${kind}})
+  endif()
+  target_compile_options(${target} PRIVATE -fpch-preprocess)
+  target_precompile_headers(${target} REUSE_FROM ${owner})
+endfunction()
