@@ -21,10 +21,10 @@ using thin_format::load32;
 using thin_format::load64;
 
 struct ArraySpec {
-  const char* root_field;
-  BlockType tree;
-  BlockType array;
-  std::uint32_t value_size;
+  const char* root_field{nullptr};
+  BlockType tree{};
+  BlockType array{};
+  std::uint32_t value_size{0};
   std::uint64_t root{0};
   std::uint64_t size{0};   // entries that it must have
 };
@@ -125,16 +125,16 @@ CacheReport CacheChecker::run() {
 
 const std::byte* CacheChecker::load_array_block(const ArraySpec& spec, std::uint64_t block,
                                                 std::uint64_t index, bool last) {
-  constexpr auto& fields = cache_format::kArrayFields;
+  constexpr auto& kFields = cache_format::kArrayFields;
   const std::byte* bytes = image_.load(block, spec.array, TreeWalk::kFirstSlot);
   if (bytes == nullptr) return nullptr;
   const auto wrong = [&](const char* field, std::uint32_t found, std::string expected) {
     say(Rule::array_shape, Severity::fatal, block, field, fmt::format("{}", found),
         std::move(expected));
   };
-  const std::uint32_t value_size = load32(bytes, thin_format::at(fields, "value_size"));
-  const std::uint32_t max = load32(bytes, thin_format::at(fields, "max_entries"));
-  const std::uint32_t nr = load32(bytes, thin_format::at(fields, "nr_entries"));
+  const std::uint32_t value_size = load32(bytes, thin_format::at(kFields, "value_size"));
+  const std::uint32_t max = load32(bytes, thin_format::at(kFields, "max_entries"));
+  const std::uint32_t nr = load32(bytes, thin_format::at(kFields, "nr_entries"));
   const std::uint32_t linuxs = cache_format::array_entries(spec.value_size);
   const std::uint32_t capacity =
       options_.array_entries == 0 ? linuxs : std::min(options_.array_entries, linuxs);

@@ -13,35 +13,35 @@ using thin_format::load32;
 using thin_format::load64;
 
 CacheSuperblock parse_cache_superblock(const std::byte* bytes) {
-  constexpr auto& fields = cache_format::kSuperblockFields;
+  constexpr auto& kFields = cache_format::kSuperblockFields;
   CacheSuperblock super;
-  const auto* name = reinterpret_cast<const char*>(bytes + at(fields, "policy_name"));
+  const auto* name = reinterpret_cast<const char*>(bytes + at(kFields, "policy_name"));
   const auto* end = std::find(name, name + cache_format::kPolicyNameSize, '\0');
   super.policy_name.assign(name, end);
   super.policy_name_terminated = name[cache_format::kPolicyNameSize - 1] == '\0';
-  super.magic = load64(bytes, at(fields, "magic"));
-  super.flags = load32(bytes, at(fields, "flags"));
-  super.version = load32(bytes, at(fields, "version"));
-  super.policy_hint_size = load32(bytes, at(fields, "policy_hint_size"));
+  super.magic = load64(bytes, at(kFields, "magic"));
+  super.flags = load32(bytes, at(kFields, "flags"));
+  super.version = load32(bytes, at(kFields, "version"));
+  super.policy_hint_size = load32(bytes, at(kFields, "policy_hint_size"));
   for (std::size_t i = 0; i < super.policy_version.size(); ++i)
-    super.policy_version[i] = load32(bytes, at(fields, "policy_version") + 4 * i);
-  super.metadata_map = parse_map_root(bytes + at(fields, "metadata_space_map_root"));
-  super.mapping_root = load64(bytes, at(fields, "mapping_root"));
-  super.hint_root = load64(bytes, at(fields, "hint_root"));
-  super.discard_root = load64(bytes, at(fields, "discard_root"));
-  super.dirty_root = load64(bytes, at(fields, "dirty_root"));
-  super.discard_block_size = load64(bytes, at(fields, "discard_block_size"));
-  super.discard_nr_blocks = load64(bytes, at(fields, "discard_nr_blocks"));
-  super.data_block_size = load32(bytes, at(fields, "data_block_size"));
-  super.metadata_block_size = load32(bytes, at(fields, "metadata_block_size"));
-  super.cache_blocks = load32(bytes, at(fields, "cache_blocks"));
-  super.compat_flags = load32(bytes, at(fields, "compat_flags"));
-  super.compat_ro_flags = load32(bytes, at(fields, "compat_ro_flags"));
-  super.incompat_flags = load32(bytes, at(fields, "incompat_flags"));
-  super.read_hits = load32(bytes, at(fields, "read_hits"));
-  super.read_misses = load32(bytes, at(fields, "read_misses"));
-  super.write_hits = load32(bytes, at(fields, "write_hits"));
-  super.write_misses = load32(bytes, at(fields, "write_misses"));
+    super.policy_version[i] = load32(bytes, at(kFields, "policy_version") + 4 * i);
+  super.metadata_map = parse_map_root(bytes + at(kFields, "metadata_space_map_root"));
+  super.mapping_root = load64(bytes, at(kFields, "mapping_root"));
+  super.hint_root = load64(bytes, at(kFields, "hint_root"));
+  super.discard_root = load64(bytes, at(kFields, "discard_root"));
+  super.dirty_root = load64(bytes, at(kFields, "dirty_root"));
+  super.discard_block_size = load64(bytes, at(kFields, "discard_block_size"));
+  super.discard_nr_blocks = load64(bytes, at(kFields, "discard_nr_blocks"));
+  super.data_block_size = load32(bytes, at(kFields, "data_block_size"));
+  super.metadata_block_size = load32(bytes, at(kFields, "metadata_block_size"));
+  super.cache_blocks = load32(bytes, at(kFields, "cache_blocks"));
+  super.compat_flags = load32(bytes, at(kFields, "compat_flags"));
+  super.compat_ro_flags = load32(bytes, at(kFields, "compat_ro_flags"));
+  super.incompat_flags = load32(bytes, at(kFields, "incompat_flags"));
+  super.read_hits = load32(bytes, at(kFields, "read_hits"));
+  super.read_misses = load32(bytes, at(kFields, "read_misses"));
+  super.write_hits = load32(bytes, at(kFields, "write_hits"));
+  super.write_misses = load32(bytes, at(kFields, "write_misses"));
   return super;
 }
 
@@ -80,9 +80,9 @@ bool check_cache_superblock(const CacheSuperblock& super, const std::byte* bytes
   if (super.cache_blocks == 0) {
     say(Severity::repairable, "cache_blocks", 0, "at least 1: the cache has never been activated");
   }
-  constexpr auto& fields = cache_format::kSuperblockFields;
+  constexpr auto& kFields = cache_format::kSuperblockFields;
   for (std::size_t i = 0; i < 16; i += 8) {
-    if (load64(bytes, at(fields, "uuid") + i) == 0) continue;
+    if (load64(bytes, at(kFields, "uuid") + i) == 0) continue;
     findings.add(Rule::superblock_fields, Severity::warn, 0, "uuid", "not 0", "0: nobody uses it");
     break;
   }
