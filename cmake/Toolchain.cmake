@@ -35,9 +35,11 @@ endif()
 
 include(${CMAKE_CURRENT_LIST_DIR}/QuickBuild.cmake)
 
+# Where sources are compiled together a local name may be another source's, which is no shadow.
 add_library(wavetank_warnings INTERFACE)
 target_compile_options(wavetank_warnings INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+  -Wall -Wextra -Wpedantic -Wconversion $<$<NOT:$<BOOL:$<TARGET_PROPERTY:UNITY_BUILD>>>:-Wshadow>
+  -Wnon-virtual-dtor -Wold-style-cast
   -Wimplicit-fallthrough -Werror=unused-result -Werror=switch)
 if(WAVETANK_THREAD_SAFETY)
   target_compile_options(wavetank_warnings INTERFACE -Wthread-safety -Werror=thread-safety)
