@@ -11,12 +11,28 @@ namespace sim {
 class SimFiber;
 
 struct Operation {
-  enum class Kind : std::uint8_t { plain, acquire, release, signal, wait };
+  enum class Kind : std::uint8_t {
+    plain,
+    acquire,
+    release,
+    acquire_shared,   // or tries to
+    release_shared,
+    signal,
+    wait
+  };
   std::uint32_t object = 0;   // its id; 0: nothing that others can touch
   bool writes = false;        // else it commutes with others that do not
   bool adds = false;          // it writes, but commutes with its like
   bool looks = false;         // it does not write, and does nothing to the object
   Kind kind = Kind::plain;
+
+  // Commutes with all that is done to the lock in shared mode. Who takes it gets it, or waits, or
+  // fails, by what writers did before: a reader that lets go may let a waiting writer in, and the
+  // lock is as closed to others as it was. Only who lets go last wakes that writer, who thus rests
+  // on all who let go.
+  [[nodiscard]] bool shares() const noexcept {
+    return kind == Kind::acquire_shared || kind == Kind::release_shared;
+  }
 };
 
 // Of one that stands at `point`.
@@ -37,6 +53,12 @@ struct Operation {
     case OpKind::mutex_unlock:
     case OpKind::spin_unlock:
       operation.kind = Kind::release;
+      break;
+    case OpKind::read_lock:
+      operation.kind = Kind::acquire_shared;
+      break;
+    case OpKind::read_unlock:
+      operation.kind = Kind::release_shared;
       break;
     case OpKind::bio_submit:
       operation.writes = false;   // sim_device_io.h

@@ -31,7 +31,7 @@ void Bounded::begin(std::uint64_t /*seed*/) {
   preemptions_ = faults_ = 0;
   running_ = ThreadPaths::kRoot;
   running_from_ = 0;
-  last_changed_ = kNone;
+  last_changed_ = let_go_of_ = kNone;
   pair_ = kNobody;
   free_running_ = cut_short_ = new_ = follow_rule_ = changed_nothing_ = false;
   log_.clear();
@@ -58,11 +58,15 @@ void Bounded::started(SimFiber& fiber) {
 }
 
 // It goes on after whoever woke it: with its next operation, or with the one after that, if it has
-// not begun to wait.
+// not begun to wait. Whom the last of several readers lets in goes on after all of them.
 void Bounded::woken(const SimFiber& fiber) {
   if (free_running_) return;
   const Id id = ThreadPaths::of(fiber);
-  const std::uint64_t by = actors_[running_].chain;
+  std::uint64_t by = actors_[running_].chain;
+  if (let_go_of_ != kNone) {
+    const Object& lock = objects_[let_go_of_];
+    by = mix(lock.last_write, lock.let_go);
+  }
   log({.place = {id, Part::wakes}, .does = Does::change});
   if (fiber.state == SimFiber::State::parked) {
     set_chain(id, mix(actors_[id].chain, by));

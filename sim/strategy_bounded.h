@@ -259,8 +259,9 @@ class Bounded final : public Strategy {
     std::uint64_t execution = 0;   // the rest is of that one
     std::uint64_t name = 0;
     std::uint64_t last_write = 0;
-    std::uint64_t looks = 0;   // sum of those since the last write
-    std::uint64_t adds = 0;    // likewise
+    std::uint64_t looks = 0;    // sum of those since the last write
+    std::uint64_t adds = 0;     // likewise
+    std::uint64_t let_go = 0;   // of those looks by which somebody let go
     std::uint64_t signals = 0;
     std::uint64_t changes = 0;
     Id toucher = kNobody;   // the first
@@ -381,6 +382,7 @@ class Bounded final : public Strategy {
   Contradiction contradiction_;                            // the first
   std::unordered_map<const char*, std::uint64_t> files_;   // hashes of their names
   bool more_shared_ = false;                               // since the search began
+  std::uint32_t let_go_of_ = kNone;      // the lock of its operation, if it has let go as a reader
   // --- Of a probe. ---
   bool probing_ = false;
   Rng rng_;

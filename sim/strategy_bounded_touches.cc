@@ -115,6 +115,10 @@ void Bounded::touch(Id id, const Operation& operation, const engine::SyncObject&
     return;
   }
   touch_object(id, place, operation.writes ? Does::change : Does::look, state);
+  if (operation.kind == Kind::release_shared) {
+    let_go_of_ = place.object;
+    state.let_go += mix(actors_[id].chain, 1);
+  }
   if (&state == &timers_) return;
   if (operation.writes) {
     last_changed_ = place.object;
@@ -148,7 +152,7 @@ void Bounded::touch_object(Id id, Place place, Does does, Object& object) {
       break;
     case Does::change:
       object.last_write = now;
-      object.looks = object.adds = 0;
+      object.looks = object.adds = object.let_go = 0;
       break;
   }
   log({.place = place, .does = does});

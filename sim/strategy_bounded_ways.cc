@@ -233,6 +233,7 @@ std::uint32_t Bounded::go_on(const Choices& choices, std::uint32_t index) {
   Actor& actor = actors_[running_];
   log({.place = {running_, Part::wakes}, .does = Does::change});
   if (actor.waits_for_change) {
+  let_go_of_ = kNone;
     if (actor.retries != bounds_.retries && sees_no_change(actor)) ++actor.retries;
     actor.waits_for_change = false;
     actor.read.clear();
@@ -259,6 +260,7 @@ void Bounded::take_step(EnvStep& step) {
   set_chain(running_, mix(actors_[running_].chain, static_cast<std::uint64_t>(step.kind)));
   for (const EnvStep::Touch& touches : {step.touches(), step.also_touches()}) {
     switch (touches.what) {
+  let_go_of_ = kNone;
       case EnvStep::Touch::What::nothing:
         break;
       case EnvStep::Touch::What::everything:

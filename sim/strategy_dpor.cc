@@ -43,10 +43,13 @@ void Dpor::begin(std::uint64_t /*seed*/) {
   for (Object& object : objects_) {
     object.writes.clear();
     object.reads.clear();
+    object.shares.clear();
     object.changes.clear();
     object.rank = 0;
     object.last_write.clear();
     object.reads_all.clear();
+    object.shares_since.clear();
+    object.let_go_since.clear();
     object.signals.clear();
     object.release.clear();
   }
@@ -60,14 +63,14 @@ void Dpor::started(SimFiber& fiber) {
 
 void Dpor::woken(const SimFiber& fiber) {
   Fiber& state = fibers_[ThreadPaths::of(fiber)];
-  const Past& by = fibers_[running_].past;
-  if (fiber.state == SimFiber::State::parked) {
-    state.past.join(by);
-  } else {
-    // What it is about to do does not rest on that; what comes after does.
-    state.wake.join(by);
-    state.woken_early = true;
-  }
+  const bool parked = fiber.state == SimFiber::State::parked;
+  // What it is about to do does not rest on that; what comes after does.
+  Past& rests = parked ? state.past : state.wake;
+  state.woken_early |= !parked;
+  rests.join(fibers_[running_].past);
+  if (step_ == kNone) return;
+  const Event& by = run_.events[step_];
+  if (by.kind == Kind::release_shared && by.shares) rests.join(objects_[by.object].let_go_since);
 }
 
 std::uint32_t Dpor::pick(const Choices& choices) {
@@ -186,7 +189,7 @@ std::uint32_t Dpor::add(Id fiber, std::uint32_t rank) {
   event.rank = rank;
   event.value = event.values = 0;
   event.kind = Kind::plain;
-  event.writes = event.undid_write = event.moved = false;
+  event.writes = event.shares = event.undid_write = event.moved = false;
   event.before = fibers_[fiber].past;
   return number;
 }
@@ -206,8 +209,9 @@ std::uint32_t Dpor::go_on(const Choices& /*choices*/, const Enabled& chosen) {
   event.object = whole(chosen.object);
   event.slot = chosen.object;
   event.kind = chosen.operation.kind;
-  event.writes = chosen.operation.writes || !chosen.operation.looks ||
-                 objects_[event.object].is_never_just_looked_at;
+  event.shares = chosen.operation.shares() && !objects_[chosen.object].is_one_of_several;
+  event.writes = !event.shares && (chosen.operation.writes || !chosen.operation.looks ||
+                                   objects_[event.object].is_never_just_looked_at);
   objects_[chosen.object].is_operated_on = true;
   unite_touched(chosen.object);
   if (given != nullptr) {
@@ -235,7 +239,10 @@ void Dpor::happens(std::uint32_t number) {
   if (event.object != kNone) {
     Object& object = objects_[event.object];
     past.join(object.last_write);
-    if (event.writes) join(past.all, object.reads_all);
+    if (event.writes) {
+      join(past.all, object.reads_all);
+      past.join(object.shares_since);
+    }
     note_order(object, event);
   }
   for (Clock* const clock : {&past.all, &past.rests_on}) {
@@ -251,6 +258,12 @@ void Dpor::happens(std::uint32_t number) {
     object.last_write = past;
     if (event.kind == Kind::release) objects_[event.slot].release = past;
     object.reads_all.clear();
+    object.shares_since.clear();
+    object.let_go_since.clear();
+  } else if (event.shares) {
+    object.shares.push_back(number);
+    object.shares_since.join(past);
+    if (event.kind == Kind::release_shared) object.let_go_since.join(past);
   } else {
     object.reads.push_back(number);
     join(object.reads_all, past.all);
@@ -269,7 +282,9 @@ void Dpor::note_order(Object& object, const Event& event) {
       run_.events[number].moved |= run_.events[number].rank > event.rank;
   };
   note(object.writes);
-  if (event.writes) note(object.reads);
+  if (!event.writes) return;
+  note(object.reads);
+  note(object.shares);
 }
 
 std::uint32_t Dpor::value(const SimFiber& /*self*/, const char* what, std::uint32_t count,

@@ -13,7 +13,11 @@
 //   - a read is put before any write that does not come before it anyway; nothing else changes;
 //   - a write is put before an earlier event f of its object, which is thereby undone, and with it
 //     all that was added after f and that e does not rest on. What was undone is added again, after
-//     e, with whatever follows from that. A read f stays, right after e.
+//     e, with whatever follows from that. A read f stays, right after e;
+//   - what is done to a lock in shared mode (Operation::shares()) is put before a write like a
+//   write
+//     is. A write is put after some of what was done in shared mode since the write before it, and
+//     before the rest: of these each selection is an execution of its own.
 // One execution could be reached so in many ways. Only the one is taken in which all that is undone
 // had been added as it is always added: each event last, and in the order of least() below. Then
 // where an execution comes from can be told from itself, so it comes up once; and since nothing is
@@ -26,7 +30,10 @@
 //
 // What an event rests on: what its fiber did before, whoever started or woke it, the last write of
 // its object, all signals of a completion. A write does not rest on the reads before it. So reads
-// are pure looks at a variable; everything else that is done to an object counts as a write.
+// are pure looks at a variable. A write does rest on what was done in shared mode before it, and
+// who is let in by the last of those that let go rests on all of them. Everything else that is done
+// to an object counts as a write; so does what is done in shared mode to one that is taken for one
+// object with another.
 //
 // Waiting: an operation that could not go on is no event, and is not tried (operation.h). A fiber
 // that has yielded goes on when something has changed that it had read since it last yielded, or
@@ -64,7 +71,8 @@ class Dpor final : public Strategy {
   // What was left out although the search has ended; empty: nothing.
   [[nodiscard]] std::string left_out() const;
   // Events kept for executions to come back to, at present. Never more than the square of the
-  // events of one execution.
+  // events of one execution. What is done in shared mode makes for more ways than that: 2^n where
+  // there are n between one writer of a lock and the next.
   [[nodiscard]] std::uint64_t stored_events() const noexcept { return stored_events_; }
 
   void begin(std::uint64_t seed) override;
@@ -106,10 +114,13 @@ class Dpor final : public Strategy {
     std::uint32_t values = 0;       // 0: an operation
     Kind kind = Kind::plain;
     bool writes = false;
-    bool undid_write = false;   // it has taken the place of one
+    bool shares = false;        // what is done to a lock in shared mode; it does not write then
+    bool undid_write = false;   // it has taken the place of one, or of one that shares
     bool moved = false;         // not where it would be added: before something of lower rank
     Past before;
     Past past;   // itself included
+
+    [[nodiscard]] bool reads() const noexcept { return !writes && !shares && values == 0; }
   };
   // Another execution: of a run, up to the event `event`.
   struct Way {
@@ -118,6 +129,8 @@ class Dpor final : public Strategy {
     std::uint32_t target = 0;   // the write; what is undone; the value
     // Undo: the write that it comes right after, kNone for the beginning.
     std::uint32_t after = kNone;
+    // And after these, which share. Of other such since that write none is before it.
+    std::vector<std::uint32_t> beside = {};
     double share = 0;   // of the search, estimated
   };
   struct Run {
@@ -137,11 +150,14 @@ class Dpor final : public Strategy {
     // Events of this execution, in their order.
     std::vector<std::uint32_t> writes;
     std::vector<std::uint32_t> reads;
+    std::vector<std::uint32_t> shares;
     // Those writes that have changed it.
     std::vector<std::uint32_t> changes;
-    std::uint32_t rank = 0;   // the highest of both
+    std::uint32_t rank = 0;   // the highest of all
     Past last_write;          // of the last of them
     Clock reads_all;          // of all that comes before the reads since, themselves included
+    Past shares_since;        // likewise
+    Past let_go_since;        // of those that let go
     Past signals;
     Past release;   // the last, of a lock
     // --- Of all executions. ---
@@ -153,6 +169,7 @@ class Dpor final : public Strategy {
     bool touched_by_write = false;
     bool is_operated_on = false;
     bool is_never_just_looked_at = false;   // looks come with changes, in passing
+    bool is_one_of_several = false;         // that are taken for one
   };
   struct Fiber {
     Past past;   // of what it does next
@@ -204,10 +221,15 @@ class Dpor final : public Strategy {
   void find_ways(std::uint32_t number);
   void find_places_of_read(std::uint32_t number);
   void find_undone_by(std::uint32_t number);
-  void find_undone_by(std::uint32_t number, std::uint32_t gap);
+  void find_undone_by_shared(std::uint32_t number);
+  void find_selections(std::uint32_t number, std::uint32_t gap);
+  void find_undone_by(std::uint32_t number, std::uint32_t gap,
+                      const std::vector<std::uint32_t>& beside,
+                      const std::vector<std::uint32_t>& others);
   [[nodiscard]] bool is_free_at(const Event& lock, std::uint32_t gap) const;
   [[nodiscard]] std::uint32_t first_write_after(std::uint32_t number) const;
   [[nodiscard]] static bool stays_for(const Run& run, const Event& write, std::uint32_t after,
+                                      const std::vector<std::uint32_t>& beside,
                                       const Event& event) noexcept;
   void share_out();
   [[nodiscard]] double executions_of(const Way& way);

@@ -27,6 +27,7 @@ void Dpor::unite(std::uint32_t a, std::uint32_t b) {
   b = whole(b);
   if (a == b) return;
   objects_[std::max(a, b)].same_as = std::min(a, b);
+  objects_[a].is_one_of_several = objects_[b].is_one_of_several = true;
   objects_[std::min(a, b)].is_never_just_looked_at |=
       objects_[std::max(a, b)].is_never_just_looked_at;
   united_ = true;

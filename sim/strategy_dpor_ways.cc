@@ -16,6 +16,8 @@ void Dpor::find_ways(std::uint32_t number) {
       run_.ways.push_back({.what = Way::What::value, .event = number, .target = value});
   } else if (event.writes) {
     find_undone_by(number);
+  } else if (event.shares) {
+    find_undone_by_shared(number);
   } else {
     find_places_of_read(number);
   }
@@ -37,9 +39,56 @@ void Dpor::find_undone_by(std::uint32_t number) {
   const std::vector<std::uint32_t>& writes = objects_[write.object].writes;
   for (auto gap = static_cast<std::uint32_t>(writes.size());; --gap) {
     if (gap != writes.size() && covers(write.before.all, run_.events[writes[gap]])) return;
-    if (write.kind != Kind::acquire || is_free_at(write, gap)) find_undone_by(number, gap);
+    if (write.kind != Kind::acquire || is_free_at(write, gap)) find_selections(number, gap);
     if (gap == 0) return;
   }
+}
+
+// What shares comes with all others since a write that were there before the next.
+void Dpor::find_undone_by_shared(std::uint32_t number) {
+  const Event& event = run_.events[number];
+  const std::vector<std::uint32_t>& writes = objects_[event.object].writes;
+  for (auto gap = static_cast<std::uint32_t>(writes.size()); gap-- != 0;) {
+    if (covers(event.before.all, run_.events[writes[gap]])) return;
+    find_undone_by(number, gap, {}, {});
+  }
+}
+
+// Of what shares since the write before the gap, each selection that has with each event what that
+// rests on. What has to come before the write, or cannot be undone, is in all of them.
+void Dpor::find_selections(std::uint32_t number, std::uint32_t gap) {
+  const Event& write = run_.events[number];
+  const Object& object = objects_[write.object];
+  const std::uint32_t begin = gap == 0 ? 0 : object.writes[gap - 1];
+  const std::uint32_t end = gap == object.writes.size() ? number : object.writes[gap];
+  std::vector<std::uint32_t> beside;   // chosen so far
+  std::vector<std::uint32_t> others;   // likewise
+  std::vector<std::uint32_t> open;
+  for (const std::uint32_t each : object.shares) {
+    if (each < begin || each >= end) continue;
+    const Event& event = run_.events[each];
+    (covers(write.before.all, event) || event.moved ? beside : open).push_back(each);
+  }
+  const auto rests_on_others = [&](std::uint32_t each) {
+    return std::any_of(others.begin(), others.end(), [&](std::uint32_t other) {
+      return covers(run_.events[each].past.rests_on, run_.events[other]);
+    });
+  };
+  const auto choose = [&](const auto& self, std::size_t at) -> void {
+    if (at == open.size()) {
+      if (!std::any_of(beside.begin(), beside.end(), rests_on_others))
+        find_undone_by(number, gap, beside, others);
+      return;
+    }
+    others.push_back(open[at]);
+    self(self, at + 1);
+    others.pop_back();
+    if (rests_on_others(open[at])) return;
+    beside.push_back(open[at]);
+    self(self, at + 1);
+    beside.pop_back();
+  };
+  choose(choose, 0);
 }
 
 bool Dpor::is_free_at(const Event& lock, std::uint32_t gap) const {
@@ -53,13 +102,17 @@ bool Dpor::is_free_at(const Event& lock, std::uint32_t gap) const {
 
 // Goes back through what has been added, the latest first, as long as all of it that would be
 // undone could be added again as it was.
-void Dpor::find_undone_by(std::uint32_t number, std::uint32_t gap) {
+void Dpor::find_undone_by(std::uint32_t number, std::uint32_t gap,
+                          const std::vector<std::uint32_t>& beside,
+                          const std::vector<std::uint32_t>& others) {
   const Event& write = run_.events[number];
   const std::vector<std::uint32_t>& writes = objects_[write.object].writes;
   const std::uint32_t after = gap == 0 ? kNone : writes[gap - 1];
   const std::uint32_t next = gap == writes.size() ? kNone : writes[gap];
-  const auto stays = [&](const Event& event) { return stays_for(run_, write, after, event); };
-  bool next_is_undone = next == kNone;
+  const auto stays = [&](const Event& event) {
+    return stays_for(run_, write, after, beside, event);
+  };
+  std::size_t to_be_undone = others.size() + (next != kNone ? 1 : 0);
   std::uint32_t rank_min = 0;
   for (std::size_t i = by_rank_.size(); i-- != 0;) {
     const std::uint32_t earlier = by_rank_[i];
@@ -77,25 +130,33 @@ void Dpor::find_undone_by(std::uint32_t number, std::uint32_t gap) {
       continue;
     }
     if (event.moved) return;
-    if (!event.writes) {
+    if (event.reads()) {
       const std::uint32_t overwritten = first_write_after(earlier);
       if (overwritten != kNone && stays(run_.events[overwritten])) return;
     }
-    if (earlier == next) next_is_undone = true;
+    const bool has_to_be =
+        earlier == next || std::find(others.begin(), others.end(), earlier) != others.end();
+    if (has_to_be) --to_be_undone;
     const bool reads_before_gap =
-        event.object == write.object && !event.writes && (next == kNone || earlier < next);
-    if (!next_is_undone || (earlier != next && !reads_before_gap)) continue;
+        event.object == write.object && event.reads() && (next == kNone || earlier < next);
+    if (to_be_undone != 0 || (!has_to_be && !reads_before_gap)) continue;
     if (covers(write.before.all, event)) continue;
-    run_.ways.push_back(
-        {.what = Way::What::undo, .event = number, .target = earlier, .after = after});
+    run_.ways.push_back({.what = Way::What::undo,
+                         .event = number,
+                         .target = earlier,
+                         .after = after,
+                         .beside = beside});
   }
 }
 
-// What a write rests on that is to come right after `after`.
+// What a write rests on that is to come right after `after`, and those beside.
 bool Dpor::stays_for(const Run& run, const Event& write, std::uint32_t after,
-                     const Event& event) noexcept {
-  return covers(write.before.rests_on, event) ||
-         (after != kNone && covers(run.events[after].past.rests_on, event));
+                     const std::vector<std::uint32_t>& beside, const Event& event) noexcept {
+  if (covers(write.before.rests_on, event)) return true;
+  if (after != kNone && covers(run.events[after].past.rests_on, event)) return true;
+  return std::any_of(beside.begin(), beside.end(), [&](std::uint32_t each) {
+    return covers(run.events[each].past.rests_on, event);
+  });
 }
 
 std::uint32_t Dpor::first_write_after(std::uint32_t number) const {
@@ -129,7 +190,8 @@ double Dpor::executions_of(const Way& way) {
       [&](std::uint32_t number, std::uint32_t rank) { return run_.events[number].rank < rank; });
   for (; at != by_rank_.end() && again_.size() < kAgainMax; ++at) {
     const Event& added = run_.events[*at];
-    if (*at == way.event || (undoes && stays_for(run_, event, way.after, added))) continue;
+    if (*at == way.event || (undoes && stays_for(run_, event, way.after, way.beside, added)))
+      continue;
     executions *= added.values != 0 ? added.values : places_of(added);
     again_.push_back(*at);
   }
@@ -138,7 +200,7 @@ double Dpor::executions_of(const Way& way) {
 
 // Of what is given a write can undo little, and a read can come before all of it.
 double Dpor::places_of(const Event& added) const {
-  if (!added.writes) {
+  if (added.reads()) {
     const std::vector<std::uint32_t>& writes = objects_[added.object].writes;
     return 1 + static_cast<double>(std::count_if(
                    writes.begin(), writes.end(),
@@ -179,7 +241,7 @@ bool Dpor::next() {
   }
   if (runs_.empty()) return false;
   Run& last = runs_.back();
-  const Way way = last.ways.back();
+  const Way way = std::move(last.ways.back());
   last.ways.pop_back();
   give(last, way);
   if (last.ways.empty()) {
@@ -256,7 +318,7 @@ void Dpor::give_what_stays(const Run& run, const Way& way) {
   const Event& write = run.events[way.event];
   const Event& undone = run.events[way.target];
   const auto stays = [&](const Event& event) {
-    return event.rank < undone.rank || stays_for(run, write, way.after, event);
+    return event.rank < undone.rank || stays_for(run, write, way.after, way.beside, event);
   };
   kept_.assign(fibers_.size(), 0);
   for (std::uint32_t i = 0; i < way.event; ++i) {
@@ -271,8 +333,8 @@ void Dpor::give_what_stays(const Run& run, const Way& way) {
     kept_[event.fiber] = event.ordinal;
     give_event(event, event.undid_write);
   }
-  give_event(write, undone.writes);
-  if (!undone.writes) give_event(undone, undone.undid_write);
+  give_event(write, !undone.reads());
+  if (undone.reads()) give_event(undone, undone.undid_write);
 }
 
 }   // namespace sim

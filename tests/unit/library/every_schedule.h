@@ -77,7 +77,7 @@ class Told final : public sim::Strategy {
     std::string all;
     for (const auto& [object, done] : objects_) {
       all += fmt::format("{}:", object);
-      // Looks between two changes come in any order.
+      // Looks between two changes come in any order, and so do readers between two writers.
       for (std::vector<std::string> group : done) {
         std::sort(group.begin(), group.end());
         all += fmt::format(" {}", fmt::join(group, ","));
@@ -124,7 +124,7 @@ class Told final : public sim::Strategy {
     if (operation.object == 0 || operation.kind == Kind::signal || operation.kind == Kind::wait)
       return;
     std::vector<std::vector<std::string>>& done = objects_[operation.object];
-    const bool looks = !operation.writes && operation.looks;
+    const bool looks = (!operation.writes && operation.looks) || operation.shares();
     const bool with_others = looks && !done.empty() && done.back().front().starts_with("look");
     if (!with_others) done.emplace_back();
     done.back().push_back(fmt::format("{} by {}", looks ? "look" : "change", fiber.id.value()));

@@ -1,15 +1,19 @@
 // Exhaustive exploration against brute force: of random programs each class of schedules comes
-// once.
+// once, and whatever schedule of a class is run, everybody sees the same in it and it ends the same
+// way. So what does not count as an order is none.
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "engine/fiber/rw_lock.h"
 #include "sim/rng.h"
 #include "sim/strategy_dpor.h"
+#include "sim/tsan.h"
 #include "tests/unit/library/every_schedule.h"
 #include "tests/unit/library/programs.h"
 #include "tests/unit/sparse.h"
@@ -29,9 +33,15 @@ struct Step {
     lock,       // and add
     try_lock,   // and add, if it works
     choose,
-    wait,     // for a gate to be opened
-    notify,   // open it, and wake one or all, after the lock has been given back
-    retry,    // look for an odd value, yield, look once more, and give up
+    wait,           // for a gate to be opened
+    notify,         // open it, and wake one or all, after the lock has been given back
+    retry,          // look for an odd value, yield, look once more, and give up
+    read_locked,    // look at what the lock guards, and do something else if that is odd
+    read_both,      // the same, of one lock within the other
+    read_twice,     // the same lock within itself: a writer in between is a deadlock
+    try_read,       // look at it, if that works; else do something else
+    write_locked,   // change it
+    write_both,     // both, one lock within the other: the other way round is a deadlock
   } what;
   std::uint32_t object;
 };
@@ -67,35 +77,56 @@ struct Shared {
                                                  Atomic<std::uint32_t>{"b"}};
   std::array<Mutex, 2> mutexes{Mutex{"m"}, Mutex{"n"}};
   std::array<Gate, 2> gates{};
+  std::array<engine::RwLock, 2> locks{engine::RwLock{"q"}, engine::RwLock{"r"}};
+  std::array<std::uint32_t, 2> guarded{};
 };
 
-void run_step(Shared& shared, const Step& step) {
+// The judge's notes, kept outside of the program.
+void see(std::string& seen, std::uint32_t value) {
+  const Hush hush;
+  seen += std::to_string(value) + ' ';
+}
+
+// Looks at what a lock guards that is held.
+void look_at_guarded(Shared& shared, std::uint32_t object, std::string& seen) {
+  see(seen, shared.guarded[object]);
+  if (shared.guarded[object] % 2 != 0) shared.variables[object].store(3);
+}
+
+void run_step(Shared& shared, const Step& step, std::string& seen) {
   Atomic<std::uint32_t>& variable = shared.variables[step.object];
   Mutex& mutex = shared.mutexes[step.object];
   Gate& gate = shared.gates[step.object];
+  engine::RwLock& lock = shared.locks[step.object];
+  engine::RwLock& other = shared.locks[1 - step.object];
   switch (step.what) {
-    case Step::What::read:
-      // What is done next depends on what was seen.
-      if (variable.load() % 2 != 0) shared.variables[1 - step.object].store(7);
+    case Step::What::read: {   // What is done next depends on what was seen.
+      const std::uint32_t value = variable.load();
+      see(seen, value);
+      if (value % 2 != 0) shared.variables[1 - step.object].store(7);
       return;
+    }
     case Step::What::write:
       variable.store(1);
       return;
     case Step::What::add:
-      variable.fetch_add(1);
+      see(seen, variable.fetch_add(1));
       return;
     case Step::What::swap: {
       std::uint32_t even = 0;
-      static_cast<void>(variable.compare_exchange(even, 5));
+      see(seen, variable.compare_exchange(even, 5) ? 1 : 0);
       return;
     }
     case Step::What::lock: {
-      const engine::MutexLock lock{mutex};
-      variable.fetch_add(1);
+      const engine::MutexLock held{mutex};
+      see(seen, variable.fetch_add(1));
       return;
     }
     case Step::What::try_lock:
-      if (!mutex.try_lock()) return;
+      if (!mutex.try_lock()) {
+        see(seen, 99);
+        return;
+      }
       variable.fetch_add(1);
       mutex.unlock();
       return;
@@ -103,13 +134,13 @@ void run_step(Shared& shared, const Step& step) {
       variable.store(static_cast<Execution&>(engine::current_executor()).choose("value", 2));
       return;
     case Step::What::wait: {
-      const engine::MutexLock lock{gate.mutex};
+      const engine::MutexLock held{gate.mutex};
       gate.opened.wait(gate.mutex, [&] { return gate.open; });
       return;
     }
     case Step::What::notify: {
       {
-        const engine::MutexLock lock{gate.mutex};
+        const engine::MutexLock held{gate.mutex};
         gate.open = true;
       }
       gate.opened.notify_all();
@@ -122,43 +153,97 @@ void run_step(Shared& shared, const Step& step) {
       }
       shared.variables[1 - step.object].fetch_add(1);
       return;
+    case Step::What::read_locked: {
+      const engine::ReadLock held{lock};
+      look_at_guarded(shared, step.object, seen);
+      return;
+    }
+    case Step::What::read_both:
+    case Step::What::read_twice: {
+      const engine::ReadLock held{lock};
+      look_at_guarded(shared, step.object, seen);
+      const bool twice = step.what == Step::What::read_twice;
+      const engine::ReadLock also{twice ? lock : other};
+      look_at_guarded(shared, twice ? step.object : 1 - step.object, seen);
+      return;
+    }
+    case Step::What::try_read:
+      if (!lock.try_lock_shared()) {
+        see(seen, 99);
+        variable.store(8);
+        return;
+      }
+      look_at_guarded(shared, step.object, seen);
+      lock.unlock_shared();
+      return;
+    case Step::What::write_locked: {
+      const engine::WriteLock held{lock};
+      see(seen, shared.guarded[step.object]++);
+      return;
+    }
+    case Step::What::write_both: {
+      const engine::WriteLock held{lock};
+      see(seen, shared.guarded[step.object]++);
+      const engine::WriteLock also{other};
+      see(seen, shared.guarded[1 - step.object]++);
+      return;
+    }
   }
 }
 
-void run_script(const Script& script) {
+// What every fiber has seen, and what is left.
+void run_script(const Script& script, std::string& all_seen) {
   Shared shared;
+  std::vector<std::string> seen(script.size());
   Threads threads;
-  for (const std::vector<Step>& steps : script) {
-    threads.start("fiber", [&] {
-      for (const Step& step : steps)
-        run_step(shared, step);
+  for (std::size_t i = 0; i < script.size(); ++i) {
+    threads.start("fiber", [&, i] {
+      for (const Step& step : script[i])
+        run_step(shared, step, seen[i]);
     });
   }
   threads.join();
+  const Hush hush;
+  for (const std::string& each : seen)
+    all_seen += each + "; ";
+  for (int i = 0; i < 2; ++i)
+    all_seen += fmt::format("{} {} ", shared.variables[i].peek(), shared.guarded[i]);
+}
+
+// How it ended.
+std::string run(Execution& execution, Strategy& strategy, const Script& script) {
+  std::string seen;
+  execution.reset({.strategy = &strategy});
+  const Outcome& outcome = execution.run([&] { run_script(script, seen); });
+  return outcome.finding ? outcome.finding->signature() : seen;
 }
 
 // Against all schedules, if there are fewer than so many. How many there were, or 0.
 std::uint64_t expect_each_class_once(const Script& script, std::uint64_t schedules_max) {
-  std::set<std::string> all;
+  std::map<std::string, std::string> all;   // of each class: how it ended
   unit::EverySchedule every;
   unit::Told told_every{every};
   Execution execution;
   std::uint64_t schedules = 0;
   do {
-    execution.reset({.strategy = &told_every});
-    EXPECT_FALSE(execution.run([&] { run_script(script); }).finding);
-    all.insert(told_every.execution());
+    const std::string ended = run(execution, told_every, script);
+    const auto [of_class, is_new] = all.emplace(told_every.execution(), ended);
+    EXPECT_EQ(of_class->second, ended) << of_class->first;
   } while (every.next() && ++schedules < schedules_max);
   if (schedules == schedules_max) return 0;
   std::multiset<std::string> explored;
+  std::multiset<std::string> classes;
+  for (const auto& [of_class, ended] : all)
+    classes.insert(of_class);
   Dpor search{kRetries};
   unit::Told told{search};
   do {
-    execution.reset({.strategy = &told});
-    EXPECT_FALSE(execution.run([&] { run_script(script); }).finding);
+    const std::string ended = run(execution, told, script);
     explored.insert(told.execution());
+    const auto of_class = all.find(told.execution());
+    EXPECT_TRUE(of_class != all.end() && of_class->second == ended) << ended;
   } while (search.next() && explored.size() <= all.size());
-  EXPECT_EQ(explored, (std::multiset<std::string>{all.begin(), all.end()}));
+  EXPECT_EQ(explored, classes);
   EXPECT_NEAR(search.done(), 1, 1e-9);
   EXPECT_EQ(search.stored_events(), 0U);
   return schedules;
@@ -180,6 +265,12 @@ const Kinds kLocks{Step::What::read, Step::What::write, Step::What::add,
 const Kinds kChoicesAndWaiting{Step::What::read,   Step::What::write, Step::What::add,
                                Step::What::swap,   Step::What::lock,  Step::What::try_lock,
                                Step::What::choose, Step::What::wait};
+const Kinds kReadersAndWriters{Step::What::read_locked, Step::What::read_locked,
+                               Step::What::try_read,    Step::What::write_locked,
+                               Step::What::read_both,   Step::What::add};
+const Kinds kDeadlocksOfReaders{Step::What::read_twice, Step::What::read_both,
+                                Step::What::write_both, Step::What::write_locked,
+                                Step::What::try_read};
 
 TEST(Explore, ReadsAndWritesInEveryOrderThatMattersOnce) {
   expect_each_class_once(kReadsAndWrites, 3, 40);
@@ -189,6 +280,12 @@ TEST(Explore, LocksInEveryOrderThatMattersOnce) {
 }
 TEST(Explore, ChoicesAndWaitingInEveryOrderThatMattersOnce) {
   expect_each_class_once(kChoicesAndWaiting, 2, 40);
+}
+TEST(Explore, ReadersAndWritersInEveryOrderThatMattersOnce) {
+  expect_each_class_once(kReadersAndWriters, 2, 70);
+}
+TEST(Explore, DeadlocksOfReadersAndWritersInEveryOrderThatMattersOnce) {
+  expect_each_class_once(kDeadlocksOfReaders, 1, 60);
 }
 // Few programs: with every yield there are many more schedules.
 TEST(Explore, WhoGivesUpInEveryOrderThatMattersOnce) {
