@@ -7,10 +7,12 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "sim/sampling.h"
 
 namespace sim {
 
 using engine::OpKind;
+using engine::Point;
 
 namespace {
 
@@ -30,6 +32,7 @@ void Bounded::begin(std::uint64_t /*seed*/) {
   sum_ = 0;
   preemptions_ = faults_ = 0;
   running_ = ThreadPaths::kRoot;
+  turn_ = kNobody;
   running_from_ = 0;
   last_changed_ = let_go_of_ = kNone;
   pair_ = kNobody;
@@ -54,7 +57,7 @@ void Bounded::started(SimFiber& fiber) {
   if (actors_.size() <= id) actors_.resize(id + 1);
   begin_actor(id, parent);
   // One that a step of the environment starts runs at once.
-  if (fiber.id.kind() != ActorKind::fiber) running_ = id;
+  if (fiber.id.kind() != ActorKind::fiber) running_ = turn_ = id;
 }
 
 // It goes on after whoever woke it: with its next operation, or with the one after that, if it has
@@ -77,9 +80,10 @@ void Bounded::woken(const SimFiber& fiber) {
 
 void Bounded::end(std::uint64_t /*points*/) {
   if (probing_) {
-    probe_ways_ = 0;
-    for (const double ways : interruptions_)
-      probe_ways_ += probe_base_ * ways;
+    if (pilots_) {
+      for (Chances* const chances : {&preemption_chances_, &fault_chances_})
+        chances->usual = chances->now;
+    }
     return;
   }
   if (cut_short_) return;
@@ -102,10 +106,17 @@ std::uint32_t Bounded::pick(const Choices& choices) {
   }
   if (!bounds_.schedules || follow_rule_) return take_rule(choices);
   const bool is_bounded = bounds_.preemptions != Bounds::kNone;
-  bool goes_on = choices.self_runnable && can_go_on(choices.self, &choices.point);
+  if (probing_) {
+    if (const std::uint32_t index = unnoticed(choices, 0); index != choices.size())
+      return go_on(choices, index);
+  }
+  const SimFiber* const turn = whose_turn(choices);
+  const Point* const point = turn != nullptr ? choices.about_to(*turn) : nullptr;
+  bool goes_on = turn != nullptr && can_go_on(*turn, point);
   // It has had a turn so long that the rule would have others go on: it spins.
-  const bool yields = choices.point.op == OpKind::yield;
-  const bool turn_is_over = goes_on && !yields && choices.fallback != choices.self.index;
+  const bool yields = point != nullptr && point->op == OpKind::yield;
+  const bool turn_is_over =
+      goes_on && !yields && turn == &choices.self && choices.fallback != choices.self.index;
   if (goes_on && !turn_is_over && !probing_ && !worth_stopping(choices.self, &choices.point))
     return go_on(choices, choices.self.index);
   if (!probing_ && !is_bounded && !turn_is_over) {
@@ -114,7 +125,7 @@ std::uint32_t Bounded::pick(const Choices& choices) {
   }
   goes_on = goes_on && !yields && !turn_is_over;
   end_recordings();
-  collect(choices, goes_on, turn_is_over);
+  collect(choices, goes_on ? turn : nullptr, turn_is_over);
   if (ways_.empty()) {
     sleepers_.clear();
     collect_attempts(choices);
@@ -150,7 +161,7 @@ std::uint32_t Bounded::run_free(const Choices& choices) {
 }
 
 std::size_t Bounded::decide(const Choices& choices, bool goes_on) {
-  if (probing_) return draw(goes_on);
+  if (probing_) return draw();
   const std::uint32_t number = at_;
   const std::size_t chosen = at_ < fixed_ ? follow_given() : enter_new(state_of(choices, goes_on));
   if (chosen == ways_.size()) return chosen;
@@ -225,25 +236,6 @@ std::size_t Bounded::enter_new(std::uint64_t state) {
   return static_cast<std::size_t>(first - ways_.begin());
 }
 
-// A probe: any way where nobody is interrupted; where somebody would be, the ways are counted and
-// nobody is, as such places are many and interruptions are few.
-std::size_t Bounded::draw(bool goes_on) {
-  if (bounds_.preemptions == Bounds::kNone) {
-    probe_base_ *= static_cast<double>(ways_.size());
-    return rng_.below(static_cast<std::uint32_t>(ways_.size()));
-  }
-  std::uint32_t free = 0;
-  while (free < ways_.size() && ways_[free].cost == 0)
-    ++free;
-  const auto others = static_cast<double>(ways_.size() - free);
-  for (std::size_t i = std::min<std::size_t>(bounds_.preemptions + 1, interruptions_.size());
-       --i != 0;)
-    interruptions_[i] += interruptions_[i - 1] * others;
-  if (goes_on || free == 0) return 0;
-  probe_base_ *= free;
-  return rng_.below(free);
-}
-
 Bounded::Node& Bounded::new_node(bool is_value) {
   if (nodes_.size() == length_) nodes_.emplace_back();
   Node& node = nodes_[length_++];
@@ -274,10 +266,8 @@ std::uint32_t Bounded::value(const SimFiber& /*self*/, const char* what, std::ui
   if (count > kValuesMax) {
     leave_out(what);
   } else if (probing_) {
-    if (cost == 0) {
-      probe_base_ *= count;
-      chosen = rng_.below(count);
-    }
+    chosen = draw_value(count, cost);
+    faults_ += chosen != 0 ? cost : 0;
   } else if (cost == 0 || faults_ < bounds_.faults) {
     if (at_ >= fixed_) {
       Node& node = new_node(true);
@@ -354,8 +344,10 @@ bool Bounded::next() {
   while (length_ != 0) {
     Node& node = nodes_[length_ - 1];
     Depth& depth = depths_[length_ - 1];
-    ++depth.ways;
-    depth.executions += searched_ - node.began;
+    if (node.at != 0) {
+      ++depth.ways;
+      depth.executions += searched_ - node.began;
+    }
     node.began = searched_;
     if (++node.at < node.ways.size()) break;
     --length_;
@@ -373,20 +365,8 @@ void Bounded::start_anew() {
   left_out_.clear();
 }
 
-void Bounded::probe(std::uint64_t seed) {
-  probing_ = true;
-  rng_.reseed(seed);
-  probe_base_ = 1;
-  interruptions_.fill(0);
-  interruptions_[0] = 1;
-}
-
-void Bounded::end_probes() {
-  probing_ = more_shared_ = false;
-}
-
-// Of depths at which no way has been tried to the end, the next one's cost stands for theirs. An
-// execution that ended the exploration may have been deeper than all before it.
+// Of depths at which no such way has been tried to the end, the next one's cost stands for theirs.
+// An execution that ended the exploration may have been deeper than all before it.
 double Bounded::executions_of_one(std::uint32_t node) const {
   for (std::size_t i = node; i < depths_.size(); ++i) {
     if (depths_[i].ways != 0)
@@ -395,10 +375,13 @@ double Bounded::executions_of_one(std::uint32_t node) const {
   return 1;
 }
 
+// Of all nodes but the last one a way is under way, which those below count.
 double Bounded::left_from(std::uint32_t node) const {
   double left = 0;
-  for (std::uint32_t i = node; i < length_; ++i)
-    left += executions_of_one(i) * static_cast<double>(nodes_[i].ways.size() - nodes_[i].at);
+  for (std::uint32_t i = node; i < length_; ++i) {
+    const std::size_t ways = nodes_[i].ways.size() - nodes_[i].at - (i + 1 == length_ ? 0 : 1);
+    left += executions_of_one(i) * static_cast<double>(ways);
+  }
   return left;
 }
 

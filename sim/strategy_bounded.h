@@ -103,13 +103,18 @@ class Bounded final : public Strategy {
 
   // To be called when an execution is over: false when there is no other.
   [[nodiscard]] bool next();
-  // The next execution is a random one, not of the search: it counts the ways that the search would
-  // have, were all operations to depend on each other, and learns which names are shared.
+  // The next execution is a random one within the bounds, not of the search: it estimates how many
+  // the search would have, were all operations to depend on each other and nothing remembered, and
+  // learns which names are shared.
   void probe(std::uint64_t seed);
   // The next execution is the search's first.
   void end_probes();
-  // Of the execution just run as a probe.
-  [[nodiscard]] double ways() const noexcept { return probe_ways_; }
+  // Of the execution just run as a probe: its mean over probes is that number (D. Knuth,
+  // "Estimating the efficiency of backtrack programs", 1975). None: that was the first of several,
+  // which spends nothing of the bounds and shows where one could.
+  [[nodiscard]] std::optional<double> ways() const noexcept {
+    return pilots_ ? std::nullopt : std::optional{estimate()};
+  }
 
   // From now on, until told otherwise or the execution ends, the rule of schedule.h decides what
   // happens next, and choices but those that bounds name are answered 0: what is of interest has
@@ -225,11 +230,23 @@ class Bounded final : public Strategy {
     std::uint32_t way;
     std::size_t from;   // in log_
   };
-  // Ways that have been tried to the end, of the nodes of one depth.
+  // Ways that have been tried to the end, of the nodes of one depth, but for the first of each:
+  // that one meets with what is new, and the others, of which all is that is left, are mostly cut
+  // short.
   struct Depth {
     std::uint64_t ways = 0;
     std::uint64_t executions = 0;
   };
+  // Ways of a probe that cost something: how many it has come by, and how many the first probe did
+  // in all.
+  struct Chances {
+    double now = 0;
+    double usual = 0;
+  };
+  // A probe takes one of several to be right, each of which has so many times the usual number
+  // still to come.
+  static constexpr std::array kGuesses{0.25, 1.0, 4.0};
+  using ByGuess = std::array<double, kGuesses.size()>;
   struct Observation {
     const Observation* before;
     std::uint64_t what;
@@ -286,7 +303,13 @@ class Bounded final : public Strategy {
   [[nodiscard]] std::size_t enter_new(std::uint64_t state);
   [[nodiscard]] std::uint64_t state_of(const Choices& choices, bool goes_on);
   [[nodiscard]] Way way_of(Id actor, std::uint32_t index, std::uint32_t cost) const;
-  [[nodiscard]] std::size_t draw(bool goes_on);
+  // strategy_bounded_probe.cc
+  [[nodiscard]] const SimFiber* whose_turn(const Choices& choices) const;
+  [[nodiscard]] double estimate() const noexcept;
+  [[nodiscard]] std::size_t draw();
+  [[nodiscard]] std::uint32_t draw_value(std::uint32_t count, std::uint32_t cost);
+  [[nodiscard]] static ByGuess come_by(Chances& chances, double more, std::uint32_t left) noexcept;
+  void drawn(const ByGuess& probabilities) noexcept;
   void leave_out(const char* what);
   Node& new_node(bool is_value);
   [[nodiscard]] double left_from(std::uint32_t node) const;
@@ -304,8 +327,9 @@ class Bounded final : public Strategy {
   [[nodiscard]] bool can_go_on(const SimFiber& fiber, const engine::Point* point) const;
   [[nodiscard]] bool worth_stopping(const SimFiber& fiber, const engine::Point* point);
   [[nodiscard]] std::uint32_t find_local(const Choices& choices);
-  void collect(const Choices& choices, bool goes_on, bool turn_is_over);
-  void add_way_of(const Choices& choices, std::uint32_t index, bool goes_on);
+  // `turn`: who goes on unless interrupted; null: nobody.
+  void collect(const Choices& choices, const SimFiber* turn, bool turn_is_over);
+  void add_way_of(const Choices& choices, std::uint32_t index, const SimFiber* turn);
   void collect_steps(const Choices& choices, bool goes_on);
   [[nodiscard]] bool overtakes(const EnvStep& step, const EnvStep& older) const noexcept;
   [[nodiscard]] std::uint32_t overtaken_by(const EnvStep& step) const;
@@ -358,6 +382,7 @@ class Bounded final : public Strategy {
   Id running_ = ThreadPaths::kRoot;
   std::uint64_t running_from_ = 0;       // where it stood
   std::uint32_t last_changed_ = kNone;   // the object of its operation, if that may have changed it
+  std::uint32_t let_go_of_ = kNone;      // the lock of its operation, if it has let go as a reader
   bool changed_nothing_ = false;
   Id pair_ = kNobody;   // a step whose second half comes next
   bool free_running_ = false;
@@ -382,13 +407,17 @@ class Bounded final : public Strategy {
   Contradiction contradiction_;                            // the first
   std::unordered_map<const char*, std::uint64_t> files_;   // hashes of their names
   bool more_shared_ = false;                               // since the search began
-  std::uint32_t let_go_of_ = kNone;      // the lock of its operation, if it has let go as a reader
   // --- Of a probe. ---
   bool probing_ = false;
   Rng rng_;
-  double probe_ways_ = 0;
-  double probe_base_ = 1;
-  std::array<double, 8> interruptions_{};   // by how many there were: the ways to choose them
+  double probe_ways_ = 0;   // inverse of the probability of the walk, by the guess that it takes
+  ByGuess as_probable_{};   // by the others, in proportion
+  std::size_t guess_ = 0;
+  bool pilots_ = false;        // it is the first
+  bool has_piloted_ = false;   // there was one
+  Id turn_ = kNobody;          // who has done the last operation
+  Chances preemption_chances_;
+  Chances fault_chances_;
   // Kept for their memory.
   std::vector<Way> ways_;
   std::vector<EnvStep*> by_age_;

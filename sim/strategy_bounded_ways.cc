@@ -87,14 +87,14 @@ Bounded::Way Bounded::way_of(Id actor, std::uint32_t index, std::uint32_t cost) 
 }
 
 // Whose turn is over goes on only when nothing else can happen.
-void Bounded::collect(const Choices& choices, bool goes_on, bool turn_is_over) {
+void Bounded::collect(const Choices& choices, const SimFiber* turn, bool turn_is_over) {
   const bool is_bounded = bounds_.preemptions != Bounds::kNone;
   ways_.clear();
   for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
-    if (!turn_is_over || choices.fibers[i] != &choices.self) add_way_of(choices, i, goes_on);
+    if (!turn_is_over || choices.fibers[i] != &choices.self) add_way_of(choices, i, turn);
   }
-  collect_steps(choices, goes_on);
-  if (ways_.empty() && turn_is_over) add_way_of(choices, choices.self.index, goes_on);
+  collect_steps(choices, turn != nullptr);
+  if (ways_.empty() && turn_is_over) add_way_of(choices, choices.self.index, turn);
   std::sort(ways_.begin(), ways_.end(), [](const Way& a, const Way& b) { return a.path < b.path; });
   for (std::uint32_t i = 0; i < ways_.size(); ++i)
     ways_[i].place = i;
@@ -107,7 +107,7 @@ void Bounded::collect(const Choices& choices, bool goes_on, bool turn_is_over) {
   // found then has few decisions.
   std::stable_sort(ways_.begin(), ways_.end(),
                    [](const Way& a, const Way& b) { return a.cost < b.cost; });
-  const std::uint32_t first = goes_on ? choices.self.index : choices.fallback;
+  const std::uint32_t first = turn != nullptr ? turn->index : choices.fallback;
   auto rule =
       std::find_if(ways_.begin(), ways_.end(), [&](const Way& way) { return way.index == first; });
   // By the rule who cannot go on would try to, and wait; then the lowest-numbered fiber is next.
@@ -123,7 +123,7 @@ void Bounded::collect(const Choices& choices, bool goes_on, bool turn_is_over) {
   if (rule != ways_.end()) std::rotate(ways_.begin(), rule, rule + 1);
 }
 
-void Bounded::add_way_of(const Choices& choices, std::uint32_t index, bool goes_on) {
+void Bounded::add_way_of(const Choices& choices, std::uint32_t index, const SimFiber* turn) {
   const SimFiber& fiber = *choices.fibers[index];
   const Id id = ThreadPaths::of(fiber);
   if (!could_go_on(fiber, choices.about_to(fiber))) return;
@@ -131,7 +131,7 @@ void Bounded::add_way_of(const Choices& choices, std::uint32_t index, bool goes_
     if (!probing_) ++left_out_[kLookInVain];
     return;
   }
-  ways_.push_back(way_of(id, index, goes_on && &fiber != &choices.self ? 1 : 0));
+  ways_.push_back(way_of(id, index, turn != nullptr && &fiber != turn ? 1 : 0));
 }
 
 void Bounded::collect_steps(const Choices& choices, bool goes_on) {
@@ -191,6 +191,7 @@ std::uint32_t Bounded::look_again(const Choices& choices) {
 
 std::uint32_t Bounded::take(const Choices& choices, const Way& way, bool goes_on) {
   if (bounds_.preemptions != Bounds::kNone) preemptions_ += way.cost;
+  turn_ = way.actor;
   if (way.index < choices.fibers.size()) return go_on(choices, way.index);
   EnvStep& step = *choices.steps[way.index - choices.fibers.size()];
   // An I/O that comes in between does so for what its end does: nothing else is seen of it.
@@ -205,7 +206,10 @@ std::uint32_t Bounded::take(const Choices& choices, const Way& way, bool goes_on
 }
 
 std::uint32_t Bounded::take_rule(const Choices& choices) {
-  if (choices.fallback < choices.fibers.size()) return go_on(choices, choices.fallback);
+  if (choices.fallback < choices.fibers.size()) {
+    turn_ = ThreadPaths::of(*choices.fibers[choices.fallback]);
+    return go_on(choices, choices.fallback);
+  }
   // No timer before its time.
   EnvStep* step = choices.steps[choices.fallback - choices.fibers.size()];
   for (EnvStep* const other : by_age_) {
@@ -229,11 +233,11 @@ std::uint32_t Bounded::go_on(const Choices& choices, std::uint32_t index) {
   const SimFiber& fiber = *choices.fibers[index];
   const Point* const point = choices.about_to(fiber);
   running_ = ThreadPaths::of(fiber);
+  let_go_of_ = kNone;
   running_from_ = where_stands(fiber, point);
   Actor& actor = actors_[running_];
   log({.place = {running_, Part::wakes}, .does = Does::change});
   if (actor.waits_for_change) {
-  let_go_of_ = kNone;
     if (actor.retries != bounds_.retries && sees_no_change(actor)) ++actor.retries;
     actor.waits_for_change = false;
     actor.read.clear();
@@ -256,11 +260,11 @@ std::uint32_t Bounded::go_on(const Choices& choices, std::uint32_t index) {
 
 void Bounded::take_step(EnvStep& step) {
   running_ = id_of(step);
+  let_go_of_ = kNone;
   running_from_ = mix(static_cast<std::uint64_t>(step.kind), 5);
   set_chain(running_, mix(actors_[running_].chain, static_cast<std::uint64_t>(step.kind)));
   for (const EnvStep::Touch& touches : {step.touches(), step.also_touches()}) {
     switch (touches.what) {
-  let_go_of_ = kNone;
       case EnvStep::Touch::What::nothing:
         break;
       case EnvStep::Touch::What::everything:

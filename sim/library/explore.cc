@@ -111,17 +111,22 @@ double interleavings_within(const Program& program, const ExploreOptions& option
                             const TimeLimit& limit, Bounded& search, Probed& probed) {
   double sum = 0;
   std::uint32_t ended = 0;
+  bool learnt = false;   // one has come to its end
   Execution execution{{.stack_bytes = options.stack_bytes}};
-  const std::uint32_t probes = std::max(options.probes, kProbesMin);
-  for (std::uint32_t i = 0; i < probes && (ended != 0 || i < kProbesInVain); ++i) {
+  const std::uint32_t probes =
+      std::max(options.probes + 1, kProbesMin);   // the first counts little
+  for (std::uint32_t i = 0; i < probes && (learnt || i < kProbesInVain); ++i) {
     if (probed.differs || (i >= kProbesMin && limit.over())) break;
     search.probe(i);
     execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
     const Outcome& outcome = run_on_own_heap(execution, program);
-    note(probed, program, options, outcome, true, ended == 0);
+    note(probed, program, options, outcome, true, !learnt);
     if (outcome.finding) continue;
-    sum += search.ways();
-    ++ended;
+    learnt = true;
+    if (const auto ways = search.ways()) {
+      sum += *ways;
+      ++ended;
+    }
   }
   search.end_probes();
   return ended == 0 || options.probes == 0 ? 0 : sum / ended;

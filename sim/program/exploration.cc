@@ -48,9 +48,8 @@ class Foreman {
     }
     const std::uint64_t run = board_->executions;
     end_.executions = seen_.classes();
-    // Those that were counted are among them, where neither counts faults.
-    if (end_.naive != 0 && options_.faults_most() == 0 && !options_.cuts)
-      end_.naive = std::max(end_.naive, static_cast<double>(end_.executions));
+    // Those that were counted are among them.
+    if (end_.naive != 0) end_.naive = std::max(end_.naive, static_cast<double>(end_.executions));
     end_.cut_short = run - std::min(run, end_.executions);
     end_.points = board_->points;
     end_.cuts = board_->cuts;
@@ -61,9 +60,9 @@ class Foreman {
     const bool all = end_.ended == Exploration::Ended::complete;
     end_.done = all ? 1 : static_cast<double>(run) / (static_cast<double>(run) + left_);
     // What a walk has found is told if there is nothing else to tell.
-    if (!end_.finding && outside_) {
-      end_.finding = outside_;
-      end_.finding->within_bounds = false;
+    if (!end_.finding && by_walk_) {
+      end_.finding = by_walk_;
+      end_.finding->by_walk = true;
     }
     if (end_.finding) end_.ended = Exploration::Ended::found;
     return end_;
@@ -79,7 +78,7 @@ class Foreman {
     if (!await(child)) return false;
     const Report report = Report::from_text(child.result().bytes);
     end_.naive = report.naive;
-    outside_ = report.finding;
+    by_walk_ = report.finding;
     learn(report);
     return true;
   }
@@ -164,7 +163,7 @@ class Foreman {
   sim::StatesSeen seen_{sim::StatesSeen::Of::all_forked, options_.memory_mib << 20U};
   std::vector<std::uint64_t> learnt_{};   // as sim::Bounded tells it
   std::set<std::uint64_t> images_{};
-  std::optional<Exploration::Finding> outside_{};   // by a random walk
+  std::optional<Exploration::Finding> by_walk_{};   // by a random walk
   double left_ = 0;
   Exploration end_;
 };

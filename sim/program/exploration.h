@@ -20,7 +20,7 @@ struct Exploration {
     std::string message{};
     std::string schedule{};   // as text
     std::uint64_t preemptions = 0;
-    bool within_bounds = true;   // else a random walk found it, which keeps to none
+    bool by_walk = false;   // a random one, before the search
   };
   enum class Ended : std::uint8_t { complete, found, time, executions, died };
   Ended ended = Ended::complete;
@@ -37,8 +37,8 @@ struct Exploration {
   double images_alike = 0;            // one of those each (Watch::left), at all moments together
   std::uint64_t contradictions = 0;   // with --check: beginnings wrongly taken for equivalent
   std::string contradiction{};        // the first of them
-  double naive = 0;                   // executions without reduction or faults, estimated
-  double done = 0;                    // estimated share of the search
+  double naive = 0;   // executions without reduction, within the same bounds: estimated
+  double done = 0;    // estimated share of the search
   double seconds = 0;
   std::map<std::string, std::uint64_t> left_out{};   // choices not tried in full, with how often
   std::optional<Finding> finding{};

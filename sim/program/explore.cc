@@ -97,7 +97,7 @@ Json to_json(const ExploreOptions& options, const std::string& name, const Explo
     json["signature"] = end.finding->signature;
     json["message"] = end.finding->message;
     json["preemptions"] = end.finding->preemptions;
-    json["within_bounds"] = end.finding->within_bounds;
+    json["by_walk"] = end.finding->by_walk;
   }
   return json;
 }
@@ -113,9 +113,7 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
           "all that it can leave\n",
           end.cuts, end.images, end.forgotten.classes != 0 ? "at most " : "",
           number(end.images_alike));
-    if (options.faults_most() != 0 && !options.cuts) {
-      fmt::print("{} more begun and cut short\n", end.cut_short);
-    } else if (executions != 0 && !options.cuts) {
+    if (executions != 0 && !options.cuts) {
       // Those that are cut short have run, too, up to there.
       const double begun = executions + static_cast<double>(end.cut_short);
       fmt::print("of about {} without reduction; {} begun, {} of them cut short: {}\n",
@@ -124,12 +122,11 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
                                    : "nothing is saved");
     }
   } else if (end.ended != Exploration::Ended::found && end.ended != Exploration::Ended::died) {
-    fmt::print("not complete ({}): about {:.2g} % done, about {} executions left{}\n",
-               to_string(end.ended), end.done * 100,
-               number(executions * (1 / std::max(end.done, 1e-12) - 1)),
-               options.faults_most() == 0
-                   ? fmt::format("; of about {} without reduction", number(end.naive))
-                   : "");
+    fmt::print(
+        "not complete ({}): about {:.2g} % done, about {} executions left; of about {} "
+        "without reduction\n",
+        to_string(end.ended), end.done * 100,
+        number(executions * (1 / std::max(end.done, 1e-12) - 1)), number(end.naive));
   }
   if (end.forgotten.states != 0)
     fmt::print("memory was short (--memory): {} beginnings explored without being remembered\n",
@@ -143,8 +140,8 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
         end.contradictions, end.contradiction);
 }
 
-const char* outside(const Exploration::Finding& finding) {
-  return finding.within_bounds ? "" : "; by a random walk, outside of the bounds";
+const char* by_whom(const Exploration::Finding& finding) {
+  return finding.by_walk ? "; by a random walk, not by the search" : "";
 }
 
 // With cuts there is one, whatever the workload says; its other faults strike if they are asked
@@ -180,7 +177,7 @@ int explore_one(const ExploreOptions& options, const std::string& name,
   } else if (end.finding && options.no_folder) {
     if (talk)
       fmt::print("found: {}\n  {}\n  {} preemptions{}\n", end.finding->signature,
-                 end.finding->message, end.finding->preemptions, outside(*end.finding));
+                 end.finding->message, end.finding->preemptions, by_whom(*end.finding));
   } else if (end.finding) {
     const auto folder = keep(options, workload, *end.finding);
     if (!folder) return complain(folder.error());
@@ -189,7 +186,7 @@ int explore_one(const ExploreOptions& options, const std::string& name,
     if (talk)
       fmt::print("found: {}\n  {}\n  {} preemptions{}\n  {}\n  replay: {}\n",
                  end.finding->signature, end.finding->message, end.finding->preemptions,
-                 outside(*end.finding), folder->string(), replay_command(*folder));
+                 by_whom(*end.finding), folder->string(), replay_command(*folder));
   }
   return status;
 }

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint32_t kProbes = 12;
+constexpr std::uint32_t kProbes = 100;
 // More images are as good as that many, and JSON knows no infinity.
 constexpr double kAlikeMost = 1e300;
 
@@ -126,15 +126,17 @@ const sim::Outcome& Explorer::execute() {
 std::string Explorer::estimate() {
   double sum = 0;
   std::uint32_t ended = 0;
-  for (std::uint32_t i = 0; i < kProbes; ++i) {
+  for (std::uint32_t i = 0; ended < kProbes; ++i) {
     search_.probe(i);
     const sim::Outcome& outcome = execute();
     if (outcome.finding) {
       found(outcome);
       break;
     }
-    sum += search_.ways();
-    ++ended;
+    if (const auto ways = search_.ways()) {
+      sum += *ways;
+      ++ended;
+    }
   }
   report_.naive = ended == 0 ? 0 : sum / ended;
   board_.cuts = 0;   // those are not the search's

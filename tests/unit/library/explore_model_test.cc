@@ -1,136 +1,35 @@
-// Exploration against a model that has no fibers, no scheduler and no strategy in it: threads are
-// lists of operations, and all their interleavings are gone through. Classes are told apart by the
-// order of what happens to each object, looks between two changes aside.
-#include <algorithm>
-#include <array>
+// Exploration against a model without a tank: how many executions it has, and how many it says that
+// there would be without reduction.
+#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <optional>
-#include <set>
-#include <string>
-#include <vector>
 
 #include <gtest/gtest.h>
 
+#include "engine/fiber/rw_lock.h"
 #include "sim/rng.h"
 #include "sim/tank.h"
+#include "tests/unit/library/program_model.h"
 #include "tests/unit/sparse.h"
 
 namespace sim {
 namespace {
 
-enum class Does : std::uint8_t { load, store, add, lock, unlock };
-struct Op {
-  Does does;
-  std::uint8_t object;
-};
-using Script = std::vector<Op>;
-using Scripts = std::vector<Script>;
+using unit::Does;
+using unit::ProgramModel;
 
-class Model {
- public:
-  Model(const Scripts& threads, std::optional<std::uint32_t> preemptions)
-      : threads_{threads}, most_{preemptions} {}
-  std::uint64_t classes() {
-    State start;
-    start.at.assign(threads_.size(), 0);
-    visit(start);
-    return classes_.size();
-  }
-
- private:
-  static constexpr std::uint32_t kNobody = ~0U;
-  static constexpr std::size_t kObjects = 4;   // two atomics, two mutexes
-  struct State {
-    std::vector<std::uint32_t> at;
-    std::array<bool, kObjects> held{};
-    std::array<std::string, kObjects> done{};   // to each object: "W" and who, or "R" and whoever
-    std::uint32_t last = kNobody;
-    std::uint32_t preemptions = 0;
-    friend auto operator<=>(const State&, const State&) = default;
-  };
-
-  [[nodiscard]] static std::size_t object_of(const Op& op) {
-    const bool is_mutex = op.does == Does::lock || op.does == Does::unlock;
-    return op.object + (is_mutex ? 2U : 0U);
-  }
-  [[nodiscard]] bool can_go_on(const State& state, std::uint32_t thread) const {
-    if (state.at[thread] == threads_[thread].size()) return false;
-    const Op& op = threads_[thread][state.at[thread]];
-    return op.does != Does::lock || !state.held[object_of(op)];
-  }
-  // Who looked since the last change is a set: its members in order.
-  static void note_look(std::string& done, char who) {
-    const std::size_t change = done.rfind('W');
-    const std::size_t group = change == std::string::npos ? 0 : change + 2;
-    done.insert(
-        std::upper_bound(done.begin() + static_cast<std::ptrdiff_t>(group), done.end(), who), who);
-  }
-  void visit(const State& state) {
-    if (!seen_.insert(state).second) return;
-    bool over = true;
-    for (std::uint32_t thread = 0; thread < threads_.size(); ++thread) {
-      if (!can_go_on(state, thread)) continue;
-      over = false;
-      State next = state;
-      const bool interrupts =
-          state.last != kNobody && state.last != thread && can_go_on(state, state.last);
-      next.preemptions += interrupts ? 1 : 0;
-      if (next.preemptions > most_.value_or(kNobody)) continue;
-      const Op& op = threads_[thread][next.at[thread]++];
-      const std::size_t object = object_of(op);
-      const char who = static_cast<char>('0' + thread);
-      if (op.does == Does::load) {
-        note_look(next.done[object], who);
-      } else if (op.does == Does::unlock) {   // in no order but its lock's
-        next.held[object] = false;
-      } else {
-        next.held[object] = op.does == Does::lock;
-        next.done[object] += {'W', who};
-      }
-      next.last = thread;
-      visit(next);
-    }
-    if (over) classes_.insert(state.done);
-  }
-
-  const Scripts& threads_;
-  const std::optional<std::uint32_t> most_;
-  std::set<State> seen_;
-  std::set<std::array<std::string, kObjects>> classes_;
-};
-
-Scripts draw(Rng& rng) {
-  Scripts threads(2 + rng.below(2));
-  for (Script& thread : threads) {
-    const auto any = [&] {
-      return Op{static_cast<Does>(rng.below(3)), static_cast<std::uint8_t>(rng.below(2))};
-    };
-    const std::size_t most = 1 + rng.below(4);
-    while (thread.size() < most) {
-      if (rng.below(4) != 0) {
-        thread.push_back(any());
-        continue;
-      }
-      const auto mutex = static_cast<std::uint8_t>(rng.below(2));
-      thread.push_back({Does::lock, mutex});
-      for (std::uint32_t i = rng.below(3); i != 0; --i)
-        thread.push_back(any());
-      thread.push_back({Does::unlock, mutex});
-    }
-  }
-  return threads;
-}
-
-void run(const Scripts& threads) {
+void run(const unit::Program& threads) {
   std::deque<engine::Atomic<int>> atomics;
   std::deque<engine::Mutex> mutexes;
+  std::deque<engine::RwLock> rw_locks;
   for (int i = 0; i < 2; ++i) {
     atomics.emplace_back("atomic");
     mutexes.emplace_back("mutex");
+    rw_locks.emplace_back("rw_lock");
   }
   Threads all;
-  for (const Script& thread : threads) {
+  for (const unit::Thread& thread : threads) {
     all.start("thread", [&] {
       for (const auto& [does, object] : thread) {
         switch (does) {
@@ -149,6 +48,18 @@ void run(const Scripts& threads) {
           case Does::unlock:
             mutexes[object].unlock();
             break;
+          case Does::lock_shared:
+            rw_locks[object].lock_shared();
+            break;
+          case Does::unlock_shared:
+            rw_locks[object].unlock_shared();
+            break;
+          case Does::lock_alone:
+            rw_locks[object].lock();
+            break;
+          case Does::unlock_alone:
+            rw_locks[object].unlock();
+            break;
         }
       }
     });
@@ -156,23 +67,99 @@ void run(const Scripts& threads) {
   all.join();
 }
 
+constexpr std::optional<std::uint32_t> kBounds[]{{}, {0U}, {1U}, {2U}};
+
 TEST(Explore, CountsWhatAModelCounts) {
   Rng rng{17};
   std::uint64_t all = 0;
-  for (std::uint32_t round = 0; round < 60; round += unit::sparse()) {
-    const Scripts threads = draw(rng);
-    const Program program = [&] { run(threads); };
-    for (const std::optional<std::uint32_t> preemptions :
-         {std::optional<std::uint32_t>{}, std::optional{0U}, std::optional{1U},
-          std::optional{2U}}) {
-      const Exploration explored = explore(program, {.preemptions = preemptions});
+  for (std::uint32_t round = 0; round < 80; round += unit::sparse()) {
+    const unit::Program threads = unit::DrawnProgram{rng, 4, unit::Nested::no}.threads;
+    for (const auto& preemptions : kBounds) {
+      const Exploration explored =
+          explore([&] { run(threads); }, {.preemptions = preemptions, .lock_order = false});
       EXPECT_TRUE(explored.complete && !explored.found);
-      EXPECT_EQ(explored.executions, Model(threads, preemptions).classes())
+      EXPECT_EQ(explored.executions, ProgramModel(threads, preemptions).classes())
           << "round " << round << ", at most " << preemptions.value_or(~0U);
       all += explored.executions;
     }
   }
   EXPECT_GT(all, unit::sparse() == 1 ? 1'000U : 0U);
+}
+
+TEST(Explore, FindsADeadlockWhereAModelGetsStuck) {
+  Rng rng{19};
+  std::uint32_t stuck = 0;
+  std::uint32_t clean = 0;
+  for (std::uint32_t round = 0; round < 150; round += unit::sparse()) {
+    const unit::Program threads = unit::DrawnProgram{rng, 3, unit::Nested::yes}.threads;
+    for (const auto& preemptions : kBounds) {
+      const Exploration explored =
+          explore([&] { run(threads); },
+                  {.shrink_tries = 0, .preemptions = preemptions, .lock_order = false});
+      ProgramModel model{threads, preemptions};
+      const bool is_stuck = model.can_get_stuck();
+      EXPECT_EQ(explored.found.has_value(), is_stuck)
+          << "round " << round << ", at most " << preemptions.value_or(~0U);
+      ++(is_stuck ? stuck : clean);
+      if (explored.found) {
+        EXPECT_EQ(explored.found->finding.kind, FindingKind::deadlock);
+      } else {
+        EXPECT_TRUE(explored.complete);
+        EXPECT_EQ(explored.executions, model.classes()) << round;
+      }
+    }
+  }
+  if (unit::sparse() > 1) return;
+  EXPECT_GT(stuck, 30U);
+  EXPECT_GT(clean, 100U);
+}
+
+// Each estimate is of the schedules within the bound, and so is their mean, much closer.
+TEST(Explore, EstimatesTheSchedulesThatAModelCounts) {
+  if (unit::sparse() > 1) GTEST_SKIP() << "all of it or nothing";
+  Rng rng{18};
+  for (const auto& preemptions : kBounds) {
+    double sum = 0;
+    std::uint32_t programs = 0;
+    for (; programs < 40; ++programs) {
+      const unit::Program threads = unit::DrawnProgram{rng, 5, unit::Nested::no}.threads;
+      const double schedules = ProgramModel(threads, preemptions).schedules();
+      // The exploration is not waited for: what it counts must not mend the estimate.
+      const Exploration explored = explore(
+          [&] { run(threads); },
+          {.executions_max = 1, .probes = 1000, .preemptions = preemptions, .lock_order = false});
+      EXPECT_NEAR(explored.interleavings / schedules, 1, 0.5)
+          << schedules << " of program " << programs << ", at most " << preemptions.value_or(~0U);
+      sum += explored.interleavings / schedules;
+    }
+    EXPECT_NEAR(sum / programs, 1, 0.02) << "at most " << preemptions.value_or(~0U);
+  }
+}
+
+// What it says of its share, against how much there was in the end.
+TEST(Explore, SaysHowMuchIsLeft) {
+  if (unit::sparse() > 1) GTEST_SKIP() << "all of it or nothing";
+  Rng rng{33};
+  double wrong_by = 0;
+  std::uint32_t times = 0;
+  for (std::uint32_t round = 0; round < 60; ++round) {
+    const unit::Program threads = unit::DrawnProgram{rng, 8, unit::Nested::no}.threads;
+    const Program program = [&] { run(threads); };
+    ExploreOptions options{.preemptions = 1 + round % 3, .lock_order = false};
+    const Exploration all = explore(program, options);
+    const std::uint64_t begun = all.executions + all.cut_short;
+    if (begun < 100 || begun > 5'000) continue;
+    for (const std::uint64_t percent : {20, 50, 80, 95}) {
+      options.begun_max = begun * percent / 100;
+      const double share = static_cast<double>(percent) / 100;
+      const double done = explore(program, options).done;
+      EXPECT_NEAR(done, share, 0.5) << round << " after " << percent << " %";
+      wrong_by += std::abs(done - share);
+      ++times;
+    }
+  }
+  EXPECT_GT(times, 40U);
+  EXPECT_LT(wrong_by / times, 0.2);
 }
 
 }   // namespace
