@@ -107,6 +107,8 @@ void SimDevice::take_effect(Io& io) {
     // A write that failed may have been done all the same.
     if (execution_.choose("failed write is on the disk", 2) != 0) apply(bio);
   }
+  io.flushes = flushes_;
+  io.versions = between_.size();
   if (execution_.digests_data() && bio.data != nullptr)
     execution_.digest_value(XXH64(bio.data, bio.size_bytes(), bio.sector.value()));
   engine::trace_event(OpKind::bio_effect, &object(), std::source_location::current(),
@@ -132,7 +134,7 @@ Errc SimDevice::retire(Io& io) {
   execution_.received(io.ticket);
   if (io.record.status == Errc::ok && powered() && (io.bio->fua || !options_.write_cache) &&
       changes_data(io.bio->op))
-    make_durable(io.record.sector.value(), io.record.sectors);
+    make_durable(io);
   for (DeviceObserver* const observer : observers_)
     observer->completed(*this, io.record);
   Io* const last = in_flight_.back();
@@ -191,6 +193,7 @@ void SimDevice::apply(const Bio& bio) {
     case BioOp::flush:
       durable_.clear();
       between_.clear();
+      ++flushes_;
       return;
   }
 }
@@ -204,11 +207,17 @@ void SimDevice::discard(const Bio& bio) {
     change(bio.sector.value(), bio.sectors, nullptr);
     return;
   }
-  std::array<std::uint64_t, kSectorSize / sizeof(std::uint64_t)> words;
+  std::array<std::byte, kSectorSize> words;
   for (std::uint64_t i = 0; i < bio.sectors; ++i) {
-    words.fill(kGarbage + bio.sector.value() + i);
-    change(bio.sector.value() + i, 1, reinterpret_cast<const std::byte*>(words.data()));
+    fill_with_garbage(bio.sector.value() + i, words.data());
+    change(bio.sector.value() + i, 1, words.data());
   }
+}
+
+void SimDevice::fill_with_garbage(std::uint64_t sector, std::byte* bytes) noexcept {
+  const std::uint64_t word = kGarbage + sector;
+  for (std::size_t at = 0; at < kSectorSize; at += sizeof word)
+    std::memcpy(bytes + at, &word, sizeof word);
 }
 
 const Page* SimDevice::page(std::uint64_t number) const noexcept {

@@ -107,11 +107,12 @@ class SimDevice final : public engine::BlockDevice {
   [[nodiscard]] engine::Errc fault_of(const engine::Bio& bio);
   void apply(const engine::Bio& bio);
   void discard(const engine::Bio& bio);
+  static void fill_with_garbage(std::uint64_t sector, std::byte* bytes) noexcept;
   // `data` null: zeroes.
   void change(std::uint64_t sector, std::uint64_t count, const std::byte* data);
   void change_page(std::uint64_t number, std::uint32_t first, std::uint32_t count,
                    const std::byte* data);
-  void make_durable(std::uint64_t sector, std::uint64_t count);
+  void make_durable(const Io& io);
   [[nodiscard]] const Page* page(std::uint64_t number) const noexcept;
   [[nodiscard]] PageRef page_ref(std::uint64_t number) const noexcept;
   [[nodiscard]] DiskImageRef choose_crash_image();
@@ -128,6 +129,7 @@ class SimDevice final : public engine::BlockDevice {
   PageTable durable_;
   // What those pages were since, before each change; the latest is in now_.
   std::vector<PageTable::Entry> between_;
+  std::uint64_t flushes_ = 0;   // that have taken effect
   DiskImageRef crash_;
   std::uint64_t stalls_ = 0;     // had so far
   std::vector<Io*> in_flight_;   // submitted, end_io not begun

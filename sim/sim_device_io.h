@@ -34,7 +34,7 @@ class SimDevice::Io final : public EnvStep {
               .writes = record.op == engine::BioOp::discard};
     return range();
   }
-  // The end of an FUA write makes safe what is there by then.
+  // The end of an FUA write makes safe what it wrote, unless something later is already.
   [[nodiscard]] Touch also_touches() const noexcept override {
     const bool makes_safe =
         kind == ChoiceKind::complete && (record.fua || !device_.options_.write_cache);
@@ -44,6 +44,9 @@ class SimDevice::Io final : public EnvStep {
   engine::Bio* bio = nullptr;
   IoRecord record;
   std::uint32_t ticket = 0;   // of its submission (order_listener.h)
+  // When it had taken effect: how many flushes had, and how many versions of pages were kept since.
+  std::uint64_t flushes = 0;
+  std::size_t versions = 0;
   Late late = Late::no;
   engine::Nanos delay{0};
   std::size_t place = 0;   // in in_flight_

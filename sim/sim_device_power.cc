@@ -1,6 +1,7 @@
 // What survives a power cut: durability, and the choice of what else is left.
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <utility>
 
@@ -40,22 +41,32 @@ void copy_sectors(PageRef& to, const Page* from, std::uint32_t first, std::uint3
 
 }   // namespace
 
-void SimDevice::make_durable(std::uint64_t sector, std::uint64_t count) {
+// What was there when it had taken effect, and no older version of these sectors comes back. What
+// has come over it since may be lost. Where a flush has taken effect meanwhile, that is so already.
+void SimDevice::make_durable(const Io& io) {
+  if (io.flushes != flushes_) return;
+  std::uint64_t sector = io.record.sector.value();
+  std::uint64_t count = io.record.sectors;
+  const auto later = between_.begin() + static_cast<std::ptrdiff_t>(io.versions);
   while (count != 0) {
+    const std::uint64_t number = sector / kPageSectors;
     const auto first = static_cast<std::uint32_t>(sector % kPageSectors);
     const auto part =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(count, kPageSectors - first));
-    if (PageTable::Entry* const entry = durable_.find(sector / kPageSectors)) {
+    const auto since = std::find_if(later, between_.end(), [&](const PageTable::Entry& version) {
+      return version.number == number;
+    });
+    const PageRef safe = since != between_.end() ? since->page : page_ref(number);
+    const auto keep = [&](PageTable::Entry& entry) {
       if (part == kPageSectors) {
-        entry->page = page_ref(sector / kPageSectors);
+        entry.page = safe;
       } else {
-        copy_sectors(entry->page, page(sector / kPageSectors), first, part);
+        copy_sectors(entry.page, safe.get(), first, part);
       }
-    }
-    // No older version of these sectors comes back.
-    for (PageTable::Entry& version : between_) {
-      if (version.number == sector / kPageSectors)
-        copy_sectors(version.page, page(version.number), first, part);
+    };
+    if (PageTable::Entry* const entry = durable_.find(number)) keep(*entry);
+    for (auto version = between_.begin(); version != later; ++version) {
+      if (version->number == number) keep(*version);
     }
     sector += part;
     count -= part;
@@ -119,12 +130,25 @@ DiskImageRef SimDevice::undecided_image() {
   };
   add(durable_.entries());
   add(between_);
+  // What discards under way would leave, a group each, alive until the contents are copied.
+  std::deque<std::vector<std::byte>> garbage;
   for (const Io* const io : in_flight_) {
-    if (io->kind != ChoiceKind::effect) continue;
-    if (io->record.op != BioOp::write && io->record.op != BioOp::write_zeroes) continue;
-    for (std::uint64_t s = 0; s + group <= io->record.sectors; s += group)
-      at(io->record.sector.value() + s)
-          .may_be(io->record.data != nullptr ? io->record.data + s * kSectorSize : nullptr);
+    if (io->kind != ChoiceKind::effect || !engine::changes_data(io->record.op)) continue;
+    const bool discards = io->record.op == BioOp::discard;
+    const auto leaves = [&](DiscardLeaves what) {
+      return discards &&
+             (options_.discard_leaves == what || options_.discard_leaves == DiscardLeaves::chosen);
+    };
+    for (std::uint64_t s = 0; s + group <= io->record.sectors; s += group) {
+      LooseSectors& loose = at(io->record.sector.value() + s);
+      if (!discards || leaves(DiscardLeaves::zeroes))
+        loose.may_be(io->record.data != nullptr ? io->record.data + s * kSectorSize : nullptr);
+      if (!leaves(DiscardLeaves::garbage)) continue;
+      std::vector<std::byte>& words = garbage.emplace_back(std::size_t{group} * kSectorSize);
+      for (std::uint64_t i = 0; i < group; ++i)
+        fill_with_garbage(loose.sector + i, words.data() + i * kSectorSize);
+      loose.may_be(words.data());
+    }
   }
   std::vector<LooseSectors> loose;
   for (auto& [sector, each] : by_sector) {
