@@ -69,7 +69,7 @@ void Execution::reset(ExecutionOptions options) {
   spawned_ = births_ = 1;
   used_ = live_ = must_happen_ = spinning_ = unnoticed_ = timers_ahead_ = fired_ = devices_ =
       steps_offered_ = 0;
-  offers_ = timer_sequence_ = 0;
+  offers_ = timer_sequence_ = timers_kept_waiting_ = 0;
   now_ = engine::Nanos{0};
   runnable_.clear();
   for (EnvStep* const step : steps_)

@@ -153,6 +153,8 @@ class Execution final : public engine::Executor,
   [[nodiscard]] const EventLog& log() const noexcept { return log_; }
   [[nodiscard]] const ExecutionOptions& options() const noexcept { return options_; }
   [[nodiscard]] std::uint64_t points() const noexcept { return points_; }
+  // In this run: times that timers_race let no timer come before its time, as too many had.
+  [[nodiscard]] std::uint64_t timers_kept_waiting() const noexcept { return timers_kept_waiting_; }
   // Who runs. Id 0 on the thread's own stack.
   [[nodiscard]] const SimFiber& current() const noexcept { return *current_; }
   [[nodiscard]] bool digests_data() const noexcept { return options_.digest_events; }
@@ -318,6 +320,7 @@ class Execution final : public engine::Executor,
   // preferred to one would be kept waiting for ever.
   static constexpr std::uint32_t kTimersAheadMax = 64;
   std::uint32_t timers_ahead_ = 0;   // fired ahead of time since nothing else could happen
+  std::uint64_t timers_kept_waiting_ = 0;
   std::uint32_t fired_ = 0;
   std::uint32_t devices_ = 0;
   std::uint32_t steps_offered_ = 0;

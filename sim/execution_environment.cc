@@ -80,6 +80,7 @@ void Execution::refresh_timer_step() noexcept {
   const bool races = options_.timers_race && timers_ahead_ < kTimersAheadMax;
   const bool due = !timers_.empty() && (races || timers_.begin()->deadline <= now_);
   const bool offered = timer_step_.index != EnvStep::kNotOffered;
+  if (options_.timers_race && !due && !timers_.empty()) ++timers_kept_waiting_;
   if (due && !offered) offer(timer_step_);
   if (!due && offered) withdraw(timer_step_);
 }

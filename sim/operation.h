@@ -86,6 +86,8 @@ struct Operation {
 // What explorations leave out beyond their retries.
 inline constexpr const char* kLookInVain =
     "another look by one that yields though nothing has changed (--retries N)";
+inline constexpr const char* kTimerKeptWaiting =
+    "a timer before its time, after as many as may come so in a row";
 // False where all that it could do now is to queue.
 [[nodiscard]] bool could_go_on(const SimFiber& fiber, const engine::Point* point) noexcept;
 

@@ -1,6 +1,8 @@
 #include "sim/library/explore.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "sim/library/leaks.h"
 #include "sim/library/time_limit.h"
 #include "sim/lock_order.h"
+#include "sim/operation.h"
 #include "sim/rng.h"
 #include "sim/sampling.h"
 #include "sim/shrink.h"
@@ -216,6 +219,7 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
   LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
   OppositeOrders opposite_orders{execution, options, true};
   std::uint64_t executions = 0;
+  std::uint64_t kept_waiting = 0;
   for (;;) {
     execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
     opposite_orders.listen();
@@ -225,6 +229,7 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
       result.found = found_by(program, *outcome, options, executions, true);
       break;
     }
+    if (!search.was_cut_short()) kept_waiting += execution.timers_kept_waiting();
     opposite_orders.note(executions);
     if (!search.next()) {
       result.complete = true;
@@ -238,7 +243,9 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
   result.cut_short = executions - std::min(executions, search.classes());
   result.done = result.complete ? 1 : search.done();
   result.not_looked_for = leaks.not_looked_for();
-  for (const auto& [what, times] : search.left_out())
+  std::map<std::string, std::uint64_t> left_out = search.left_out();
+  if (kept_waiting != 0) left_out[kTimerKeptWaiting] = kept_waiting;
+  for (const auto& [what, times] : left_out)
     result.limits += fmt::format("{}{} times {}", result.limits.empty() ? "" : "; ", times, what);
   const bool is_all = result.complete && !options.preemptions && result.limits.empty();
   if (!result.found && !is_all) result.found = opposite_orders.found(program);

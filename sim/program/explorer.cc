@@ -114,6 +114,7 @@ const sim::Outcome& Explorer::execute() {
                                      .watch = watch,
                                      .fair_end = false});
   board_.points += outcome.points;
+  if (!search_.was_cut_short()) timers_kept_waiting_ += execution_.timers_kept_waiting();
   if (search_.was_new()) ++board_.classes;
   if (left && search_.was_new()) {
     ++board_.cuts;
@@ -215,6 +216,7 @@ std::string Explorer::report() {
   report_.learnt = search_.learnt();
   report_.images.assign(images_.begin(), images_.end());
   report_.left_out = search_.left_out();
+  if (timers_kept_waiting_ != 0) report_.left_out[sim::kTimerKeptWaiting] = timers_kept_waiting_;
   report_.contradictions = search_.contradictions();
   if (report_.contradictions != 0) report_.contradiction = describe_contradiction();
   return report_.to_text();

@@ -75,6 +75,7 @@ class Explorer {
   sim::Execution execution_;
   std::unordered_set<std::uint64_t> images_{};
   std::map<std::uint64_t, std::string> observed_{};   // what the numbers told to the search mean
+  std::uint64_t timers_kept_waiting_ = 0;
   Report report_;
 };
 

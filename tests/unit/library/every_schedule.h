@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "sim/operation.h"
+#include "sim/sampling.h"
 #include "sim/strategy.h"
 
 namespace unit {
@@ -20,7 +21,10 @@ namespace unit {
 class EverySchedule final : public sim::Strategy {
  public:
   static constexpr std::uint32_t kAnyNumber = ~0U;
-  explicit EverySchedule(std::uint32_t preemptions = kAnyNumber) : preemptions_max_{preemptions} {}
+  // `Where::noticed`: whoever does what others cannot notice goes on at once (SimFiber::unnoticed).
+  enum class Where : std::uint8_t { everywhere, noticed };
+  explicit EverySchedule(std::uint32_t preemptions = kAnyNumber, Where where = Where::everywhere)
+      : preemptions_max_{preemptions}, where_{where} {}
   bool next() {
     while (!nodes_.empty() && ++nodes_.back().at == nodes_.back().ways)
       nodes_.pop_back();
@@ -32,6 +36,10 @@ class EverySchedule final : public sim::Strategy {
   }
   bool wants_every_point() const override { return true; }
   std::uint32_t pick(const sim::Choices& choices) override {
+    if (where_ == Where::noticed) {
+      const std::uint32_t unnoticed = sim::unnoticed(choices, 0);
+      if (unnoticed != choices.size()) return unnoticed;
+    }
     std::vector<std::uint32_t> ways;
     std::optional<std::uint32_t> self;
     for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
@@ -66,6 +74,7 @@ class EverySchedule final : public sim::Strategy {
   std::size_t place_ = 0;
   std::uint32_t preemptions_ = 0;
   std::uint32_t preemptions_max_;
+  Where where_;
 };
 
 // Lets `inner` decide, and notes what is done. Of programs whose fibers are all started by one.

@@ -362,6 +362,42 @@ TEST_F(ExploreBounded, ATimerFiresBetweenAnyTwoOperations) {
             4U);
 }
 
+// A timer that arms itself again, until it has done so often; how often it had when that was looked
+// at.
+int look_at_ticks(int ticks_most) {
+  struct Clockwork {
+    int ticks_most;
+    Atomic<int> ticks{"ticks"};
+    Atomic<bool> stopped{"stopped"};
+    engine::Timer timer{"tick", &tick, this};
+    static void tick(void* of) {
+      auto& self = *static_cast<Clockwork*>(of);
+      if (self.ticks.fetch_add(1) + 1 < self.ticks_most && !self.stopped.load())
+        self.timer.arm_after(engine::current_executor(), engine::Nanos{10});
+    }
+  } clockwork{.ticks_most = ticks_most};
+  clockwork.timer.arm_after(engine::current_executor(), engine::Nanos{10});
+  const int ticks = clockwork.ticks.load();
+  clockwork.stopped.store(true);
+  clockwork.timer.cancel_and_wait();
+  clockwork.timer.cancel_and_wait();   // one that was about to arm itself has done so
+  return ticks;
+}
+
+// In a run of any number of ticks before anything else no more than so many are explored.
+TEST_F(ExploreBounded, SaysThatATimerWasKeptWaiting) {
+  for (const int most : {5, 100}) {
+    std::set<int> seen;
+    const Exploration explored =
+        explore([&] { seen.insert(look_at_ticks(most)); }, {.preemptions = 200});
+    EXPECT_TRUE(explored.complete);
+    EXPECT_FALSE(explored.found) << explored.found->finding.message;
+    const bool saw_all = seen == std::set<int>{0, 1, 2, 3, 4, 5};
+    EXPECT_EQ(saw_all, most == 5);
+    EXPECT_EQ(explored.limits.empty(), most == 5) << explored.limits;
+  }
+}
+
 // --- I/O ---
 
 // Two writers and a reader of one disk: what is read, and what is there at the end.
