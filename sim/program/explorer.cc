@@ -140,7 +140,7 @@ std::string Explorer::estimate() {
     }
   }
   report_.naive = ended == 0 ? 0 : sum / ended;
-  board_.cuts = 0;   // those are not the search's
+  board_.cuts = board_.points = 0;   // those are not the search's
   return report();
 }
 
