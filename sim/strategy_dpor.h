@@ -17,7 +17,8 @@
 //   - what is done to a lock in shared mode (Operation::shares()) is put before a write like a
 //   write
 //     is. A write is put after some of what was done in shared mode since the write before it, and
-//     before the rest: of these each selection is an execution of its own.
+//     before the rest: of these each selection is an execution of its own. Several that are put
+//     before one write, one after the other, are so in the order of least() below.
 // One execution could be reached so in many ways. Only the one is taken in which all that is undone
 // had been added as it is always added: each event last, and in the order of least() below. Then
 // where an execution comes from can be told from itself, so it comes up once; and since nothing is
@@ -222,6 +223,8 @@ class Dpor final : public Strategy {
   void find_places_of_read(std::uint32_t number);
   void find_undone_by(std::uint32_t number);
   void find_undone_by_shared(std::uint32_t number);
+  [[nodiscard]] bool comes_in_turn(std::uint32_t number, std::uint32_t gap) const;
+  [[nodiscard]] bool is_less(const Event& a, const Event& b) const noexcept;
   void find_selections(std::uint32_t number, std::uint32_t gap);
   void find_undone_by(std::uint32_t number, std::uint32_t gap,
                       const std::vector<std::uint32_t>& beside,

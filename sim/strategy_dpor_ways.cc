@@ -50,8 +50,36 @@ void Dpor::find_undone_by_shared(std::uint32_t number) {
   const std::vector<std::uint32_t>& writes = objects_[event.object].writes;
   for (auto gap = static_cast<std::uint32_t>(writes.size()); gap-- != 0;) {
     if (covers(event.before.all, run_.events[writes[gap]])) return;
-    find_undone_by(number, gap, {}, {});
+    if (comes_in_turn(number, gap)) find_undone_by(number, gap, {}, {});
   }
+}
+
+// Several that share may be put before one write, one after the other. They are so in the order in
+// which they would be added, as long as nothing else was put elsewhere in between.
+bool Dpor::comes_in_turn(std::uint32_t number, std::uint32_t gap) const {
+  const Event& event = run_.events[number];
+  const std::vector<std::uint32_t>& writes = objects_[event.object].writes;
+  const std::uint32_t begin = gap == 0 ? 0 : writes[gap - 1];
+  for (std::size_t i = by_rank_.size(); i-- != 0;) {
+    const std::uint32_t each = by_rank_[i];
+    const Event& other = run_.events[each];
+    if (other.rank > run_.events[writes[gap]].rank || !other.moved) continue;
+    const bool is_beside = other.shares && other.object == event.object && each >= begin &&
+                           each < writes[gap] && !covers(event.before.rests_on, other);
+    if (!is_beside) return true;
+    if (is_less(event, other)) return false;
+  }
+  return true;
+}
+
+bool Dpor::is_less(const Event& a, const Event& b) const noexcept {
+  const auto component = [](const Event& event, Id id) {
+    return id == event.fiber ? event.ordinal : at(event.before.rests_on, id);
+  };
+  for (auto id = static_cast<Id>(fibers_.size()); id-- != 0;) {
+    if (component(a, id) != component(b, id)) return component(a, id) < component(b, id);
+  }
+  return false;
 }
 
 // Of what shares since the write before the gap, each selection that has with each event what that

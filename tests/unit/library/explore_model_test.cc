@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -72,7 +73,7 @@ constexpr std::optional<std::uint32_t> kBounds[]{{}, {0U}, {1U}, {2U}};
 TEST(Explore, CountsWhatAModelCounts) {
   Rng rng{17};
   std::uint64_t all = 0;
-  for (std::uint32_t round = 0; round < 80; round += unit::sparse()) {
+  for (std::uint32_t round = 0; round < 150; round += unit::sparse()) {
     const unit::Program threads = unit::DrawnProgram{rng, 4, unit::Nested::no}.threads;
     for (const auto& preemptions : kBounds) {
       const Exploration explored =
@@ -84,6 +85,35 @@ TEST(Explore, CountsWhatAModelCounts) {
     }
   }
   EXPECT_GT(all, unit::sparse() == 1 ? 1'000U : 0U);
+}
+
+// Readers put before a writer in more than one order, and one that has to be before another that
+// would come first.
+TEST(Explore, CountsReadersBeforeAWriterWhereTheOrderOfTheirMovesMatters) {
+  const unit::Thread writer{{Does::lock_alone, 0}, {Does::unlock_alone, 0}};
+  const unit::Thread reader{{Does::lock_shared, 0}, {Does::unlock_shared, 0}};
+  const std::vector<unit::Program> programs{
+      {writer, reader, reader},
+      {writer, reader, reader, reader},
+      {writer, writer, reader, reader},
+      {{{Does::add, 0}},
+       {{Does::lock_alone, 0}, {Does::store, 0}, {Does::unlock_alone, 0}},
+       {{Does::lock_shared, 0}, {Does::unlock_shared, 0}, {Does::add, 1}},
+       {{Does::lock_shared, 0}, {Does::store, 0}, {Does::unlock_shared, 0}}},
+      {{{Does::load, 0}},
+       {{Does::lock_alone, 0}, {Does::add, 0}, {Does::store, 1}, {Does::unlock_alone, 0}},
+       {{Does::lock_alone, 0},
+        {Does::unlock_alone, 0},
+        {Does::lock_shared, 0},
+        {Does::load, 0},
+        {Does::store, 1},
+        {Does::unlock_shared, 0}},
+       {{Does::lock_shared, 0}, {Does::add, 0}, {Does::store, 0}, {Does::unlock_shared, 0}}}};
+  for (std::size_t i = 0; i < programs.size(); ++i) {
+    const Exploration explored = explore([&] { run(programs[i]); }, {.lock_order = false});
+    EXPECT_TRUE(explored.complete && !explored.found);
+    EXPECT_EQ(explored.executions, ProgramModel(programs[i]).classes()) << i;
+  }
 }
 
 TEST(Explore, FindsADeadlockWhereAModelGetsStuck) {
@@ -153,7 +183,7 @@ TEST(Explore, SaysHowMuchIsLeft) {
       options.begun_max = begun * percent / 100;
       const double share = static_cast<double>(percent) / 100;
       const double done = explore(program, options).done;
-      EXPECT_NEAR(done, share, 0.5) << round << " after " << percent << " %";
+      EXPECT_NEAR(done, share, 0.6) << round << " after " << percent << " %";
       wrong_by += std::abs(done - share);
       ++times;
     }

@@ -244,12 +244,14 @@ class DrawnProgram {
                                         Section{Does::lock_alone, Does::unlock_alone}};
 
   void add(Thread& thread, bool may_lock) {
-    const auto object = static_cast<std::uint8_t>(rng_.below(2));
+    auto object = static_cast<std::uint8_t>(rng_.below(2));
     if (!may_lock || rng_.below(3) == 0) {
       thread.push_back({static_cast<Does>(rng_.below(3)), object});
       return;
     }
     const Section& section = kSections.at(rng_.below(kSections.size()));
+    // Mostly the same of those that are shared.
+    if (section.take != Does::lock) object = rng_.below(4) == 0 ? 1 : 0;
     // The tank refuses what no program may do.
     const bool is_held = std::any_of(held_.begin(), held_.end(), [&](const Op& op) {
       const bool same =
