@@ -63,6 +63,9 @@ struct EventLog {
   // An execution of the engine that ends has some thousands of each.
   static constexpr std::size_t kFirst = 4'000;
   static constexpr std::size_t kLast = 12'000;
+  // Of one that does not end, which goes round: nobody reads more.
+  static constexpr std::size_t kFirstOfEndless = 400;
+  static constexpr std::size_t kLastOfEndless = 600;
 
   EventLog() = default;
   EventLog(EventLog&&) = default;   // a copy's names would be the original's
@@ -84,6 +87,11 @@ struct EventLog {
     auto named = fibers_named.find(called);
     if (named == fibers_named.end()) named = fibers_named.emplace(called, 0).first;
     fibers.add({id, parent, name, named->second++});
+  }
+  // It has come to no end.
+  void is_endless() {
+    events.narrow(kFirstOfEndless, kLastOfEndless);
+    decisions.narrow(kFirstOfEndless, kLastOfEndless);
   }
   void clear() {
     fibers_named.clear();

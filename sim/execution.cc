@@ -157,6 +157,7 @@ const Outcome& Execution::finish_run() {
   digest ^= digest >> 29U;
   outcome_.digest = digest;
   if (outcome_.finding) outcome_.finding->spell_out();
+  if (outcome_.finding && outcome_.finding->kind == FindingKind::endless) log_.is_endless();
   if (outcome_.finding || options_.trace) fill_names();
   while (!steps_.empty())
     withdraw(*steps_.back());

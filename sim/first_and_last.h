@@ -22,6 +22,17 @@ class FirstAndLast {
     oldest_ = (oldest_ + 1) % last_max_;
     return oldest = std::move(each);
   }
+  // When all have come: fewer of them.
+  void narrow(std::size_t first_max, std::size_t last_max) {
+    if (kept() <= first_max + last_max) return;
+    std::vector<T> last;
+    for (std::size_t i = kept() - last_max; i < kept(); ++i)
+      last.push_back((*this)[i]);
+    if (first_.size() > first_max)
+      first_.erase(first_.begin() + static_cast<std::ptrdiff_t>(first_max), first_.end());
+    last_ = std::move(last);
+    oldest_ = 0;
+  }
   void clear() noexcept {
     first_.clear();
     last_.clear();

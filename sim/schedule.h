@@ -42,9 +42,15 @@ struct Schedule {
   std::vector<Decision> decisions;              // in the order they were made
   std::map<std::uint32_t, std::string> names;   // by ActorId::value(); for readers, and checked
 
-  // One decision a line, stable, for people and diffs.
+  // For people and diffs, stable: one decision a line. Where many go round (schedule_repeats.h)
+  // each has one line with its strides, and the text is of version 2:
+  //   repeat 250000 2
+  //   at fiber:2:plato 7+4 run fiber:3:kant
+  //   at fiber:3:kant 5+4 run fiber:2:plato
+  // for 500,000 decisions: at plato's step 7, kant's 5, plato's 11, kant's 9 and so on. A number of
+  // an actor that is another each time has its stride, too, and the actor no name: fiber:9+1.
   [[nodiscard]] std::string to_text() const;
-  // `where` of an Error is the number of the line, from 1. Takes any bytes.
+  // Of either version. `where` of an Error is the number of the line, from 1. Takes any bytes.
   [[nodiscard]] static engine::Result<Schedule> from_text(std::string_view text);
   friend bool operator==(const Schedule&, const Schedule&) noexcept = default;
 };

@@ -1,5 +1,7 @@
 // Programs that never end, or die: each is a finding that says how, in bounded time.
+#include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <stdexcept>
@@ -7,11 +9,15 @@
 
 #include <gtest/gtest.h>
 
+#include "sim/finding_folder.h"
 #include "sim/strategies.h"
 #include "sim/tank.h"
+#include "sim/trace_of.h"
 
 namespace sim {
 namespace {
+
+namespace fs = std::filesystem;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kSanitized = true;
@@ -202,6 +208,36 @@ TEST(NoEnd, OfASearchIsALivelockWhereFairTurnsDoNot) {
   ASSERT_TRUE(again.finding);
   EXPECT_EQ(again.digest, result.found->digest);
   EXPECT_EQ(again.points, 2 * kPoints);
+}
+
+// Decisions without end, and none that can go: what goes round is kept once.
+TEST(NoEnd, OfASearchTakesLittleRoomAndReplays) {
+  const SearchResult result =
+      search(hasty_philosophers, {.points_max = 300'000, .shrink_seconds = 0.5});
+  ASSERT_TRUE(result.found);
+  EXPECT_EQ(result.found->finding.kind, FindingKind::endless);
+  ASSERT_GT(result.found->schedule.decisions.size(), 100'000U);
+  Execution execution;
+  const ReplayOptions options{.points_max = result.found->finding.point, .fair_end = false};
+  static_cast<void>(replay(execution, hasty_philosophers, result.found->schedule, options));
+  const fs::path folder = fs::path{testing::TempDir()} / "wavetank-livelock";
+  ASSERT_TRUE(write_finding(folder, trace_of(execution), "replay"));
+  std::uintmax_t bytes = 0;
+  for (const fs::directory_entry& file : fs::directory_iterator{folder})
+    bytes += file.file_size();
+  EXPECT_LT(bytes, 600'000U);
+  const auto trace = load_trace(folder);
+  fs::remove_all(folder);
+  ASSERT_TRUE(trace) << trace.error();
+  const auto schedule = Schedule::from_text(trace->schedule);
+  ASSERT_TRUE(schedule);
+  EXPECT_EQ(schedule->decisions, result.found->schedule.decisions);
+  std::optional<Divergence> divergence;
+  ReplayOptions from_file = options;
+  from_file.divergence = &divergence;
+  const Outcome& again = replay(execution, hasty_philosophers, *schedule, from_file);
+  EXPECT_FALSE(divergence);
+  EXPECT_EQ(again.digest, result.found->digest);
 }
 
 TEST(NoEnd, OfASearchIsStarvation) {

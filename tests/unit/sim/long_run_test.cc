@@ -56,6 +56,27 @@ TEST(FirstAndLast, KeepsThoseAndTheirPlaces) {
   }
 }
 
+TEST(FirstAndLast, KeepsFewerWhenItIsTold) {
+  for (int count = 0; count < 40; ++count) {
+    FirstAndLast<int> numbers{6, 9};
+    std::vector<int> expected;
+    for (int i = 0; i < count; ++i) {
+      numbers.add(i);
+      if (count <= 7 || i < 2 || i >= count - 5) expected.push_back(i);
+    }
+    numbers.narrow(2, 5);
+    ASSERT_EQ(numbers.kept(), expected.size());
+    EXPECT_EQ(numbers.count(), static_cast<std::uint64_t>(count));
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      EXPECT_EQ(numbers[i], expected[i]) << i << " of " << count;
+    if (numbers.left_out() != 0) {
+      EXPECT_EQ(numbers[numbers.gap()], count - 5);
+      EXPECT_EQ(numbers.place_of(3), 2U);
+      EXPECT_EQ(numbers.place_of(static_cast<std::uint64_t>(count)), 7U);
+    }
+  }
+}
+
 // Two spin, and the rule of schedule.h would have them take turns for ever.
 void all_before_the_last() {
   engine::Atomic<int> over{"over"};
@@ -236,12 +257,13 @@ TEST(LongRun, OfFewEventsLeavesOutDecisionsWhereTheyWere) {
   ASSERT_TRUE(outcome.finding);
   const traces::Trace trace = trace_of(execution);
   ASSERT_LT(trace.events.size(), 100U);
-  ASSERT_EQ(trace.decisions.size(), kKept);
+  ASSERT_EQ(trace.decisions.size(), EventLog::kFirstOfEndless + EventLog::kLastOfEndless);
   EXPECT_EQ(trace.events.back().op, traces::kLeftOut);
   EXPECT_EQ(trace.events.back().a, 0U);
   // The gap lies between the two that it parts.
-  EXPECT_EQ(trace.decisions[EventLog::kFirst - 1].events_before, trace.events.size() - 1);
-  EXPECT_EQ(trace.decisions[EventLog::kFirst].events_before, trace.events.size());
+  const std::size_t first = EventLog::kFirstOfEndless;
+  EXPECT_EQ(trace.decisions[first - 1].events_before, trace.events.size() - 1);
+  EXPECT_EQ(trace.decisions[first].events_before, trace.events.size());
 }
 
 TEST(LongRun, OfAShortOneEverythingIsKept) {
