@@ -69,6 +69,11 @@ inline void example_history(Metadata& metadata) {
   metadata.close_device(*seven);
 }
 
+// On 256 blocks.
+inline sim::DiskImageRef example() {
+  return with_metadata({.blocks = 256}, small_options(), example_history);
+}
+
 // Everything that the checker finds, one a line; empty: nothing.
 inline std::string faults_of(const sim::DiskImage& image,
                              checkers::image::Expect expect = checkers::image::Expect::exact) {
