@@ -59,6 +59,7 @@ std::string_view verb(OpKind op) {
 
 // The fiber that holds `object`, where the object knows.
 const SimFiber* holder(const engine::SyncObject& object) {
+  if (!object.lives()) return nullptr;
   const engine::Fiber* owner = nullptr;
   if (object.kind == ObjectKind::mutex) owner = engine::Mutex::of(object).owner();
   if (object.kind == ObjectKind::rw_lock) owner = engine::RwLock::of(object).owner();
@@ -70,7 +71,13 @@ bool is_idle_worker(const SimFiber& fiber) {
   return fiber.waiting.op == OpKind::work_run;
 }
 
+// Somebody may wait for what is destroyed.
+const char* name_of(const engine::SyncObject& object) noexcept {
+  return object.lives() ? object.name : "(destroyed)";
+}
+
 std::string describe(const engine::SyncObject& object) {
+  if (!object.lives()) return name_of(object);
   return fmt::format("{}@{}", object.name, object.id);
 }
 
@@ -115,7 +122,7 @@ bool names_suffice(const std::vector<const SimFiber*>& circle) {
   std::set<std::string_view> locks;
   for (const SimFiber* const fiber : circle) {
     fibers.insert(fiber->name());
-    locks.insert(fiber->waiting.object->name);
+    locks.insert(name_of(*fiber->waiting.object));
   }
   return fibers.size() == circle.size() && locks.size() == circle.size();
 }
@@ -183,7 +190,7 @@ Finding describe_deadlock(const Execution& execution) {
     wakes_missing &=
         fiber->waiting.op == OpKind::condition_wait || fiber->waiting.op == OpKind::completion_wait;
     const engine::SyncObject* const object = fiber->waiting.object;
-    objects.insert(object != nullptr ? object->name : "nothing named");
+    objects.insert(object != nullptr ? name_of(*object) : "nothing named");
   }
   const std::string all = join(objects);
   // Unless they are all that is waited for.
@@ -215,7 +222,7 @@ Finding describe_endless(const Execution& execution) {
   for (const SimFiber* const fiber : execution.live_fibers()) {
     if (waits_for_lock(*fiber)) {
       starved.emplace(fiber->name());
-      locks.emplace(fiber->waiting.object->name);
+      locks.emplace(name_of(*fiber->waiting.object));
     } else if (fiber->state == SimFiber::State::runnable) {
       going.emplace(fiber->name());
       ++goers;

@@ -11,13 +11,13 @@
 #include <memory>
 #include <optional>
 #include <source_location>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <boost/intrusive/set.hpp>
 
-#include "engine/base/bytes.h"
 #include "engine/base/check.h"
 #include "engine/fiber/executor.h"
 #include "engine/fiber/timer.h"
@@ -278,10 +278,9 @@ class Execution final : public engine::Executor,
   [[gnu::cold]] void too_many_points(const engine::Point& point);
   // There are as many points as there may be before it is asked whether turns would end it.
   [[nodiscard]] bool begins_fair_end() noexcept;
-  // The id of an object whose memory has been freed and filled.
-  static constexpr std::uint32_t kGone =
-      0x01010101U * std::to_integer<std::uint32_t>(engine::kPoisonByte);
+  // Somebody is about to use what does not live (any more).
   [[gnu::cold]] void object_is_gone(const engine::Point& point);
+  [[nodiscard]] std::string last_of(std::uint32_t object) const;
   void touch_all_in(const void* memory, std::size_t bytes);
   // Who else stands at an object there, or waits for one; null: nobody.
   [[nodiscard]] const SimFiber* standing_in(const void* memory, std::size_t bytes) const noexcept;

@@ -46,13 +46,14 @@ void Execution::stand_at(const Point& point) {
     from = &self;
     ++points_;
     ++self.steps;
+    // Before anybody goes by what it says.
+    if (point.object != nullptr && !point.object->lives()) [[unlikely]]
+      object_is_gone(point);
     mix(static_cast<std::uint64_t>(self.id.value()) << 32U |
         static_cast<std::uint64_t>(point.op) << 24U |
         (point.object != nullptr ? point.object->id & 0xFFFFFFU : 0U));
     if (points_ >= points_max_ && !begins_fair_end()) [[unlikely]]
       too_many_points(point);
-    if (point.object != nullptr && point.object->id == kGone) [[unlikely]]
-      object_is_gone(point);
     if (every_point_ && point.object != nullptr) note_object(*point.object);
     if (point.op == engine::OpKind::work_run) renew();
     if (runnable_.size() + steps_.size() == 1 && !every_point_) {   // nothing but to go on
@@ -73,7 +74,7 @@ void Execution::stand_at(const Point& point) {
   from->switch_to(*next);
   const Hush hush;
   const std::uint32_t object = from->next.object;
-  if (object != 0 && point.object->id != object) [[unlikely]]
+  if (object != 0 && (point.object->id != object || !point.object->lives())) [[unlikely]]
     object_is_gone(point);   // meanwhile
 }
 

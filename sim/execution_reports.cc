@@ -21,12 +21,82 @@ void Execution::too_many_points(const Point& point) {
   fail(std::move(finding));
 }
 
+namespace {
+
+// What an operation is for, where the object cannot be asked.
+std::string_view used_by(OpKind op) noexcept {
+  switch (op) {
+    case OpKind::mutex_lock:
+    case OpKind::mutex_try_lock:
+    case OpKind::mutex_unlock:
+      return "mutex";
+    case OpKind::read_lock:
+    case OpKind::read_unlock:
+    case OpKind::write_lock:
+    case OpKind::write_unlock:
+      return "read-write lock";
+    case OpKind::spin_lock:
+    case OpKind::spin_unlock:
+      return "spin lock";
+    case OpKind::condition_wait:
+    case OpKind::condition_notify:
+      return "condition";
+    case OpKind::completion_wait:
+    case OpKind::completion_signal:
+      return "completion";
+    case OpKind::ref_get:
+    case OpKind::ref_put:
+      return "reference count";
+    case OpKind::atomic_load:
+    case OpKind::atomic_store:
+    case OpKind::atomic_rmw:
+      return "atomic";
+    case OpKind::variable_read:
+    case OpKind::variable_write:
+      return "variable";
+    case OpKind::timer_arm:
+    case OpKind::timer_cancel:
+    case OpKind::timer_fire:
+      return "timer";
+    case OpKind::work_queue:
+    case OpKind::work_run:
+      return "work queue";
+    default:
+      return "object";
+  }
+}
+
+}   // namespace
+
 void Execution::object_is_gone(const Point& point) {
   Finding finding;
-  finding.kind = FindingKind::lifetime;
-  finding.message = "an operation on an object that is gone";
-  finding.place = fmt::format("{}:{}", point.where.file_name(), point.where.line());
+  {
+    const Hush hush;
+    finding.kind = FindingKind::lifetime;
+    finding.message = fmt::format("{} uses a destroyed {}", current_->name(), used_by(point.op));
+    finding.place = fmt::format("{}:{}", point.where.file_name(), point.where.line());
+    if (options_.trace) {
+      finding.add_stack(CallStack::here());
+      if (point.object->is_destroyed()) finding.detail += last_of(point.object->id);
+    }
+  }
   fail(std::move(finding));
+}
+
+// What the log last says of that object.
+std::string Execution::last_of(std::uint32_t object) const {
+  for (std::size_t i = log_.events.kept(); i != 0; --i) {
+    const LoggedEvent& event = log_.events[i - 1];
+    if (event.object_id != object || event.object_name == nullptr) continue;
+    std::string_view by = "main";
+    for (std::size_t f = 0; f < log_.fibers.kept(); ++f) {
+      if (log_.fibers[f].id == event.actor && log_.fibers[f].name != nullptr)
+        by = log_.fibers[f].name;
+    }
+    return fmt::format("it was {}, which {} used last, at step {}, at {}:{}\n", event.object_name,
+                       by, event.point, event.where.file_name(), event.where.line());
+  }
+  return {};
 }
 
 namespace {

@@ -19,7 +19,8 @@ const engine::SyncObject* object_at(const SimFiber& fiber, const Point* point) n
     const bool says_it_all = waited == OpKind::condition_wait ||
                              waited == OpKind::completion_wait || waited == OpKind::read_lock ||
                              waited == OpKind::write_lock;
-    return fiber.steps == 0 || says_it_all ? nullptr : fiber.waiting.object;
+    if (fiber.steps == 0 || says_it_all || fiber.waiting.object == nullptr) return nullptr;
+    return fiber.waiting.object->lives() ? fiber.waiting.object : nullptr;
   }
   if (point->object == nullptr || point->access == Access::none ||
       point->object->kind == ObjectKind::fiber)
@@ -42,6 +43,7 @@ Operation operation_at(const SimFiber& fiber, const Point* point) noexcept {
 bool could_go_on(const SimFiber& fiber, const Point* point) noexcept {
   if (point == nullptr && fiber.steps != 0) point = &fiber.waiting;
   if (point == nullptr || point->object == nullptr) return true;
+  if (!point->object->lives()) return true;   // to be told so
   if (point->op == OpKind::mutex_lock) return engine::Mutex::of(*point->object).owner() == nullptr;
   if (point->op == OpKind::spin_lock) return !engine::SpinLock::of(*point->object).held();
   if (point->op == OpKind::completion_wait) return engine::Completion::of(*point->object).done();

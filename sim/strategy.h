@@ -11,6 +11,9 @@
 
 namespace sim {
 
+// Of who will be told that its object is destroyed: there is nothing to go by.
+inline constexpr engine::Point kUsesWhatIsGone{.op = engine::OpKind::note, .where = {}};
+
 // What may happen next. Indices: first the fibers, then the steps.
 struct Choices {
   std::span<SimFiber* const> fibers;   // runnable, in an order that only depends on the execution
@@ -27,7 +30,10 @@ struct Choices {
   }
   // What one of `fibers` is about to do; null when it has just been started or woken.
   [[nodiscard]] const engine::Point* about_to(const SimFiber& fiber) const noexcept {
-    return &fiber == &self ? &point : fiber.pending;
+    if (&fiber == &self) return &point;
+    const engine::Point* const at = fiber.pending;
+    const bool is_gone = at != nullptr && at->object != nullptr && !at->object->lives();
+    return is_gone ? &kUsesWhatIsGone : at;
   }
 };
 

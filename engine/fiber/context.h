@@ -82,14 +82,29 @@ inline Context& current_context() noexcept {
 [[gnu::no_sanitize_thread]]   // fibers of one thread share its counter
 #endif
 inline SyncObject::SyncObject(ObjectKind object_kind, const char* object_name) noexcept
-    : name{object_name}, id{t_thread.next_object_id++}, kind{object_kind} {
+    : name{object_name},
+      id{t_thread.next_object_id++},
+      kind{object_kind},
+      seal{own_seal() & kSealBits} {
 }
 
 #if defined(__SANITIZE_THREAD__)
 [[gnu::no_sanitize_thread]]
 #endif
 inline SyncObject::SyncObject(Quiet /*quiet*/, const char* object_name) noexcept
-    : name{object_name}, id{t_thread.next_quiet_id++}, kind{ObjectKind::none} {
+    : name{object_name},
+      id{t_thread.next_quiet_id++},
+      kind{ObjectKind::none},
+      seal{own_seal() & kSealBits} {
+}
+
+#if defined(__SANITIZE_THREAD__)
+[[gnu::no_sanitize_thread]]   // of what others do with it only the data counts
+#endif
+inline SyncObject::~SyncObject() {
+  // Volatile, as compilers take what is written to an object that ends for written in vain.
+  auto* const self = static_cast<volatile SyncObject*>(this);
+  self->seal = (own_seal() ^ kBroken) & kSealBits;
 }
 
 inline void schedule_point(OpKind op, Access access, const SyncObject* object,

@@ -34,16 +34,42 @@ enum class ObjectKind : std::uint8_t {
 
 // Anything that fibers meet at. `id` is the ordinal of its construction in this execution, so it is
 // the same in every run of one seed; the address never leaves the process.
+//
+// Sealed from construction to destruction, by its id and its place: who is handed one that is gone,
+// or other bytes that lie there now, can tell before it believes the rest. Of such bytes one in
+// eight million would pass.
 struct SyncObject {
   SyncObject(ObjectKind object_kind, const char* object_name) noexcept;
   // State without points or events of its own: its id is out of the others' row.
   enum class Quiet : bool { yes };
   static constexpr std::uint32_t kQuietId = 1U << 31U;
   SyncObject(Quiet quiet, const char* object_name) noexcept;
+  ~SyncObject();
+  // The same object, for events that come when it may be gone.
+  SyncObject(const SyncObject& other) noexcept
+      : name{other.name}, id{other.id}, kind{other.kind}, seal{own_seal() & kSealBits} {}
+  SyncObject& operator=(const SyncObject&) = delete;
+
+  [[nodiscard]] bool lives() const noexcept { return seal == own_seal(); }
+  // It has lived there, and its memory is still as it left it but for the name, which may be gone.
+  [[nodiscard]] bool is_destroyed() const noexcept { return seal == (own_seal() ^ kBroken); }
+
   const char* name;   // a string literal, "pool.metadata", or its owner's, as long as that lives
   std::uint32_t id;
-  ObjectKind kind;
+  ObjectKind kind : 8;
+  std::uint32_t seal : 24;
+
+ private:
+  static constexpr std::uint32_t kSealBits = 0xFFFFFF;   // for compilers
+  static constexpr std::uint32_t kBroken = 1;            // an even seal
+  // Odd, so that memory of zeroes has none.
+  [[nodiscard]] std::uint32_t own_seal() const noexcept {
+    const auto place = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(this));
+    const std::uint64_t mixed = (place ^ std::uint64_t{id} << 40U) * 0x9E3779B97F4A7C15U;
+    return static_cast<std::uint32_t>(mixed >> 40U) | 1U;
+  }
 };
+static_assert(sizeof(SyncObject) == 16);   // every lock and count has one
 
 enum class OpKind : std::uint8_t {
   // Points and events of the primitives.

@@ -115,7 +115,8 @@ void Fiber::take_over() noexcept {
 
 ENGINE_NO_TSAN void Fiber::prepare_at(const char* name, OnExit on_exit, std::byte* top, Entry entry,
                                       void* argument) {
-  object = SyncObject{ObjectKind::fiber, name};
+  object.~SyncObject();   // another body is another fiber
+  new (&object) SyncObject{ObjectKind::fiber, name};
   context = Context{.kind = ContextKind::worker};
   notified = false;
   entry_ = entry;

@@ -2,6 +2,8 @@
 #include "sim/execution.h"
 
 #include <array>
+#include <cstddef>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <set>
@@ -10,6 +12,8 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/bytes.h"
+#include "engine/fiber/atomic.h"
 #include "engine/fiber/mutex.h"
 #include "engine/fiber/spin_lock.h"
 #include "sim/tsan.h"
@@ -177,18 +181,77 @@ TEST(Execution, TellsDeadlocksByAnyNameWhereThereIsNoLab) {
 }
 
 TEST(Execution, ReportsAnOperationOnWhatHasGoneBackToItsPool) {
+  for (const std::byte with : {engine::kPoisonByte, std::byte{0}, std::byte{0xff}}) {
+    alignas(Mutex) std::array<std::byte, sizeof(Mutex)> memory;
+    Execution execution{{.trace = true}};
+    const Outcome& outcome = execution.run([&] {
+      auto* const mutex = new (memory.data()) Mutex{"gone"};
+      mutex->lock();
+      mutex->unlock();
+      std::destroy_at(mutex);
+      memory.fill(with);
+      mutex->lock();
+    });
+    ASSERT_TRUE(outcome.finding);
+    EXPECT_EQ(outcome.finding->kind, FindingKind::lifetime);
+    EXPECT_EQ(outcome.finding->message, "main uses a destroyed mutex");
+    EXPECT_EQ(outcome.finding->detail.find("it was"), std::string::npos) << outcome.finding->detail;
+  }
+}
+
+TEST(Execution, SaysWhatAnObjectWasThatIsDestroyedAndWhoUsedItLast) {
   alignas(Mutex) std::array<std::byte, sizeof(Mutex)> memory;
-  Execution execution;
+  Execution execution{{.trace = true}};
   const Outcome& outcome = execution.run([&] {
     auto* const mutex = new (memory.data()) Mutex{"gone"};
     mutex->lock();
     mutex->unlock();
     std::destroy_at(mutex);
-    memory.fill(engine::kPoisonByte);
     mutex->lock();
   });
   ASSERT_TRUE(outcome.finding);
-  EXPECT_EQ(outcome.finding->kind, FindingKind::lifetime);
+  EXPECT_NE(outcome.finding->detail.find("it was gone, which main used last, at step 2, at "
+                                         "tests/unit/sim/execution_test.cc:"),
+            std::string::npos)
+      << outcome.finding->detail;
+}
+
+// Its bytes are as they were, and it is told all the same.
+TEST(Execution, TellsWhoIsAboutToUseAnObjectThatIsDestroyedMeanwhile) {
+  using Count = engine::Atomic<int>;
+  std::uint32_t told = 0;
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    alignas(Count) std::array<std::byte, sizeof(Count)> memory;
+    auto* const count = new (memory.data()) Count{"count"};
+    bool is_destroyed = false;
+    bool used_too_late = false;
+    Execution execution{{.seed = seed}};
+    const Outcome& outcome = execution.run([&] {
+      engine::current_executor().spawn("user", [&] {
+        count->fetch_add(1);
+        used_too_late = is_destroyed;
+      });
+      engine::yield_now();
+      std::destroy_at(count);
+      is_destroyed = true;
+    });
+    EXPECT_FALSE(used_too_late) << seed;
+    told += outcome.finding ? 1 : 0;
+  }
+  EXPECT_GT(told, 0U);
+}
+
+// Another object's bytes are not that object.
+TEST(Execution, TellsAnObjectFromACopyOfItsBytes) {
+  alignas(Mutex) std::array<std::byte, sizeof(Mutex)> memory;
+  Execution execution;
+  const Outcome& outcome = execution.run([&] {
+    Mutex mutex{"here"};
+    std::memcpy(memory.data(), static_cast<const void*>(&mutex), sizeof mutex);
+    reinterpret_cast<Mutex*>(memory.data())->lock();
+  });
+  ASSERT_TRUE(outcome.finding);
+  EXPECT_EQ(outcome.finding->message, "main uses a destroyed mutex");
 }
 
 TEST(Execution, TimeJumpsToTheNextTimer) {
