@@ -9,6 +9,7 @@
 
 #include "engine/fiber/context.h"
 #include "sim/execution.h"
+#include "sim/library/program_heap.h"
 
 namespace sim {
 
@@ -34,8 +35,9 @@ Execution* running() {
 constinit thread_local bool unwinds = false;
 
 // The finding's place says nothing of where: a crash is the same however it was come to.
-void report(Execution& execution, const std::string& what, const std::string& detail) {
-  Finding finding{.kind = FindingKind::crash,
+void report(Execution& execution, const std::string& what, const std::string& detail,
+            FindingKind kind = FindingKind::crash) {
+  Finding finding{.kind = kind,
                   .message = what,
                   .place = fmt::format("{} in {}", what, execution.current().name()),
                   .detail = detail};
@@ -56,7 +58,11 @@ void on_signal(int signal, siginfo_t* info, void* /*context*/) {
   const auto* const at = static_cast<const std::byte*>(info->si_addr);
   const bool used_up = signal == SIGSEGV && at < stack.bottom && at >= stack.bottom - kGuard;
   // Leaves by switching to the thread's own stack: nobody comes back here.
-  if (used_up) {
+  const auto gone = signal == SIGSEGV ? ProgramHeap::given_back_at(at) : std::nullopt;
+  if (gone) {
+    report(*execution, "use of freed memory", fmt::format("in a block of {} bytes\n", *gone),
+           FindingKind::lifetime);
+  } else if (used_up) {
     report(*execution, "stack overflow",
            fmt::format("all {} KiB of the fiber's stack are used up\n", stack.size / 1024));
   } else {

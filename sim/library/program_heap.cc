@@ -28,7 +28,12 @@ namespace {
 constexpr std::size_t kHole = 8192;
 constexpr std::size_t kAddresses = std::size_t{64} << 30U;
 constexpr std::size_t kGrowth = std::size_t{1} << 20U;
-constexpr std::size_t kPoisonMost = std::size_t{64} << 10U;
+constexpr std::size_t kPage = 4096;
+// Larger blocks are closed when they are given back, which costs two system calls and no pages, and
+// tells of who only reads. Only so many of a run: each may cost the process two of its mappings, of
+// which there are 65,530. By run, as what earlier ones have closed depends on how many there were.
+constexpr std::size_t kFilledMost = std::size_t{64} << 10U;
+constexpr std::uint32_t kClosedMost = 256;
 
 // Never unmade: what a program keeps may be given back as late as by a static's destructor.
 constinit std::array<std::atomic<ProgramHeap*>, ProgramHeap::kHeapsMax> heaps{};
@@ -39,6 +44,14 @@ constinit std::mutex making;
 std::uint64_t this_thread() noexcept {
   static constinit thread_local char anchor = 0;
   return reinterpret_cast<std::uintptr_t>(&anchor);
+}
+
+std::byte* page_from(std::byte* at) noexcept {   // the first that begins there or later
+  return at + (kPage - reinterpret_cast<std::uintptr_t>(at) % kPage) % kPage;
+}
+
+void fill(void* memory, std::size_t bytes) noexcept {
+  std::memset(memory, std::to_integer<int>(engine::kPoisonByte), bytes);
 }
 
 // Before anything is done to the memory.
@@ -114,7 +127,7 @@ ProgramHeap* ProgramHeap::of(const void* memory) noexcept {
 
 std::uint32_t ProgramHeap::begin_run(Watcher* watcher) noexcept {
   watcher_ = watcher;
-  ordinal_ = left_ = 0;
+  ordinal_ = left_ = closed_ = 0;
   return ++run_;
 }
 
@@ -158,6 +171,7 @@ void* ProgramHeap::take(std::size_t bytes, std::size_t alignment) noexcept {
   Head* head = nullptr;
   if (!free.empty()) {
     head = free.back();
+    if (head->closed && !open(*head)) return nullptr;
     free.pop_back();
   } else {
     head = fresh(room_of(size_class));
@@ -188,15 +202,54 @@ bool ProgramHeap::give_back(void* memory) noexcept {
   if (t_program_heap == heap) tell_execution(memory, head->bytes);
   // Twice: glibc ends the process, too; under the tank that is a finding.
   if (!head->live.exchange(false, std::memory_order_relaxed)) std::abort();
-  // Whoever still uses it goes wrong at once, and in the same way each time.
-  std::memset(memory, std::to_integer<int>(engine::kPoisonByte),
-              std::min(head->bytes, kPoisonMost));
   // What another thread gives back is not taken again.
-  if (heap->owner_.load(std::memory_order_relaxed) != this_thread()) return true;
+  if (heap->owner_.load(std::memory_order_relaxed) != this_thread()) {
+    fill(memory, head->bytes);
+    return true;
+  }
+  heap->close_or_fill(*head, static_cast<std::byte*>(memory));
   if (head->run == heap->run_) --heap->left_;
   const TanksOwnMemory own;
   heap->free_[class_of(head->room)].push_back(head);
   return true;
+}
+
+// Its whole pages to the end of its room, of which nothing is left; the rest is filled.
+void ProgramHeap::close_or_fill(Head& head, std::byte* memory) noexcept {
+  if (head.bytes <= kFilledMost || closed_ == kClosedMost) return fill(memory, head.bytes);
+  std::byte* const end = reinterpret_cast<std::byte*>(&head + 1) + head.room;
+  std::byte* const first = page_from(memory);
+  std::byte* const last = page_from(end - kPage + 1);
+  const auto size = static_cast<std::size_t>(last - first);
+  if (mprotect(first, size, PROT_NONE) != 0) return fill(memory, head.bytes);
+  static_cast<void>(madvise(first, size, MADV_DONTNEED));   // it may keep them, closed
+  head.closed = true;
+  ++closed_;
+  fill(memory, static_cast<std::size_t>(first - memory));
+  fill(last, static_cast<std::size_t>(end - last));
+}
+
+bool ProgramHeap::open(Head& head) noexcept {
+  std::byte* const room = reinterpret_cast<std::byte*>(&head + 1);
+  std::byte* const first = page_from(room);
+  const auto size = static_cast<std::size_t>(room + head.room - first) / kPage * kPage;
+  if (mprotect(first, size, PROT_READ | PROT_WRITE) != 0) return false;
+  head.closed = false;
+  return true;
+}
+
+std::optional<std::size_t> ProgramHeap::given_back_at(const void* address) noexcept {
+  const ProgramHeap* const heap = of(address);
+  if (heap == nullptr) return std::nullopt;
+  const auto* at = reinterpret_cast<const std::byte*>(heap->begin_);
+  while (at < heap->next_) {
+    const auto* const head = reinterpret_cast<const Head*>(at);
+    at += sizeof(Head) + head->room;
+    if (address >= at) continue;
+    if (head->live.load(std::memory_order_relaxed)) return std::nullopt;
+    return head->bytes;
+  }
+  return std::nullopt;
 }
 
 std::vector<ProgramHeap::Block> ProgramHeap::blocks() const {

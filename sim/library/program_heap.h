@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace sim {
@@ -54,8 +55,11 @@ class ProgramHeap {
   // --- operator new and delete ---
   // Null when there is no more room here.
   void* take(std::size_t bytes, std::size_t alignment) noexcept;
-  // False: it is not from here.
+  // False: it is not from here. Whoever still uses it goes wrong at once, and in the same way each
+  // time: it is filled, and nobody may touch the pages of a large block.
   static bool give_back(void* memory) noexcept;
+  // The size of the block there, if it has been given back.
+  static std::optional<std::size_t> given_back_at(const void* address) noexcept;
 
  private:
   // Before each block, and once more right before the memory of one that is moved up to be aligned.
@@ -66,6 +70,7 @@ class ProgramHeap {
     std::uint32_t ordinal = 0;
     std::uint32_t moved = 0;   // so many bytes from the block's own head to this one
     std::atomic<bool> live{false};
+    bool closed = false;   // nobody may touch its pages
   };
   static_assert(sizeof(Head) == 32);
   static constexpr std::size_t kSmall = 1024;   // in steps of a sixteenth of it below; then doubled
@@ -79,6 +84,8 @@ class ProgramHeap {
   [[nodiscard]] static std::size_t class_of(std::size_t bytes) noexcept;
   [[nodiscard]] static std::size_t room_of(std::size_t size_class) noexcept;
   Head* fresh(std::size_t room) noexcept;
+  void close_or_fill(Head& head, std::byte* memory) noexcept;
+  static bool open(Head& head) noexcept;
 
   std::uintptr_t begin_;
   std::byte* next_;       // not used yet
@@ -87,6 +94,7 @@ class ProgramHeap {
   std::uint32_t run_ = 0;
   std::uint32_t ordinal_ = 0;
   std::uint32_t left_ = 0;
+  std::uint32_t closed_ = 0;   // by this run
   Watcher* watcher_ = nullptr;
   std::atomic<bool> in_use_{false};
   std::atomic<std::uint64_t> owner_{0};   // the thread that may put blocks on free lists

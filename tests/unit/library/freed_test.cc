@@ -1,10 +1,18 @@
-// Memory that a program still uses when another thread has freed it: found by what it is filled
-// with, shrunk, and replayed, whether or not leaks are looked for.
+// Memory that a program still uses when another thread has freed it, and objects on stacks whose
+// scope is over: found, shrunk, and replayed, whether or not leaks are looked for.
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include <gtest/gtest.h>
 
 #include "sim/library/takings.h"
+#include "sim/strategies.h"
 #include "sim/tank.h"
 
 namespace sim {
@@ -97,6 +105,179 @@ TEST_F(Freed, WhoLooksUnderTheLockIsFine) {
   const Exploration all = explore(program);
   EXPECT_TRUE(all.complete);
   EXPECT_FALSE(all.found);
+}
+
+// --- large blocks ---
+
+constexpr std::size_t kLarge = std::size_t{300} << 10U;
+using Large = std::array<char, kLarge>;
+
+// One takes the block while it is there, and uses it at that place; the other gives it back. Before
+// that so many others have been taken and given back.
+void keep_and_free(std::size_t at, int others, void (*use)(volatile char& cell)) {
+  for (int i = 0; i < others; ++i)
+    const auto other = std::make_unique<Large>();
+  auto* const block = new Large;
+  engine::Atomic<Large*> there{"there", block};
+  Threads threads;
+  threads.start("user", [&] {
+    if (Large* const mine = there.load()) {
+      engine::yield_now();
+      use((*mine)[at]);
+    }
+  });
+  threads.start("freer", [&] {
+    there.store(nullptr);
+    delete block;
+  });
+  threads.join();
+}
+
+TEST_F(Freed, NobodyMayTouchALargeBlock) {
+  for (const auto& use : {+[](volatile char& cell) { cell = 1; },
+                          +[](volatile char& cell) { [[maybe_unused]] const char read = cell; }}) {
+    for (const std::size_t at : {std::size_t{5'000}, kLarge / 2, kLarge - 1}) {
+      const Program program = [=] { keep_and_free(at, 0, use); };
+      const SearchResult result = search(program);
+      ASSERT_TRUE(result.found) << at;
+      EXPECT_EQ(result.found->finding.signature(), "lifetime use of freed memory in user");
+      EXPECT_EQ(result.found->finding.detail, "in a block of 307200 bytes\n");
+      EXPECT_LE(result.found->schedule.decisions.size(), 2U);
+      Execution execution;
+      const Outcome& again = replay(execution, program, result.found->schedule);
+      ASSERT_TRUE(again.finding);
+      EXPECT_EQ(again.finding->signature(), result.found->finding.signature());
+      EXPECT_EQ(again.digest, result.found->digest);
+      EXPECT_NE(again.finding->detail.find("freed_test.cc:"), std::string::npos)
+          << again.finding->detail;
+    }
+  }
+}
+
+// Before its first whole page, and all of it where there are too many.
+TEST_F(Freed, TheRestOfALargeBlockIsFilled) {
+  const auto unchanged = [](volatile char& cell) { expect(cell == 0, "not what was there"); };
+  for (const auto& [at, others] :
+       {std::pair{std::size_t{0}, 0}, {kLarge / 2, 300}, {kLarge - 1, 300}}) {
+    const SearchResult result =
+        search([=, at = at, others = others] { keep_and_free(at, others, unchanged); });
+    ASSERT_TRUE(result.found) << at;
+    EXPECT_EQ(result.found->finding.kind, FindingKind::assertion);
+  }
+}
+
+TEST_F(Freed, ALargeBlockThatIsTakenAgainHasNothingOfItsLastUse) {
+  const SearchResult result = search(
+      [] {
+        Threads threads;
+        for (const char* const name : {"a", "b"}) {
+          threads.start(name, [] {
+            for (const std::size_t bytes : {kLarge, kLarge - 40, kLarge + 90'000}) {
+              const std::unique_ptr<char[]> block{
+                  new char[bytes]};   // NOLINT(modernize-avoid-c-arrays)
+              const char* const inner = block.get() + 4096;
+              expect(std::all_of(inner, inner + bytes - 8192,
+                                 [](char c) { return c == 0 || c == 0x6b; }),
+                     "left by another");
+              std::memset(block.get(), 1, bytes);
+              engine::yield_now();
+            }
+          });
+        }
+        threads.join();
+      },
+      {.schedules = 50});
+  EXPECT_FALSE(result.found) << result.found->finding.message;
+}
+
+// --- on stacks ---
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
+constexpr int kUntouched = -1;
+
+// Its frame lies where that of publish() has been, and is filled with such bytes.
+[[gnu::noinline]] void use_the_stack(int with) {
+  std::array<volatile char, 512> frame;   // NOLINT(cppcoreguidelines-pro-type-member-init)
+  for (volatile char& each : frame)
+    each = static_cast<char>(with);
+}
+
+// One tells the other of an object that lives as long as its scope.
+template <typename Object>
+[[gnu::noinline]] void publish(engine::Atomic<Object*>& there) {
+  Object object{"short-lived"};
+  there.store(&object);
+  there.store(nullptr);
+}
+
+template <typename Object>
+void use_too_late(void (*use)(Object&), int filled_with) {
+  engine::Atomic<Object*> there{"there", nullptr};
+  Threads threads;
+  threads.start("owner", [&] {
+    publish(there);
+    if (filled_with != kUntouched) use_the_stack(filled_with);
+    engine::yield_now();
+  });
+  threads.start("user", [&] {
+    if (Object* const object = there.load()) use(*object);
+  });
+  threads.join();
+}
+
+template <typename Object>
+void expect_told(void (*use)(Object&), const std::string& message) {
+  for (const int filled_with : {kUntouched, 0, 0x6b, 0x7f, 0xff}) {
+    const Program program = [=] { use_too_late<Object>(use, filled_with); };
+    const SearchResult result = search(program);
+    ASSERT_TRUE(result.found) << filled_with;
+    const Found& found = *result.found;
+    EXPECT_EQ(found.finding.kind, FindingKind::lifetime);
+    EXPECT_EQ(found.finding.message, message) << filled_with;
+    EXPECT_TRUE(found.finding.place.starts_with("tests/unit/library/freed_test.cc:"))
+        << found.finding.place;
+    Execution execution;
+    const Outcome& again = replay(execution, program, found.schedule);
+    ASSERT_TRUE(again.finding);
+    EXPECT_EQ(again.digest, found.digest);
+    EXPECT_NE(again.finding->detail.find("freed_test.cc:"), std::string::npos)
+        << again.finding->detail;
+    // What it was is known while nobody has used its memory.
+    const bool named =
+        again.finding->detail.find("it was short-lived, which ") != std::string::npos;
+    if (filled_with != kUntouched) {
+      EXPECT_FALSE(named) << again.finding->detail;
+    }
+  }
+}
+
+TEST(Gone, AnObjectWhoseScopeIsOverIsToldWhateverIsThereNow) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizer tells more";
+  expect_told<engine::Atomic<int>>([](auto& atomic) { atomic.fetch_add(1); },
+                                   "user uses a destroyed atomic");
+  expect_told<Variable<int>>([](auto& variable) { static_cast<void>(variable.get()); },
+                             "user uses a destroyed variable");
+  expect_told<engine::Condition>([](auto& condition) { condition.notify_one(); },
+                                 "user uses a destroyed condition");
+}
+
+// A number that was read there must not be taken for an object's: tables would grow to it.
+TEST(Gone, ItIsToldByEveryStrategy) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizer tells more";
+  const Program program = [] {
+    use_too_late<engine::Atomic<int>>([](auto& atomic) { atomic.fetch_add(1); }, 0x7f);
+  };
+  for (const StrategyName& strategy : strategy_names()) {
+    const SearchResult result =
+        search(program, {.schedules = 3'000, .strategy = std::string{strategy.name}});
+    ASSERT_TRUE(result.found) << strategy.name;
+    EXPECT_EQ(result.found->finding.message, "user uses a destroyed atomic") << strategy.name;
+  }
 }
 
 }   // namespace
