@@ -166,7 +166,9 @@ void* ProgramHeap::take(std::size_t bytes, std::size_t alignment) noexcept {
   const TanksOwnMemory own;
   const std::size_t extra = alignment > kStep ? alignment + sizeof(Head) : 0;
   if (bytes > kAddresses / 2 || extra > kAddresses / 4) return nullptr;
-  const std::size_t size_class = class_of(std::max<std::size_t>(bytes, 1) + extra);
+  // A byte more: a pointer right past the end may be all that is kept of a block, and must not be
+  // one to the next head, which we keep ourselves.
+  const std::size_t size_class = class_of(bytes + 1 + extra);
   std::vector<Head*>& free = free_[size_class];
   Head* head = nullptr;
   if (!free.empty()) {
