@@ -36,6 +36,8 @@ bool is_the_tanks_own(std::string_view file) {
 // engine::thin::Pool::commit.
 std::string short_name(std::string_view function) {
   static constexpr std::string_view kAnonymous = "(anonymous namespace)::";
+  // What Fiber::prepare() makes of what a fiber is to run, which has no name of its own.
+  if (function.starts_with("prepare<")) return "the body of a thread";
   std::string name{function};
   for (std::size_t at = name.find(kAnonymous); at != std::string::npos; at = name.find(kAnonymous))
     name.erase(at, kAnonymous.size());

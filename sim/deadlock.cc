@@ -156,6 +156,24 @@ std::string join(const std::set<std::string>& names) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+// Who has it to read, as the log tells, which has to be whole; empty: nobody, or it is not known.
+std::string readers(const Execution& execution, const engine::SyncObject& lock) {
+  const EventLog& log = execution.log();
+  if (lock.kind != ObjectKind::rw_lock || !lock.lives() || log.events.left_out() != 0) return {};
+  std::set<std::string> names;
+  for (const SimFiber* const fiber : execution.live_fibers()) {
+    int times = 0;
+    for (std::size_t i = 0; i < log.events.kept(); ++i) {
+      const LoggedEvent& event = log.events[i];
+      if (event.object_id != lock.id || event.actor != fiber->id) continue;
+      if (event.op == OpKind::read_lock) ++times;
+      if (event.op == OpKind::read_unlock) --times;
+    }
+    if (times > 0) names.insert(describe(*fiber));
+  }
+  return join(names);
+}
+
 void describe_waits(const Execution& execution, Finding& finding) {
   std::string& text = finding.detail;
   for (const SimFiber* const fiber : execution.live_fibers()) {
@@ -170,6 +188,10 @@ void describe_waits(const Execution& execution, Finding& finding) {
     text += " at " + at(waiting.where);
     const SimFiber* const owner = waiting.object != nullptr ? holder(*waiting.object) : nullptr;
     if (owner != nullptr) text += fmt::format(", held by {}", describe(*owner));
+    const std::string all = waiting.object != nullptr && owner == nullptr
+                                ? readers(execution, *waiting.object)
+                                : std::string{};
+    if (!all.empty()) text += ", held to read by " + all;
     text += '\n';
     if (!is_idle_worker(*fiber)) finding.add_stack(fiber->stands);
   }
