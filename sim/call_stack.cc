@@ -38,6 +38,7 @@ std::string short_name(std::string_view function) {
   static constexpr std::string_view kAnonymous = "(anonymous namespace)::";
   // What Fiber::prepare() makes of what a fiber is to run, which has no name of its own.
   if (function.starts_with("prepare<")) return "the body of a thread";
+  if (function == "operator()") return "a lambda";
   std::string name{function};
   for (std::size_t at = name.find(kAnonymous); at != std::string::npos; at = name.find(kAnonymous))
     name.erase(at, kAnonymous.size());
@@ -77,10 +78,16 @@ std::string CallStack::describe() const {
   for (std::uint32_t i = 0; i < count_; ++i) {
     const backward::ResolvedTrace resolved = resolver.resolve(backward::Trace{frames_[i], i});
     // Innermost first. All but the last were inlined into it; that one has a symbol, which says
-    // more than the debug information of a release build.
+    // more than the debug information of a release build. What the resolver tells with the place of
+    // a call is whom it calls, so each place's function comes with the next one.
     std::vector<Place> places{resolved.source};
-    places.insert(places.end(), resolved.inliners.begin(), resolved.inliners.end());
-    if (!resolved.object_function.empty()) places.back().function = resolved.object_function;
+    std::string outermost = resolved.source.function;
+    for (const Place& call : resolved.inliners) {
+      places.back().function = call.function;
+      places.push_back(call);
+    }
+    if (!resolved.object_function.empty()) outermost = resolved.object_function;
+    places.back().function = outermost;
     for (const Place& place : places) {
       if (lines == kLinesMax) return text;
       if (is_the_tanks_own(place.filename)) continue;

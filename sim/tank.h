@@ -15,8 +15,12 @@
 #include "engine/fiber/completion.h"   // IWYU pragma: export
 #include "engine/fiber/condition.h"    // IWYU pragma: export
 #include "engine/fiber/mutex.h"        // IWYU pragma: export
+#include "engine/fiber/rcu.h"          // IWYU pragma: export
+#include "engine/fiber/ref_count.h"    // IWYU pragma: export
 #include "engine/fiber/rw_lock.h"      // IWYU pragma: export
+#include "engine/fiber/spin_lock.h"    // IWYU pragma: export
 #include "engine/fiber/timer.h"        // IWYU pragma: export
+#include "engine/fiber/work_queue.h"   // IWYU pragma: export
 #include "sim/library/barrier.h"       // IWYU pragma: export
 #include "sim/library/explore.h"       // IWYU pragma: export
 #include "sim/library/search.h"        // IWYU pragma: export

@@ -74,6 +74,38 @@ TEST(Told, AnExchangeThatDoesNotComeAbout) {
   expect_told(story, {"Happened", "changes owner", "leaves owner as it is"});
 }
 
+// A reader that would be the writer without letting go first waits for itself.
+TEST(Told, WhoReadsWhatSomebodyWaitsToWrite) {
+  const Program program = [] {
+    engine::RwLock lock{"cache"};
+    Thread thread{"upgrader", [&] {
+                    lock.lock_shared();
+                    lock.lock();
+                  }};
+    thread.join();
+  };
+  expect_told(found_in(program).defect.detail,
+              {"upgrader#2 waits to write-lock cache", "held to read by upgrader#2"});
+}
+
+constexpr int kWrongAt = __LINE__ + 2;
+[[gnu::always_inline]] inline void close_the_till() {
+  expect(false, "it does not balance");
+}
+
+// Of what is inlined into another each line is its own function's.
+TEST(Told, WhereInWhatIsInlined) {
+  constexpr int kCalledAt = __LINE__ + 1;
+  const Program program = [] { close_the_till(); };
+  const traces::Trace trace = found_in(program);
+  const std::string place = "tests/unit/library/told_test.cc:";
+  expect_told(trace.defect.detail,
+              {"at close_the_till (" + place + std::to_string(kWrongAt) + ")"});
+  EXPECT_EQ(trace.defect.detail.find("close_the_till (" + place + std::to_string(kCalledAt)),
+            std::string::npos)
+      << trace.defect.detail;
+}
+
 // The engine's own traces have none of these: what its atomics do is not what went wrong.
 TEST(Told, OnlyWhereItIsWanted) {
   Execution execution;
