@@ -17,6 +17,7 @@ from mutants_test import BUILD, PATCHES, built
 PAIRS = (
     (("atomic-context",), "S5", 500),
     (("lock-order",), "B043", 600),
+    (("stale_bytes",), "C-stale-bytes", 2000),
     (("thin_image",), "B065", 1500),
     (("deadlock",), "003-e", 800),
     (("deadlock", "endless"), "C-lost-wakeup", 500),
@@ -31,10 +32,9 @@ PAIRS = (
     (("cache_image",), "B103", 1500),
     (("cache_policy",), "R5", 1500),
     (("cache_state",), "R2", 1500),
-    (("stale_bytes",), "C-stale-bytes", 2000),
     (("data_oracle",), "C-data-oracle", 6000),
 )
-SHORT = 2
+SHORT = 3
 # They speak while it is done: their stories say where in the engine.
 AT_ONCE = ("atomic-context", "stale_bytes", "lower_device")
 
