@@ -102,9 +102,9 @@ inline SyncObject::SyncObject(Quiet /*quiet*/, const char* object_name) noexcept
 [[gnu::no_sanitize_thread]]   // of what others do with it only the data counts
 #endif
 inline SyncObject::~SyncObject() {
-  // Volatile, as compilers take what is written to an object that ends for written in vain.
-  auto* const self = static_cast<volatile SyncObject*>(this);
-  self->seal = (own_seal() ^ kBroken) & kSealBits;
+  seal = (own_seal() ^ kBroken) & kSealBits;
+  // It counts, though compilers take what is written to an object that ends for written in vain.
+  asm("" : : "r"(this) : "memory");
 }
 
 inline void schedule_point(OpKind op, Access access, const SyncObject* object,
