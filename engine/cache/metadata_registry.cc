@@ -22,6 +22,12 @@ MetadataRegistry::~MetadataRegistry() {
                      open_.size());
 }
 
+MetadataRegistry::Open* MetadataRegistry::find_on(const BlockDevice& device) {
+  const auto found = std::find_if(open_.begin(), open_.end(),
+                                  [&](const Open& open) { return open.device == &device; });
+  return found == open_.end() ? nullptr : &*found;
+}
+
 MetadataRegistry::Open& MetadataRegistry::find(const Metadata& metadata) {
   const auto found = std::find_if(open_.begin(), open_.end(), [&](const Open& open) {
     return open.metadata.get() == &metadata;
@@ -30,20 +36,52 @@ MetadataRegistry::Open& MetadataRegistry::find(const Metadata& metadata) {
   return *found;
 }
 
+MetadataRef MetadataRegistry::one_more_of(Open& open) {
+  ++open.references;
+  return MetadataRef{*this, *open.metadata, ++clock_};
+}
+
 Result<MetadataRef> MetadataRegistry::open(BlockDevice& device, const MetadataOptions& options) {
-  const MutexLock lock{mutex_};
-  for (Open& present : open_) {
-    if (present.device != &device) continue;
-    if (present.metadata->data_block_sectors() != options.data_block_sectors)
-      return fail(Errc::invalid, options.data_block_sectors, "not the data block size in use");
-    if (present.metadata->failed()) return fail(Errc::failed, 0, "metadata is in fail mode");
-    ++present.references;
-    return MetadataRef{*this, *present.metadata, ++clock_};
+  MetadataRef present;
+  Open* place = nullptr;
+  {
+    const MutexLock lock{mutex_};
+    Open* found = find_on(device);
+    while (found != nullptr && found->references == 0) {
+      settled_.wait(mutex_);
+      found = find_on(device);
+    }
+    if (found != nullptr) {
+      present = one_more_of(*found);
+    } else {
+      place = &open_.emplace_back(Open{.device = &device});
+    }
   }
-  ENGINE_TRY_ASSIGN(auto metadata, Metadata::open(device, options));
-  Metadata& opened = *metadata;
-  open_.push_back({.device = &device, .metadata = std::move(metadata), .references = 1});
-  return MetadataRef{*this, opened, ++clock_};
+  if (place != nullptr) return make(*place, device, options);
+  if (present->data_block_sectors() != options.data_block_sectors)
+    return fail(Errc::invalid, options.data_block_sectors, "not the data block size in use");
+  // Waits for a commit under way, like every question.
+  if (present->failed()) return fail(Errc::failed, 0, "metadata is in fail mode");
+  return present;
+}
+
+// In a place that nobody else touches.
+Result<MetadataRef> MetadataRegistry::make(Open& place, BlockDevice& device,
+                                           const MetadataOptions& options) {
+  auto metadata = Metadata::open(device, options);
+  const MutexLock lock{mutex_};
+  settled_.notify_all();
+  if (!metadata) {
+    std::erase_if(open_, [&](const Open& each) { return &each == &place; });
+    return Failure{metadata.error()};
+  }
+  place.metadata = *std::move(metadata);
+  return one_more_of(place);
+}
+
+std::size_t MetadataRegistry::open_metadata() {
+  const MutexLock lock{mutex_};
+  return open_.size();
 }
 
 Result<void> MetadataRegistry::activate(const MetadataRef& ref, const io::OwnerDevice& owner) {
@@ -63,16 +101,25 @@ Result<void> MetadataRegistry::activate(const MetadataRef& ref, const io::OwnerD
 }
 
 void MetadataRegistry::release(const MetadataRef& ref) {
-  const MutexLock lock{mutex_};
-  Open& open = find(*ref.metadata_);
-  if (open.active == ref.opened_at_) {
-    open.owner = nullptr;
-    open.active = 0;
+  Open* place = nullptr;
+  std::unique_ptr<Metadata> last;
+  {
+    const MutexLock lock{mutex_};
+    Open& open = find(*ref.metadata_);
+    if (open.active == ref.opened_at_) {
+      open.owner = nullptr;
+      open.active = 0;
+    }
+    ENGINE_CHECK(open.references > 0);
+    if (--open.references != 0) return;
+    last = std::move(open.metadata);
+    place = &open;
   }
-  ENGINE_CHECK(open.references > 0);
-  if (--open.references != 0) return;
-  open.metadata->close();
-  std::erase_if(open_, [&](const Open& each) { return each.metadata.get() == ref.metadata_; });
+  last->close();
+  last.reset();
+  const MutexLock lock{mutex_};
+  std::erase_if(open_, [&](const Open& each) { return &each == place; });
+  settled_.notify_all();
 }
 
 }   // namespace engine::cache

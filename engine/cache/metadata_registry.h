@@ -1,19 +1,23 @@
 // The open cache metadata of a system: at most one object per metadata device, shared by the tables
 // that name it, at most one of which is active.
 //
-// Keep: metadata is looked up, opened, referenced and closed under one mutex, held while it does
-// I/O. So nobody finds an object that is closing, no two objects ever stand on one device, and one
-// that failed to open is never seen.
+// Keep: who opens or closes metadata has a place in the list from before the first of its I/O until
+// after the last; whoever wants the same device waits until that is over. So nobody finds an object
+// that is opening or closing, no two objects ever stand on one device, and one that failed to open
+// is never seen. The mutex is not held over that I/O: it takes as long as a device below is
+// suspended, and other metadata is looked up meanwhile.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include <absl/base/thread_annotations.h>
 
 #include "engine/cache/metadata.h"
+#include "engine/fiber/condition.h"
 #include "engine/fiber/mutex.h"
 #include "engine/io/target.h"
 
@@ -67,25 +71,30 @@ class MetadataRegistry {
   // Suspends. The metadata that is open on `device`, or opens it. Refusals: as Metadata::open();
   // also invalid, open with another data block size, and failed, open and failed.
   Result<MetadataRef> open(BlockDevice& device, const MetadataOptions& options);
-  [[nodiscard]] std::size_t open_metadata() const noexcept { return open_.size(); }
+  // Suspends, never for long. Of that which is opening or closing, too.
+  [[nodiscard]] std::size_t open_metadata();
 
  private:
   friend class MetadataRef;
   struct Open {
     BlockDevice* device = nullptr;
-    std::unique_ptr<Metadata> metadata;
-    std::uint32_t references = 0;
+    std::unique_ptr<Metadata> metadata{};
+    std::uint32_t references = 0;   // 0: it opens, or closes
     // Of the active table: its device, its reference, and when it became so. Null: none is.
     const io::OwnerDevice* owner = nullptr;
     std::uint64_t active = 0;
     std::uint64_t activated_at = 0;
   };
+  [[nodiscard]] Open* find_on(const BlockDevice& device) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[nodiscard]] Open& find(const Metadata& metadata) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] MetadataRef one_more_of(Open& open) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Result<MetadataRef> make(Open& place, BlockDevice& device, const MetadataOptions& options);
   Result<void> activate(const MetadataRef& ref, const io::OwnerDevice& owner);
   void release(const MetadataRef& ref);
 
   Mutex mutex_{"cache.metadata_objects"};
-  std::vector<Open> open_;   // changes under mutex_
+  Condition settled_{"cache.metadata_objects.settled"};   // one has opened, or closed
+  std::list<Open> open_ ABSL_GUARDED_BY(mutex_);
   std::uint64_t clock_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -1,15 +1,24 @@
 // The open pools of a system: at most one per metadata device, shared by the tables that name it
 // and by the thins on it.
 //
-// Keep: a pool is looked up, opened, referenced and closed under one mutex, held while it does I/O.
-// So nobody finds a pool that is closing, and no two objects ever stand on one device.
+// Keep: who opens or closes a pool has a place in the list from before the first of its I/O until
+// after the last, and whoever wants that pool's devices finds the place taken. So nobody finds a
+// pool that is opening or closing, and no two objects ever stand on one device. The mutex is not
+// held over that I/O: it takes as long as a device below is suspended, and other pools are looked
+// up meanwhile.
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <list>
 #include <memory>
-#include <vector>
+#include <string_view>
+#include <utility>
 
 #include "engine/env/env.h"
+#include "engine/fiber/condition.h"
+#include "engine/fiber/mutex.h"
 #include "engine/fiber/rcu.h"
 #include "engine/io/target.h"
 #include "engine/thin/pool_features.h"
@@ -59,33 +68,45 @@ class PoolRegistry {
   PoolRegistry(const PoolRegistry&) = delete;
   PoolRegistry& operator=(const PoolRegistry&) = delete;
 
-  // Suspends. Would open() refuse these devices because of a pool that is open?
+  // Suspends. Would open() refuse these devices because of a pool that is open, or opening?
   Result<void> check(const PoolOpen& request);
-  // Suspends. The pool that is open on these devices, or a new one. Errors as table errors.
+  // Suspends. The pool that is open on these devices, or a new one, when one that is closing is
+  // gone. Errors as table errors.
   Result<PoolRef> open(Executor& executor, const PoolOpen& request);
   // Suspends. The pool that `device` is. Refusal: invalid, it is none.
   Result<PoolRef> find(const io::OwnerDevice& device);
-  // Suspends. For views and tests: by the name of the mapped device; null when there is none. The
-  // caller keeps the pool open otherwise.
+  // Suspends, never for long. For views and tests: by the name of the mapped device; null when
+  // there is none. The caller keeps the pool open otherwise.
   [[nodiscard]] Pool* find(std::string_view device);
 
   // Tells tables apart.
   [[nodiscard]] std::uint64_t next_table() noexcept {
     return tables_.fetch_add(1, std::memory_order_relaxed) + 1;
   }
-  [[nodiscard]] std::size_t open_pools() const noexcept { return pools_.size(); }
+  // Suspends, never for long. Of those that are opening or closing, too.
+  [[nodiscard]] std::size_t open_pools();
   [[nodiscard]] const PoolOptions& options() const noexcept { return options_; }
 
  private:
   friend class PoolRef;
+  struct Place {
+    const io::OwnerDevice* owner = nullptr;
+    const BlockDevice* metadata = nullptr;
+    const BlockDevice* data = nullptr;
+    std::unique_ptr<Pool> pool{};   // null while it opens, and while it closes
+    bool closing = false;
+  };
+
   void release(Pool& pool);
   Result<Pool*> find_for(const PoolOpen& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[nodiscard]] bool must_wait(const PoolOpen& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const PoolOptions options_;
   Rcu rcu_{"thin.active_thins"};   // of the lists of active thins of all pools
   std::atomic<std::uint64_t> tables_{0};
   Mutex mutex_{"thin.pools"};
-  std::vector<std::unique_ptr<Pool>> pools_;   // changes under mutex_
+  Condition settled_{"thin.pools.settled"};   // a pool has opened, or closed
+  std::list<Place> places_ ABSL_GUARDED_BY(mutex_);
 };
 
 }   // namespace engine::thin

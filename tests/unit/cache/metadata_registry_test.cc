@@ -141,6 +141,7 @@ TEST(CacheMetadataRegistry, OpenAndCloseInAnyOrder) {
                 auto opened = registry.open(device, options());
                 if (opened) {
                   MetadataRef ref = std::move(*opened);
+                  EXPECT_EQ(registry.open_metadata(), 1) << "two at once on one device";
                   const CacheBlock block{fiber * 4 + round + 14};
                   if (block.value() % 13 != 0) {
                     const auto inserted = ref->insert(block, OriginBlock{3000 + block.value()});
