@@ -98,11 +98,26 @@ std::uint64_t queue_value(const struct stat& status, const char* name) {
   return 0;
 }
 
+// To the byte. -1: errno says why it cannot be told.
+std::int64_t size_of(int fd, FileKind kind) noexcept {
+  if (kind == FileKind::block_device) {
+    std::uint64_t bytes = 0;
+    return ioctl(fd, BLKGETSIZE64, &bytes) == 0 ? static_cast<std::int64_t>(bytes) : -1;
+  }
+  struct stat status{};
+  return fstat(fd, &status) == 0 ? status.st_size : -1;
+}
+
+std::uint64_t in_whole_blocks(std::int64_t bytes, const FileHandle::Facts& facts) noexcept {
+  const auto size = static_cast<std::uint64_t>(bytes);
+  return size - size % facts.logical_block_bytes;
+}
+
 // Asks for nothing (length beyond the end, keeping the size), so nothing changes whatever the
 // answer. EOPNOTSUPP is the file system's word that it cannot.
-bool fallocate_works(int fd, int mode, std::uint64_t size) {
+bool fallocate_works(int fd, int mode, std::int64_t size) {
   if (size > INT64_MAX - 4096) return false;
-  const auto past_end = static_cast<off_t>((size + 4095) / 4096 * 4096);
+  const off_t past_end = (size + 4095) / 4096 * 4096;
   return fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, past_end, 4096) == 0;
 }
 
@@ -122,14 +137,8 @@ FileHandle::~FileHandle() {
 }
 
 std::uint64_t FileHandle::size_bytes_now() const noexcept {
-  std::uint64_t bytes = 0;
-  struct stat status{};
-  if (facts_.kind == FileKind::block_device) {
-    if (ioctl(fd_, BLKGETSIZE64, &bytes) != 0) return 0;
-  } else if (fstat(fd_, &status) == 0) {
-    bytes = static_cast<std::uint64_t>(status.st_size);
-  }
-  return bytes - bytes % facts_.logical_block_bytes;
+  const std::int64_t bytes = size_of(fd_, facts_.kind);
+  return bytes < 0 ? 0 : in_whole_blocks(bytes, facts_);
 }
 
 tl::expected<FileHandle, std::string> FileHandle::open(const std::string& path, OpenMode mode,
@@ -156,28 +165,27 @@ tl::expected<FileHandle, std::string> FileHandle::open(const std::string& path, 
   if (caching == Caching::direct) facts.logical_block_bytes = direct_alignment(file.fd_, caching);
   if (caching == Caching::buffered) fcntl(file.fd_, F_SETFL, fcntl(file.fd_, F_GETFL) & ~O_DIRECT);
   facts.caching = caching;
-  if (S_ISBLK(status.st_mode)) {
-    facts.kind = FileKind::block_device;
+  facts.kind = S_ISBLK(status.st_mode) ? FileKind::block_device : FileKind::regular;
+  const std::int64_t size = size_of(file.fd_, facts.kind);
+  if (size < 0) return tl::unexpected{failure(path, "cannot read the size", errno)};
+  if (facts.kind == FileKind::block_device) {
     int logical = 512;
-    if (ioctl(file.fd_, BLKGETSIZE64, &facts.size_bytes) != 0 ||
-        ioctl(file.fd_, BLKSSZGET, &logical) != 0)
-      return tl::unexpected{failure(path, "cannot read the device's size", errno)};
+    if (ioctl(file.fd_, BLKSSZGET, &logical) != 0)
+      return tl::unexpected{failure(path, "cannot read the block size", errno)};
     facts.logical_block_bytes = static_cast<std::uint32_t>(logical);
     facts.discard_granularity_bytes =
         static_cast<std::uint32_t>(queue_value(status, "discard_granularity"));
     facts.discards = queue_value(status, "discard_max_bytes") != 0;
     facts.zero_ranges = queue_value(status, "write_zeroes_max_bytes") != 0;
   } else {
-    facts.size_bytes = static_cast<std::uint64_t>(status.st_size);
     facts.discard_granularity_bytes = static_cast<std::uint32_t>(status.st_blksize);
     if (mode == OpenMode::read_write) {
-      facts.discards = fallocate_works(file.fd_, FALLOC_FL_PUNCH_HOLE, facts.size_bytes);
+      facts.discards = fallocate_works(file.fd_, FALLOC_FL_PUNCH_HOLE, size);
       // ZERO_RANGE past the end would allocate: learned from the first use instead.
       facts.zero_ranges = facts.discards;
     }
   }
-  if (facts.size_bytes % facts.logical_block_bytes != 0)
-    facts.size_bytes -= facts.size_bytes % facts.logical_block_bytes;
+  facts.size_bytes = in_whole_blocks(size, facts);
   if (facts.size_bytes == 0) return tl::unexpected{path + ": holds not even one sector"};
   return file;
 }
