@@ -79,7 +79,8 @@ void PoolModeJudge::changed(std::uint64_t from, std::uint64_t to, std::string_vi
 }
 
 void PoolModeJudge::refused(engine::Nanos begun, engine::Nanos now, Findings& findings) const {
-  if (options_.error_if_no_space || out_for_long(now) || refused_until_ >= begun) return;
+  if (refuses() || out_for_long(now) || refused_until_ >= begun) return;
+  if (options_.no_space_timeout == engine::Nanos{0} && was_suspending(begun)) return;
   findings.add("pool_mode", "refused before its time",
                "a write ended for want of space, though the table asks for it to wait");
 }
@@ -105,8 +106,7 @@ void PoolModeJudge::at_rest(std::string_view status, Findings& findings) {
                  "{} of {} data blocks are free, but the pool waits for space",
                  data->total - data->used, data->total);
   }
-  const std::string_view asked =
-      options_.error_if_no_space ? "error_if_no_space" : "queue_if_no_space";
+  const std::string_view asked = refuses() ? "error_if_no_space" : "queue_if_no_space";
   if (mode == "rw" && words.size() > at + 5 && words[at + 5] != asked) {
     findings.add("pool_mode", "no-space policy not restored", "'{}', though the table asks for {}",
                  status, asked);

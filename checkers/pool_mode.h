@@ -6,7 +6,8 @@
 //   - out of data space and nothing under way, there is no free block; with space, what happens
 //     when there is none is what the table asks for;
 //   - where the table asks for waiting, a write is refused for want of space only after the pool
-//     has been out of it for as long as it waits.
+//     has been out of it for as long as it waits, or somebody has stopped the waiting; where that
+//     is for ever, also when the core waits for it, to suspend a device.
 //
 // Not covered: what other requests do in each mode.
 #pragma once
@@ -33,8 +34,21 @@ class PoolModeJudge {
                Findings& findings);
   // A write that was begun then has ended, as there was no space for it.
   void refused(engine::Nanos begun, engine::Nanos now, Findings& findings) const;
-  // The pool is gone, and another comes.
-  void begin_anew() noexcept { *this = PoolModeJudge{options_}; }
+  // A control action that may wait for bios has begun, or has ended.
+  void suspend_begins() noexcept { ++suspends_; }
+  void suspend_ends(engine::Nanos now) noexcept {
+    --suspends_;
+    suspended_until_ = now;
+  }
+  // It refuses what it has no space for from now on, whatever its table says.
+  void queueing_stopped() noexcept { queueing_stopped_ = true; }
+  // The pool is gone, and another comes. Control actions go on.
+  void begin_anew() noexcept {
+    PoolModeJudge anew{options_};
+    anew.suspends_ = suspends_;
+    anew.suspended_until_ = suspended_until_;
+    *this = anew;
+  }
   // It has failed: nothing of its metadata can be used any more.
   [[nodiscard]] bool failed() const noexcept { return failed_; }
   // A status line, taken when nothing is under way.
@@ -46,7 +60,19 @@ class PoolModeJudge {
            now - out_since_ >= options_.no_space_timeout;
   }
 
+  [[nodiscard]] bool refuses() const noexcept {
+    return options_.error_if_no_space || queueing_stopped_;
+  }
+
+  // Since then some device was being suspended.
+  [[nodiscard]] bool was_suspending(engine::Nanos since) const noexcept {
+    return suspends_ != 0 || suspended_until_ >= since;
+  }
+
   Options options_;
+  std::uint32_t suspends_ = 0;
+  engine::Nanos suspended_until_{-1};
+  bool queueing_stopped_ = false;
   bool failed_ = false;
   bool out_of_space_ = false;
   engine::Nanos out_since_{0};

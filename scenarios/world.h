@@ -69,6 +69,24 @@ class World {
   // False: what became of the actors is known from another run, and need not be looked at.
   [[nodiscard]] virtual bool is_judged() const { return true; }
 
+  // Knows why nothing goes on, where somebody was told to wait. Both suspend.
+  class Patience {
+   public:
+    // Nothing can happen any more: does whoever waits do as was asked for? Changes nothing.
+    [[nodiscard]] virtual bool waits_as_told() = 0;
+    // Then this makes an end of it. Nothing of the caller is touched any more when it returns.
+    virtual void end_waiting() = 0;
+
+   protected:
+    ~Patience() = default;
+  };
+  // Until called with null. A world that cannot tell that nothing goes on never asks.
+  virtual void on_standstill(Patience* patience) { static_cast<void>(patience); }
+  // The pool refuses what it has no space for from now on, whatever its table says. For judges.
+  virtual void queueing_stopped() {}
+  // Another pool object than the one before, if there was one. For judges.
+  virtual void pool_opens() {}
+
   // Until called with null: why no I/O may reach that data disk. For judges.
   virtual void expect_quiet(std::string_view disk, const char* why) {
     static_cast<void>(disk);

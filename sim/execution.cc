@@ -76,6 +76,8 @@ void Execution::reset(ExecutionOptions options) {
     step->index = EnvStep::kNotOffered;
   steps_.clear();
   forget_waiting();
+  at_standstill_ = nullptr;
+  stood_still_ = engine::Nanos{-1};
   timer_step_.index = EnvStep::kNotOffered;
   free_.clear();
   kinds_.begin();

@@ -113,7 +113,11 @@ class Execution final : public engine::Executor,
   void offer(EnvStep& step);
   // At any time from `delay` after now on.
   void offer(EnvStep& step, engine::Nanos delay);
-  void hurry(EnvStep& step);               // what still waits for its time need not any longer
+  void hurry(EnvStep& step);   // what still waits for its time need not any longer
+  // When nothing else can happen and somebody waits: once, before that is a deadlock, or before
+  // time moves on. There is one such step at a time. Before time moves there is one at each moment.
+  enum class Before : bool { deadlock, time };
+  void offer_at_standstill(EnvStep& step, Before what);
   void withdraw(EnvStep& step) noexcept;   // no effect when it is not offered
   // The calling fiber gives back that memory: a finding if another stands at an object in it. To
   // strategies it is as if every object there were changed.
@@ -241,8 +245,10 @@ class Execution final : public engine::Executor,
   [[nodiscard]] std::uint32_t fair_turn(const SimFiber& self, std::uint32_t rule) noexcept;
   void note_decision(SimFiber& self, const engine::Point& point, std::uint32_t pick,
                      std::uint32_t rule);
-  // Nothing can happen at the present time: true when time moved, false when the run is over.
+  // Nothing can happen at the present time: true when time moved, or something can after all; false
+  // when the run is over.
   bool advance_time();
+  [[nodiscard]] bool stands_still(bool for_good) noexcept;
   void set_time(engine::Nanos time);   // never back
   void forget_waiting() noexcept;
   void refresh_timer_step() noexcept;
@@ -334,6 +340,9 @@ class Execution final : public engine::Executor,
   SimFiber* step_fiber_ = nullptr;
   Timers timers_;
   std::vector<Waiting> waiting_;   // steps that are offered later, the earliest last
+  EnvStep* at_standstill_ = nullptr;
+  Before standstill_before_ = Before::deadlock;
+  engine::Nanos stood_still_{-1};   // when it last happened before time moved
   TimerStep timer_step_{*this};
   bool running_ = false;
   bool used_up_ = false;       // ran since the last reset

@@ -36,8 +36,22 @@ void Execution::hurry(EnvStep& step) {
   offer(step);
 }
 
+void Execution::offer_at_standstill(EnvStep& step, Before what) {
+  ENGINE_CHECK(at_standstill_ == nullptr, "step {} is offered beside another", step.name);
+  at_standstill_ = &step;
+  standstill_before_ = what;
+}
+
+// For the step that waits for that.
+bool Execution::stands_still(bool for_good) noexcept {
+  if (at_standstill_ == nullptr) return false;
+  if (standstill_before_ == Before::deadlock) return for_good;
+  return std::exchange(stood_still_, now_) != now_;
+}
+
 void Execution::withdraw(EnvStep& step) noexcept {
   const Hush hush;
+  if (at_standstill_ == &step) at_standstill_ = nullptr;
   if (step.waits) {
     step.waits = false;
     std::erase_if(waiting_, [&](const Waiting& each) { return each.step == &step; });
@@ -87,7 +101,12 @@ void Execution::refresh_timer_step() noexcept {
 
 bool Execution::advance_time() {
   if (live_ == 0) return false;
-  if (!timers_.empty() || !waiting_.empty()) {
+  const bool for_good = timers_.empty() && waiting_.empty();
+  if (stands_still(for_good)) {
+    offer(*std::exchange(at_standstill_, nullptr));
+    return true;
+  }
+  if (!for_good) {
     timers_ahead_ = 0;
     const bool timer_next =
         waiting_.empty() || (!timers_.empty() && timers_.begin()->deadline <= waiting_.back().due);

@@ -19,6 +19,7 @@ PoolCounts PoolView::counts() const {
   for (ThinPin thin = pool_.active_.first(); thin; thin = pool_.active_.next(thin)) {
     ++counts.active_thins;
     counts.queued_bios += thin->queued();
+    counts.waiting_for_space += thin->waiting_for_space();
   }
   counts.cells_held = pool_.prison_.held();
   counts.cells_in_use = pool_.caller_cells_.in_use() + pool_.worker_cells_.in_use();
@@ -63,6 +64,28 @@ std::vector<std::string> PoolView::leaks() const {
   judge("bios counted in shared_reads", now.shared_reads);
   judge("copies under way", now.copies);
   return found;
+}
+
+// A thin's lists first, and without the worker: asking it would wake it, whom somebody may have
+// forgotten to wake.
+bool PoolView::waits_only_for_space() const {
+  if (mode() != PoolMode::out_of_data_space || error_if_no_space()) return false;
+  if (pool_.options_.no_space_timeout != Nanos{0}) return false;
+  for (ThinPin thin = pool_.active_.first(); thin; thin = pool_.active_.next(thin)) {
+    if (thin->queued() != thin->waiting_for_space()) return false;
+  }
+  return pool_.on_worker("pool.view", [&] {
+    const PoolCounts now = counts();
+    PoolCounts expected;
+    expected.active_thins = now.active_thins;
+    expected.queued_bios = expected.waiting_for_space = now.waiting_for_space;
+    if (now.waiting_for_space == 0 || now != expected) return false;
+    // Where anything has changed a commit is due, and may be what frees a block. One that the data
+    // device failed is tried again when the pool is told to commit, as by its timer.
+    if (pool_.changed_) return pool_.data_flush_failed_;
+    const auto free = pool_.metadata_->free_data_blocks();
+    return free && *free == 0;
+  });
 }
 
 Result<std::uint64_t> PoolView::free_data_blocks() const {

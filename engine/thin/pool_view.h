@@ -13,7 +13,8 @@ namespace engine::thin {
 
 struct PoolCounts {
   std::size_t active_thins = 0;
-  std::size_t queued_bios = 0;   // deferred to the worker, or waiting for space
+  std::size_t queued_bios = 0;         // deferred to the worker, or waiting for space
+  std::size_t waiting_for_space = 0;   // of these
   std::size_t cells_held = 0;
   std::size_t cells_in_use = 0;   // memory
   std::size_t mappings = 0;
@@ -44,6 +45,11 @@ class PoolView {
   // What is in use that should not be, when no bio is in flight. Empty: nothing is. Asks on the
   // worker, which has its tick also when nothing is under way.
   [[nodiscard]] std::vector<std::string> leaks() const;
+  // Was the pool told to wait for data space as long as it takes, has it none that it could give
+  // or get by itself, and is nothing under way but writes that wait for it? Then only space,
+  // another table, a suspend or whoever stops the queueing ends that. Asks on the worker as well,
+  // if it has to.
+  [[nodiscard]] bool waits_only_for_space() const;
   [[nodiscard]] Result<std::uint64_t> free_data_blocks() const;
   [[nodiscard]] Result<std::uint64_t> data_blocks() const;
   [[nodiscard]] Result<std::uint64_t> free_metadata_blocks() const;

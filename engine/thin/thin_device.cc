@@ -172,6 +172,11 @@ std::size_t ThinDevice::queued() const {
   return deferred_bios_.size() + deferred_cells_.size() + retry_bios_.size();
 }
 
+std::size_t ThinDevice::waiting_for_space() const {
+  const SpinGuard guard{lock_};
+  return retry_bios_.size();
+}
+
 void ThinDevice::presuspend(io::SuspendKind kind) {
   // Before postsuspend, or the core would wait for bios that nobody hands back.
   if (kind == io::SuspendKind::noflush) {

@@ -107,7 +107,9 @@ class ThinDevice final : public io::Target {
   // The core waits for every bio, and no timeout will end the wait for space.
   [[nodiscard]] bool draining() const noexcept { return draining_; }
   void set_draining(bool on) noexcept { draining_ = on; }
+  // All of these, and of them those that wait for data space.
   [[nodiscard]] std::size_t queued() const;
+  [[nodiscard]] std::size_t waiting_for_space() const;
 
   // --- Lifetime.
   // False: it is going.

@@ -40,7 +40,8 @@ void fit_to_reality(scenarios::Workload& workload) {
   // There is no file for an external origin, nor for a disk that nobody uses.
   workload.system.external_sectors = 0;
   workload.system.spare_disk = false;
-  workload.system.no_space_timeout_ms = std::min(workload.system.no_space_timeout_ms, kNoSpaceMs);
+  std::uint32_t& no_space = workload.system.no_space_timeout_ms;
+  no_space = no_space == 0 ? kNoSpaceMs : std::min(no_space, kNoSpaceMs);   // 0: for ever
   workload.system.commit_interval_ms = std::min(workload.system.commit_interval_ms, kIntervalMs);
   const auto shorten = [](scenarios::Operation& operation) {
     if (operation.verb == scenarios::Verb::sleep)

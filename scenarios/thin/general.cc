@@ -211,6 +211,8 @@ rc::Gen<Workload> general() {
                         draw_contents(swarm, draw, workload);
                         const Menu menu = menu_of(swarm, workload.system, draw);
                         draw_operations(swarm, draw, menu, workload);
+                        if (!workload.system.error_if_no_space && draw.one_in(4))
+                          workload.system.no_space_timeout_ms = 0;   // as long as it takes
                         return workload;
                       });
 }

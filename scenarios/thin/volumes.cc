@@ -9,6 +9,7 @@
 #include "checkers/stamp.h"
 #include "engine/env/buffer.h"
 #include "engine/fiber/timer.h"
+#include "engine/thin/pool.h"
 #include "scenarios/disks.h"
 #include "scenarios/thin/options.h"
 
@@ -77,6 +78,7 @@ std::uint64_t Volumes::sectors_of(const Thin& thin) const {
 
 void Volumes::make_targets() {
   targets_ = std::make_unique<engine::thin::ThinTargets>(pool_options(workload_.system));
+  if (workload_.system.no_space_timeout_ms == 0) bench_.world.on_standstill(this);
 }
 
 void Volumes::add_targets(engine::io::TargetRegistry& registry) {
@@ -84,6 +86,8 @@ void Volumes::add_targets(engine::io::TargetRegistry& registry) {
 }
 
 engine::Result<void> Volumes::make_pool() {
+  bench_.world.pool_opens();
+  mode_judge_.begin_anew();
   return bench_.system->create_with_table(kPool,
                                           pool_table(workload_.system, below_.data, data_blocks_));
 }
@@ -113,7 +117,21 @@ void Volumes::make_volumes() {
   }
 }
 
+// A full pool that was told to wait for ever does, and somebody has to end it: the operator, after
+// all.
+bool Volumes::waits_as_told() {
+  engine::thin::Pool* const pool = targets_->pools().find(kPool);
+  return pool != nullptr && engine::thin::PoolView{*pool}.waits_only_for_space();
+}
+
+void Volumes::end_waiting() {
+  mode_judge_.queueing_stopped();
+  bench_.world.queueing_stopped();
+  targets_->pools().find(kPool)->stop_queueing();
+}
+
 void Volumes::end_system() {
+  bench_.world.on_standstill(nullptr);
   const std::size_t pools = targets_->pools().open_pools();
   if (pools != 0)
     bench_.tell("pool leaked", fmt::format("{} pools open after all tables are gone", pools));

@@ -30,7 +30,7 @@ struct Below {
   std::vector<const char*> quiet{"data"};
 };
 
-class Volumes final : public Layer {
+class Volumes final : public Layer, private World::Patience {
  public:
   Volumes(Kit& kit, const Workload& workload, Below below);
 
@@ -117,6 +117,10 @@ class Volumes final : public Layer {
   void discard_whole(std::uint32_t id, const engine::thin::PoolView& view,
                      std::vector<std::uint32_t>& counts);
   void judge_mode();
+
+  // --- World::Patience
+  [[nodiscard]] bool waits_as_told() override;
+  void end_waiting() override;
 
   Bench& bench_;
   Requests& requests_;

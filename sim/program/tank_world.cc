@@ -33,6 +33,12 @@ constexpr std::uint32_t kCutAtTransfers = 8;
 constexpr std::array<std::uint32_t, 3> kStruckWrites{sim::kWrites | sim::kFlushes, sim::kFlushes,
                                                      sim::kWrites};
 
+// A control action that ends when a device's bios have.
+bool suspends(const engine::Event& event) noexcept {
+  const std::string_view action = event.name != nullptr ? event.name : "";
+  return action == "suspend" || action == "resume" || action == "remove";
+}
+
 class ImageSource final : public checkers::image::BlockSource {
  public:
   explicit ImageSource(sim::DiskImageRef image) : image_{std::move(image)} {}
@@ -97,6 +103,37 @@ class TankWorld::PowerCut final : public sim::EnvStep {
 
  private:
   TankWorld& world_;
+};
+
+class TankWorld::Standstill final : public sim::EnvStep {
+ public:
+  Standstill(TankWorld& world, Patience& patience)
+      : EnvStep{sim::ChoiceKind::step, world.execution_.next_step_id(), "standstill",
+                Duty::must_happen},
+        world_{world},
+        patience_{patience} {
+    offer_again();
+  }
+  ~Standstill() { world_.execution_.withdraw(*this); }
+  // Without power nobody waits on, though timers may go on for ever.
+  void offer_again() {
+    using Before = sim::Execution::Before;
+    world_.execution_.withdraw(*this);
+    world_.execution_.offer_at_standstill(*this,
+                                          world_.power_is_cut() ? Before::time : Before::deadlock);
+  }
+  // Whoever waits for something else is left alone: then that is a deadlock.
+  sim::SimFiber* happen() override {
+    return world_.execution_.start_for_step(id, name, [this] {
+      const bool as_told = patience_.waits_as_told();
+      if (as_told || world_.power_is_cut()) offer_again();
+      if (as_told) patience_.end_waiting();
+    });
+  }
+
+ private:
+  TankWorld& world_;
+  Patience& patience_;
 };
 
 TankWorld::TankWorld(sim::Execution& execution, const scenarios::Workload& workload,
@@ -327,6 +364,9 @@ void TankWorld::event(const engine::Event& event) noexcept {
   if (listener_ != nullptr) listener_->event(event);
   if (cut_after_ == event.op) maybe_cut(kCutAfterOneIn[rate_]);
   if (watch_.event) watch_.event(event);
+  if (event.op == engine::OpKind::control && suspends(event)) mode_judge_.suspend_begins();
+  if (event.op == engine::OpKind::control_done && suspends(event))
+    mode_judge_.suspend_ends(execution_.now());
   // A power cut fails metadata I/O like any other fault.
   if (event.op != engine::OpKind::mode_change || power_is_cut()) return;
   // Caches have modes, too.
@@ -335,6 +375,11 @@ void TankWorld::event(const engine::Event& event) noexcept {
   mode_judge_.changed(event.a, event.b, event.name != nullptr ? event.name : "", execution_.now(),
                       findings);
   tell(findings);
+}
+
+void TankWorld::on_standstill(Patience* patience) {
+  standstill_.reset();
+  if (patience != nullptr) standstill_ = std::make_unique<Standstill>(*this, *patience);
 }
 
 void TankWorld::refused_for_space(engine::Nanos begun) {
@@ -357,6 +402,7 @@ void TankWorld::cut_power() {
     disk.device->resize(disk.sectors_most);   // what a smaller size hides is there all the same
     disk.device->power_cut();
   }
+  if (standstill_ != nullptr) standstill_->offer_again();
   left_.clear();
   for (const Disk& disk : disks_)
     left_.emplace(disk.spec.name, disk.device->crash_image());
@@ -369,7 +415,6 @@ void TankWorld::tell_what_was_left() const {
 
 void TankWorld::reboot() {
   faults_end();
-  mode_judge_.begin_anew();
   enter(Phase::actors);   // those that have something left to do
   for (Disk& disk : disks_) {
     sim::DiskImageRef left = disk.device->crash_image();

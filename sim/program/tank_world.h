@@ -62,6 +62,9 @@ class TankWorld final : public scenarios::World,
     return execution_.options().timers_race || workload_.faults.may_be_slow();
   }
   void refused_for_space(engine::Nanos begun) override;
+  void on_standstill(Patience* patience) override;
+  void queueing_stopped() override { mode_judge_.queueing_stopped(); }
+  void pool_opens() override { mode_judge_.begin_anew(); }
   [[nodiscard]] bool pool_has_failed() const override { return mode_judge_.failed(); }
   [[nodiscard]] bool is_judged() const override { return !watch_.judged || watch_.judged(); }
   void watch_discards() override { disks_.back().judge.watch_discards(); }
@@ -78,6 +81,7 @@ class TankWorld final : public scenarios::World,
 
  private:
   class PowerCut;
+  class Standstill;
 
   struct Disk {
     scenarios::DiskSpec spec;
@@ -117,6 +121,7 @@ class TankWorld final : public scenarios::World,
   std::vector<Disk> disks_;               // the metadata first, the slowest last
   DiskImages left_;                       // by the last cut
   std::unique_ptr<PowerCut> power_cut_;   // not null while one is on offer
+  std::unique_ptr<Standstill> standstill_;
   bool faults_on_ = false;
   Phase phase_ = Phase::setup;
   std::uint32_t rate_ = 0;   // which of the rates at which faults strike

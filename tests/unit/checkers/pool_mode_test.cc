@@ -55,6 +55,31 @@ TEST(PoolModeJudge, WritesWaitForSpaceAsLongAsThePoolDoes) {
   EXPECT_EQ(refusal(12s, 30s, 0s), "refused before its time");    // it waits for ever
 }
 
+TEST(PoolModeJudge, WhoWaitsForEverGivesWayToASuspendOrWhoStopsTheQueueing) {
+  const auto refused_at = [](PoolModeJudge& judge, engine::Nanos begun, engine::Nanos now) {
+    Findings findings;
+    judge.refused(begun, now, findings);
+    return !findings.empty();
+  };
+  PoolModeJudge judge{{}};
+  Findings none;
+  judge.changed(0, 1, "test", 10s, none);
+  EXPECT_TRUE(refused_at(judge, 12s, 15s));
+  judge.suspend_begins();
+  EXPECT_FALSE(refused_at(judge, 12s, 20s));
+  judge.suspend_ends(20s);
+  EXPECT_FALSE(refused_at(judge, 12s, 21s));
+  EXPECT_TRUE(refused_at(judge, 21s, 30s));
+  judge.queueing_stopped();
+  EXPECT_FALSE(refused_at(judge, 21s, 30s));
+  judge.begin_anew();
+  EXPECT_TRUE(refused_at(judge, 21s, 30s)) << "that was another pool";
+
+  PoolModeJudge patient{{.no_space_timeout = 60s}};
+  patient.suspend_begins();
+  EXPECT_TRUE(refused_at(patient, 12s, 20s)) << "the time-out ends the wait";
+}
+
 TEST(PoolModeJudge, FreeSpaceEndsTheWaitForIt) {
   EXPECT_EQ(rest("0 512 thin-pool 0 10/64 3/4 - out_of_data_space discard_passdown "
                  "queue_if_no_space - 16 "),

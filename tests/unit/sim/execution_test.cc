@@ -77,6 +77,77 @@ TEST(Execution, ReportsAFailedCheckWithItsPlaceAndFiber) {
   EXPECT_EQ(outcome.finding->fiber, "breaker#2");
 }
 
+// Asked before a deadlock is told, and only then.
+class LastResort final : public EnvStep {
+ public:
+  using Before = Execution::Before;
+  LastResort(Execution& execution, engine::Completion& awaited, int times,
+             Before before = Before::deadlock)
+      : EnvStep{ChoiceKind::step, execution.next_step_id(), "last resort", Duty::must_happen},
+        execution_{execution},
+        awaited_{awaited},
+        times_{times} {
+    execution_.offer_at_standstill(*this, before);
+  }
+  ~LastResort() { execution_.withdraw(*this); }
+  SimFiber* happen() override {
+    return execution_.start_for_step(id, name, [this] {
+      engine::sleep_for(std::chrono::seconds{1});   // it may suspend
+      if (happened++ == times_) return;
+      execution_.offer_at_standstill(*this, Before::deadlock);
+      awaited_.signal();
+    });
+  }
+  int happened = 0;
+
+ private:
+  Execution& execution_;
+  engine::Completion& awaited_;
+  int times_;
+};
+
+TEST(Execution, AStandstillIsADeadlockOnlyWhereNobodyEndsIt) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    for (const int times : {0, 1, 2, 3}) {
+      Execution execution{{.seed = seed}};
+      int happened = 0;
+      const Outcome& outcome = execution.run([&] {
+        engine::Completion awaited{"awaited", 2};
+        LastResort last{execution, awaited, times};
+        engine::sleep_for(std::chrono::hours{1});   // time goes on: no standstill
+        EXPECT_EQ(last.happened, 0);
+        awaited.wait();
+        happened = last.happened;
+      });
+      EXPECT_EQ(outcome.finding.has_value(), times < 2);
+      if (times < 2) {
+        EXPECT_EQ(outcome.finding->kind, FindingKind::deadlock);
+        EXPECT_EQ(outcome.finding->place, "awaited");
+      } else {
+        EXPECT_EQ(happened, 2);
+      }
+    }
+  }
+}
+
+TEST(Execution, AStandstillMayBeEndedBeforeTimeMoves) {
+  Execution execution;
+  const Outcome& outcome = execution.run([&] {
+    engine::Completion awaited{"awaited", 1};
+    engine::Completion never{"never", 1};
+    LastResort last{execution, awaited, 1, LastResort::Before::time};
+    execution.spawn("sleeper", [&] {
+      engine::sleep_for(std::chrono::hours{1});
+      never.signal();
+    });
+    awaited.wait();
+    EXPECT_LT(execution.now(), std::chrono::hours{1});
+    never.wait();
+    EXPECT_EQ(last.happened, 1) << "from then on before a deadlock only";
+  });
+  EXPECT_FALSE(outcome.finding);
+}
+
 TEST(Execution, RunsAgainAfterAFinding) {
   Execution execution;
   for (int i = 0; i < 20; ++i) {

@@ -104,6 +104,36 @@ TEST(ThinSpace, ASuspendThatWaitsMakesWayForThePool) {
   });
 }
 
+TEST(ThinSpace, AViewTellsWhoOnlyWaitsForSpace) {
+  for_seeds(60, [](sim::Execution& execution, std::uint64_t seed) {
+    const bool for_ever = seed % 3 != 0;
+    const bool discards = seed % 2 == 0;
+    PoolTank tank{
+        execution,
+        {.data_blocks = 2,
+         .options = {.commit_interval = Nanos{0},
+                     .no_space_timeout = for_ever ? Nanos{0} : std::chrono::seconds{60}}}};
+    tank.make_pool();
+    tank.make_thin(0);
+    fill(tank, 2);
+    EXPECT_FALSE(tank.view().waits_only_for_space()) << "nobody waits";
+    Together both{execution};
+    both.run("writer", [&] {
+      EXPECT_EQ(tank.write(0, 2 * kBlock, 1, 3), discards ? Errc::ok : Errc::no_data_space);
+    });
+    sleep_for(std::chrono::seconds{1});
+    EXPECT_EQ(tank.view().waits_only_for_space(), for_ever);
+    EXPECT_EQ(tank.view().waits_only_for_space(), for_ever) << "it changes nothing";
+    if (discards) {
+      EXPECT_EQ(tank.discard(0, 0, kBlock), Errc::ok);
+    } else {
+      EXPECT_TRUE(tank.system.release_waiting());
+    }
+    both.wait();
+    EXPECT_FALSE(tank.view().waits_only_for_space());
+  });
+}
+
 TEST(ThinSpace, StoppingToQueueEndsWhatWaits) {
   for_seeds(60, [](sim::Execution& execution, std::uint64_t seed) {
     PoolTank tank{execution, {.data_blocks = 2}};
