@@ -168,9 +168,14 @@ TEST(WaitingLoad, ASuccessorWaitsForAPoolThatCloses) {
     ASSERT_TRUE(rig.system.create("successor"));
     Together together{execution};
     together.run("remove", [&] { EXPECT_TRUE(rig.system.remove("pool1")); });
+    Note<bool> loaded;
+    together.run("watch", [&] {
+      for (; !loaded; yield_now())
+        EXPECT_LE(rig.pools.pools().open_pools(), 1U) << "two at once on one device";
+    });
     while (!rig.load("successor", "thin-pool below a 128 0").empty())
       yield_now();
-    EXPECT_EQ(rig.pools.pools().open_pools(), 1U) << "two at once on one device";
+    loaded = true;
     together.wait();
     EXPECT_TRUE(rig.system.resume("successor"));
     EXPECT_EQ(rig.tell("successor", "create_thin 7"), Errc::exists);
