@@ -108,8 +108,7 @@ void say(const Menu& menu, const Drawn& drawn, Operation& operation) {
   const std::uint32_t flags = drawn.flags;
   switch (operation.verb) {
     case Verb::contradict:
-      operation.contradiction = std::array{Contradiction::block_size, Contradiction::discards,
-                                           Contradiction::data_device}[flags % 3];
+      operation.contradiction = menu.contradictions[flags % menu.contradictions.size()];
       break;
     case Verb::load_cache:
     case Verb::reload_cache:
@@ -169,6 +168,7 @@ Operation build(const Menu& menu, Verb verb, const Drawn& drawn) {
     case Verb::load_thin:
     case Verb::clear_thin:
       break;
+    case Verb::remake_pool:
     case Verb::load_pool:
     case Verb::clear_pool:
     case Verb::set_transaction:

@@ -22,6 +22,8 @@ struct Menu {
   std::uint64_t blocks = 4;       // virtual blocks addressed
   std::uint32_t block_sectors = 128;
   bool whole_blocks_only = false;
+  std::vector<Contradiction> contradictions{Contradiction::block_size, Contradiction::discards,
+                                            Contradiction::data_device};
   // Of caches.
   std::uint32_t cache_blocks = 2;   // resizing reaches up to that
   std::vector<CacheIo> io_modes{CacheIo::writeback};

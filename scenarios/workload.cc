@@ -11,44 +11,14 @@ namespace {
 
 // As they are declared.
 constexpr std::array<std::string_view, static_cast<std::size_t>(kLastVerb) + 1> kVerbs{
-    "write",
-    "write_zeroes",
-    "read",
-    "discard",
-    "flush",
-    "create_thin",
-    "create_snap",
-    "delete_thin",
-    "activate",
-    "deactivate",
-    "set_transaction",
-    "reserve_snap",
-    "release_snap",
-    "bounce_thin",
-    "bounce_pool",
-    "reload_pool",
-    "load_thin",
-    "clear_thin",
-    "load_pool",
-    "clear_pool",
-    "contradict",
-    "grow_data",
-    "grow_metadata",
-    "status",
-    "sleep",
-    "meet",
-    "bounce_cache",
-    "load_cache",
-    "clear_cache",
-    "reload_cache",
-    "remake_cache",
-    "resize_cache",
-    "invalidate",
-    "threshold",
-    "rival",
-    "bounce_stack",
-    "bounce_linear",
-    "remake_stack"};
+    "write",           "write_zeroes", "read",          "discard",       "flush",
+    "create_thin",     "create_snap",  "delete_thin",   "activate",      "deactivate",
+    "set_transaction", "reserve_snap", "release_snap",  "bounce_thin",   "bounce_pool",
+    "reload_pool",     "remake_pool",  "load_thin",     "clear_thin",    "load_pool",
+    "clear_pool",      "contradict",   "grow_data",     "grow_metadata", "status",
+    "sleep",           "meet",         "bounce_cache",  "load_cache",    "clear_cache",
+    "reload_cache",    "remake_cache", "resize_cache",  "invalidate",    "threshold",
+    "rival",           "bounce_stack", "bounce_linear", "remake_stack"};
 static_assert(!kVerbs.back().empty(), "a verb has no name");
 
 }   // namespace
@@ -115,6 +85,8 @@ std::string_view to_string(Contradiction what) noexcept {
       return "discards";
     case Contradiction::data_device:
       return "data_device";
+    case Contradiction::setting:
+      return "setting";
   }
   return "?";
 }
@@ -191,6 +163,7 @@ std::string to_string(const Operation& operation) {
     case Verb::set_transaction:
     case Verb::reserve_snap:
     case Verb::release_snap:
+    case Verb::remake_pool:
     case Verb::load_pool:
     case Verb::clear_pool:
     case Verb::grow_data:

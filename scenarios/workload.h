@@ -35,11 +35,12 @@ enum class Verb : std::uint8_t {
   bounce_thin,   // suspend and resume a thin
   bounce_pool,   // suspend and resume the pool
   reload_pool,   // load the same table again, suspend, resume
+  remake_pool,   // removed with all its thins, and made again of what is on the disks
   load_thin,     // the same table into the inactive slot; a resume makes it the live one
   clear_thin,    // the inactive slot is emptied
   load_pool,
   clear_pool,
-  contradict,   // a table into the pool's inactive slot that it has to refuse
+  contradict,   // a table into the inactive slot that the pool, or the cache, has to refuse
   grow_data,    // reload with one data block more, as far as the device reaches
   grow_metadata,
   status,   // of all devices, with their tables
@@ -68,8 +69,8 @@ inline constexpr Verb kLastVerb = Verb::remake_stack;
          verb == Verb::discard;
 }
 
-// What a table says otherwise than the pool in use.
-enum class Contradiction : std::uint8_t { block_size, discards, data_device };
+// What a table says otherwise than the pool or the cache in use; `setting`: what no policy knows.
+enum class Contradiction : std::uint8_t { block_size, discards, data_device, setting };
 
 enum class CacheIo : std::uint8_t { writeback, writethrough, passthrough };
 // `adversary`: whatever the contract allows, by the schedule's choice. `direct`: every block that

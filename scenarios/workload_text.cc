@@ -48,7 +48,7 @@ std::optional<Enum> named(std::string_view word, Enum last) {
 }
 constexpr CacheIo kLastIo = CacheIo::passthrough;
 constexpr CachePolicy kLastPolicy = CachePolicy::direct;
-constexpr Contradiction kLastContradiction = Contradiction::data_device;
+constexpr Contradiction kLastContradiction = Contradiction::setting;
 
 constexpr FamilyKind kLastFamily = FamilyKind::stack;
 constexpr StackShape kLastShape = StackShape::pool_over_cache;

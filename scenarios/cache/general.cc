@@ -38,7 +38,7 @@ Weights draw_weights(const Swarm& swarm, Draw& draw) {
   add(swarm.discards, {{12, Verb::discard}});
   add(swarm.bounces, {{6, Verb::bounce_cache}});
   add(swarm.reloads, {{8, Verb::reload_cache}});
-  add(swarm.loads, {{4, Verb::load_cache}, {1, Verb::clear_cache}});
+  add(swarm.loads, {{4, Verb::load_cache}, {1, Verb::clear_cache}, {1, Verb::contradict}});
   add(swarm.lifecycle, {{4, Verb::remake_cache}, {4, Verb::rival}});
   add(swarm.growth, {{4, Verb::resize_cache}});
   add(swarm.messages, {{5, Verb::invalidate}, {2, Verb::threshold}, {2, Verb::status}});
@@ -166,6 +166,8 @@ rc::Gen<Workload> general() {
               .blocks = base.system.cache.origin_blocks,
               .block_sectors = kBlockSectors};
     offer_tables(base.system.cache, menu);
+    menu.contradictions = {Contradiction::block_size, Contradiction::data_device,
+                           Contradiction::setting};
     return rc::gen::map(actors(menu, 2, 4, 7), [base](std::vector<Actor> made) {
       Workload workload = base;
       workload.actors = std::move(made);

@@ -46,7 +46,7 @@ JudgedPolicy::~JudgedPolicy() {
 }
 
 template <typename Call>
-decltype(auto) JudgedPolicy::locked(const char* what, Call&& call) {
+decltype(auto) JudgedPolicy::locked(const char* what, Call&& call) const {
   const std::uint64_t before = policies_.cells_.policy_locks();
   const auto judge = [&] {
     ask_judge([&](Findings& findings) { judge_.called(what, before, findings); });
@@ -67,6 +67,18 @@ Decision JudgedPolicy::map(const MapRequest& request, CellLocker& victims) {
   ask_judge(
       [&](Findings& findings) { judge_.mapped(request, decision, watched.granted(), findings); });
   return decision;
+}
+
+std::optional<OriginBlock> JudgedPolicy::mapping_of(CacheBlock place) const {
+  return locked("mapping_of", [&] { return policy_->mapping_of(place); });
+}
+
+std::optional<CacheBlock> JudgedPolicy::lookup(OriginBlock block) {
+  return locked("lookup", [&] { return policy_->lookup(block); });
+}
+
+std::uint32_t JudgedPolicy::residency() const {
+  return locked("residency", [&] { return policy_->residency(); });
 }
 
 void JudgedPolicy::set_dirty(OriginBlock block) {

@@ -27,13 +27,9 @@ class JudgedPolicy final : public engine::cache::Policy {
   engine::Result<void> load_mapping(const engine::cache::Mapping& mapping,
                                     std::optional<std::uint32_t> hint) override;
   [[nodiscard]] std::optional<engine::cache::OriginBlock> mapping_of(
-      engine::cache::CacheBlock place) const override {
-    return policy_->mapping_of(place);
-  }
+      engine::cache::CacheBlock place) const override;
   [[nodiscard]] std::optional<engine::cache::CacheBlock> lookup(
-      engine::cache::OriginBlock block) override {
-    return policy_->lookup(block);
-  }
+      engine::cache::OriginBlock block) override;
   [[nodiscard]] std::uint32_t hint(engine::cache::CacheBlock place) const override {
     return policy_->hint(place);
   }
@@ -44,7 +40,7 @@ class JudgedPolicy final : public engine::cache::Policy {
   [[nodiscard]] std::optional<engine::cache::Mapping> writeback_work(
       engine::cache::WritebackUrgency urgency) override;
   void tick(engine::Nanos now) override { policy_->tick(now); }
-  [[nodiscard]] std::uint32_t residency() const override { return policy_->residency(); }
+  [[nodiscard]] std::uint32_t residency() const override;
   engine::Result<void> set_config(std::string_view key, std::uint64_t value) override {
     return policy_->set_config(key, value);
   }
@@ -62,7 +58,7 @@ class JudgedPolicy final : public engine::cache::Policy {
 
  private:
   template <typename Tell>
-  void ask_judge(Tell&& tell) {
+  void ask_judge(Tell&& tell) const {
     checkers::Findings findings;
     {
       const std::lock_guard lock{policies_.judging_};
@@ -71,9 +67,9 @@ class JudgedPolicy final : public engine::cache::Policy {
     policies_.bench_.tell(findings);
   }
 
-  // One call of the policy, which changes it.
+  // One call of the policy that looks at what others change, or changes it.
   template <typename Call>
-  decltype(auto) locked(const char* what, Call&& call);
+  decltype(auto) locked(const char* what, Call&& call) const;
 
   Policies& policies_;
   std::unique_ptr<engine::cache::Policy> policy_;

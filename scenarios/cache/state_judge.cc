@@ -99,7 +99,12 @@ void judge_cache_status(std::string_view line, const ExpectedStatus& expected,
   };
   const auto skip_slash = [&] { text.ignore(1, '/'); };
   std::string first;
-  if (!(text >> first) || first == "Fail" || first == "Error") return;
+  if (!(text >> first) || first == "Fail") return;
+  if (first == "Error") {
+    findings.add(kChecker, "a status line that tells nothing",
+                 "the metadata can be read, and is not asked: '{}'", line);
+    return;
+  }
   judge("metadata used", expected.metadata_used);
   skip_slash();
   judge("metadata blocks", expected.metadata_total);

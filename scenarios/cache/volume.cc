@@ -118,6 +118,9 @@ void Volume::perform(const Operation& operation) {
     case Verb::reload_cache:
       if (load({operation.io_mode, operation.policy})) bounce(operation.noflush);
       break;
+    case Verb::contradict:
+      contradict(operation.contradiction);
+      break;
     case Verb::resize_cache:
       resize(static_cast<std::uint32_t>(operation.sectors));
       break;

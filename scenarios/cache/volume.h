@@ -64,6 +64,7 @@ class Volume final : public Layer {
   void resize(std::uint32_t blocks);
   // The caller does not hold the lock: it comes and goes beside everything else.
   void rival();
+  void contradict(Contradiction what);
   void set_fast_blocks(std::uint32_t blocks);
 
   // --- volume_judging.cc

@@ -146,6 +146,38 @@ void Volume::rival() {
   static_cast<void>(system.remove(kRival));
 }
 
+// Whatever else is under way, such a table never becomes the inactive one.
+void Volume::contradict(Contradiction what) {
+  SystemSpec other = workload_.system;
+  Around around = around_;
+  std::string more;
+  switch (what) {
+    case Contradiction::block_size:
+      if (!control_.is_active(kName) || unready_) return;   // it has to be in use for it
+      other.block_sectors *= 2;
+      other.cache.origin_blocks /= 2;
+      if (other.cache.origin_blocks == 0) return;
+      break;
+    case Contradiction::data_device:
+      around.origin = "fast";
+      break;
+    case Contradiction::setting:
+      more = " no_such_setting 1";
+      break;
+    case Contradiction::discards:   // a cache lets its tables differ there
+      return;
+  }
+  std::string table = cache_table(other, around, active_.mode, active_.policy);
+  if (!more.empty()) {
+    static constexpr std::string_view kCounted = " 2 migration_threshold";
+    table.replace(table.find(kCounted), 2, " 4");
+    table += more;
+  }
+  if (bench_.system->load(kName, table) && !bench_.world.power_is_cut())
+    bench_.tell("contradiction accepted",
+                fmt::format("a table that contradicts the cache was loaded: {}", table));
+}
+
 void Volume::set_fast_blocks(std::uint32_t blocks) {
   bench_.world.resize("fast", std::uint64_t{blocks} * workload_.system.block_sectors);
 }

@@ -156,13 +156,17 @@ void draw_contents(const Swarm& swarm, Draw& draw, Workload& workload) {
       draw.of<std::uint32_t>({0, 1, 1, static_cast<std::uint32_t>(system.thins.size())});
   if (swarm.deep) used = 1;
   const std::uint64_t stride = draw.of<std::uint64_t>({1, 1, blocks - 1, 5, 11});
+  // Trees whose first key is not the first block are looked at from below it.
+  const std::uint64_t first = swarm.deep ? draw.of<std::uint64_t>({0, 0, 1, 2}) : 0;
   // What is written in full is missed in full, whatever takes its place.
   const std::uint64_t sectors = draw.of<std::uint64_t>({1, system.block_sectors});
   for (std::uint32_t id = 0; id < used; ++id) {
     for (std::uint64_t i = 0; i < blocks; ++i) {
+      const std::uint64_t block = i * stride % blocks;
+      if (block < first) continue;
       workload.setup.push_back({.verb = Verb::write,
                                 .thin = id,
-                                .sector = i * stride % blocks * system.block_sectors,
+                                .sector = block * system.block_sectors,
                                 .sectors = sectors});
     }
     // What a power cut may take anyway nobody misses.
@@ -188,7 +192,9 @@ void draw_operations(const Swarm& swarm, Draw& draw, const Menu& menu, Workload&
 namespace {
 
 Menu menu_of(const Swarm& swarm, const SystemSpec& system, Draw& draw) {
-  return {.verbs = draw_weights(swarm, draw),
+  Weights verbs = draw_weights(swarm, draw);
+  if (swarm.lifecycle) verbs.emplace_back(3, Verb::remake_pool);
+  return {.verbs = std::move(verbs),
           .thins = static_cast<std::uint32_t>(system.thins.size()),
           .more_thins = swarm.snapshots || swarm.lifecycle ? 1 + draw.below(2) : 0,
           .blocks = system.thins.front().blocks,

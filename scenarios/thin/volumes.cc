@@ -189,6 +189,9 @@ void Volumes::perform(const Operation& operation) {
       reload_pool(operation.noflush);
       break;
     }
+    case Verb::remake_pool:
+      remake();
+      break;
     case Verb::load_thin: {
       const engine::MutexLock lock{thins_[id].control};
       load_thin(id);

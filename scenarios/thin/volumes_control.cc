@@ -230,6 +230,8 @@ void Volumes::contradict(Contradiction what) {
       if (!other.spare_disk || other.family != FamilyKind::thin) return;
       data = kSpareDisk;
       break;
+    case Contradiction::setting:
+      return;   // a pool has none
   }
   // The length stays what it is: a pool may well be told of another.
   const std::uint64_t blocks = data_blocks_ * workload_.system.block_sectors / other.block_sectors;
