@@ -2,6 +2,7 @@
 #include "sim/execution.h"
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -294,17 +295,17 @@ TEST(Execution, TellsWhoIsAboutToUseAnObjectThatIsDestroyedMeanwhile) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     alignas(Count) std::array<std::byte, sizeof(Count)> memory;
     auto* const count = new (memory.data()) Count{"count"};
-    bool is_destroyed = false;
+    std::atomic<bool> is_destroyed{false};   // no order and no scheduling point of theirs
     bool used_too_late = false;
     Execution execution{{.seed = seed}};
     const Outcome& outcome = execution.run([&] {
       engine::current_executor().spawn("user", [&] {
         count->fetch_add(1);
-        used_too_late = is_destroyed;
+        used_too_late = is_destroyed.load(std::memory_order_relaxed);
       });
       engine::yield_now();
       std::destroy_at(count);
-      is_destroyed = true;
+      is_destroyed.store(true, std::memory_order_relaxed);
     });
     EXPECT_FALSE(used_too_late) << seed;
     told += outcome.finding ? 1 : 0;
