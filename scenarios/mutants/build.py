@@ -76,17 +76,39 @@ def dependants(build, headers):
     return found
 
 
+def sources_of(file):
+    """What is compiled with `file`: itself, or what a build that compiles sources together has in it."""
+    if pathlib.Path(file).parent.name != "Unity":
+        return [file]
+    return re.findall(r'^#include "(.+)"$', pathlib.Path(file).read_text(), re.MULTILINE)
+
+
 def compilations(database):
-    """What makes up the program, each with its object file as "output"."""
+    """What makes up the program, each with its object file as "output" and its "sources"."""
     entries = json.loads(database.read_text())
     for entry in entries:
         words = shlex.split(entry["command"])
         entry["output"] = words[words.index("-o") + 1]
-    return [entry for entry in entries if PARTS.match(entry["output"])]
+    entries = [entry for entry in entries if PARTS.match(entry["output"])]
+    for entry in entries:
+        entry["sources"] = sources_of(entry["file"])
+    return entries
+
+
+def patched(entry, source, overlay, names, near):
+    """The file to compile in the place of the entry's; `near` is where one may be written."""
+    own = {file: overlay / os.path.relpath(file, source) for file in entry["sources"]
+           if os.path.relpath(file, source) in names}
+    if not own or entry["file"] in own:
+        return own.get(entry["file"], entry["file"])
+    together = near.with_suffix(".cxx")
+    together.write_text("".join(f'#include "{own.get(file, file)}"\n' for file in entry["sources"]))
+    return together
 
 
 def compile_one(entry, source, overlay, names, objects):
-    relative = os.path.relpath(entry["file"], source)
+    relative = next((name for name in (os.path.relpath(file, source) for file in entry["sources"])
+                     if name in names), os.path.relpath(entry["file"], source))
     output = objects / entry["output"]
     output.parent.mkdir(parents=True, exist_ok=True)
     made = []
@@ -94,8 +116,8 @@ def compile_one(entry, source, overlay, names, objects):
     for word in words:
         if word in ("-o", "-MF", "-MT"):
             next(words)
-        elif word == entry["file"] and relative in names:
-            made.append(str(overlay / relative))
+        elif word == entry["file"]:
+            made.append(str(patched(entry, source, overlay, names, output)))
         elif word not in ("-MD", "-MMD"):
             made.append(word)
     at = next(i for i, word in enumerate(made) if word.startswith(("-I", "-isystem", "-c")))
@@ -151,7 +173,8 @@ def build_mutant(build, patch, out, jobs):
     entries = compilations(database)
     stale = dependants(build, [name for name in names if name.endswith(".h")])
     changed = [entry for entry in entries
-               if os.path.relpath(entry["file"], source) in names or entry["output"] in stale]
+               if any(os.path.relpath(file, source) in names for file in entry["sources"])
+               or entry["output"] in stale]
     if not changed:
         raise MutantError(f"{patch}: touches nothing that is compiled")
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
