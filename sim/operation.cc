@@ -14,40 +14,32 @@ using engine::Point;
 
 namespace {
 
-// In its callers: asked of each fiber at each step of an exploration.
-[[gnu::always_inline]] inline const engine::SyncObject* object_there(const SimFiber& fiber,
-                                                                     const Point* point) noexcept {
-  if (point == nullptr) {
-    // One that was woken looks again at what it waited for, unless being woken says it all.
-    const OpKind waited = fiber.waiting.op;
-    const bool says_it_all = waited == OpKind::condition_wait ||
-                             waited == OpKind::completion_wait || waited == OpKind::read_lock ||
-                             waited == OpKind::write_lock;
-    if (fiber.steps == 0 || says_it_all || fiber.waiting.object == nullptr) return nullptr;
-    return fiber.waiting.object->lives() ? fiber.waiting.object : nullptr;
-  }
+// One that was woken looks again at what it waited for, unless being woken says it all.
+const engine::SyncObject* looked_at_again(const SimFiber& fiber) noexcept {
+  const OpKind waited = fiber.waiting.op;
+  const bool says_it_all = waited == OpKind::condition_wait || waited == OpKind::completion_wait ||
+                           waited == OpKind::read_lock || waited == OpKind::write_lock;
+  if (fiber.steps == 0 || says_it_all || fiber.waiting.object == nullptr) return nullptr;
+  return fiber.waiting.object->lives() ? fiber.waiting.object : nullptr;
+}
+
+}   // namespace
+
+const engine::SyncObject* object_at(const SimFiber& fiber, const Point* point) noexcept {
+  if (point == nullptr) return looked_at_again(fiber);
   if (point->object == nullptr || point->access == Access::none ||
       point->object->kind == ObjectKind::fiber)
     return nullptr;
   return point->object;
 }
 
-}   // namespace
-
-const engine::SyncObject* object_at(const SimFiber& fiber, const Point* point) noexcept {
-  return object_there(fiber, point);
-}
-
-Operation operation_at(const SimFiber& fiber, const Point* point) noexcept {
+Operation operation_of_woken(const SimFiber& fiber) noexcept {
   using Kind = Operation::Kind;
-  const engine::SyncObject* const object = object_there(fiber, point);
+  const engine::SyncObject* const object = looked_at_again(fiber);
   if (object == nullptr) return {};
-  if (point == nullptr) {
-    const bool locks =
-        fiber.waiting.op == OpKind::mutex_lock || fiber.waiting.op == OpKind::spin_lock;
-    return {.object = object->id, .writes = true, .kind = locks ? Kind::acquire : Kind::plain};
-  }
-  return operation_at(*point);
+  const bool locks =
+      fiber.waiting.op == OpKind::mutex_lock || fiber.waiting.op == OpKind::spin_lock;
+  return {.object = object->id, .writes = true, .kind = locks ? Kind::acquire : Kind::plain};
 }
 
 // An object that is destroyed keeps nobody: it is to be told so. A lock's word may be read all the

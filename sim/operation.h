@@ -78,8 +78,14 @@ struct Operation {
   return operation;
 }
 
-// `point` null: it has just been started or woken, or goes on where it looked at `fiber.waiting`.
-[[nodiscard]] Operation operation_at(const SimFiber& fiber, const engine::Point* point) noexcept;
+// Of one that has just been started or woken, or goes on where it looked at `fiber.waiting`.
+[[nodiscard]] Operation operation_of_woken(const SimFiber& fiber) noexcept;
+// `point` null: it is such a one. In its callers, as explorations ask it of each fiber at each
+// step.
+[[nodiscard]] inline Operation operation_at(const SimFiber& fiber,
+                                            const engine::Point* point) noexcept {
+  return point != nullptr ? operation_at(*point) : operation_of_woken(fiber);
+}
 // The object of that operation; null where it has none.
 [[nodiscard]] const engine::SyncObject* object_at(const SimFiber& fiber,
                                                   const engine::Point* point) noexcept;
