@@ -2,15 +2,13 @@
 # precompiled headers of libraries (none of ours, so that no change of ours spoils them). Most of
 # what a small source costs is reading the same headers again.
 #
-# Where WAVETANK_QUICK_BUILD is off, as in the release, debug and tidy presets, each source of the
-# engine, the tank and the programs is compiled by itself, so has to name what it uses; only the
-# release build's tests are compiled together all the same. Names in the anonymous namespaces of a
-# folder must therefore differ.
+# Where WAVETANK_QUICK_BUILD is off, as in the debug, clang and tidy presets, each source is compiled
+# by itself, so has to name what it uses, and the header check means something. Names in the
+# anonymous namespaces of a folder must differ everywhere.
 #
 # wavetank_quick_build(TARGET [tests]): call it after linking; TARGET links dep_base, and with
 # `tests` also dep_gtest.
-string(COMPARE NOTEQUAL "${WAVETANK_SANITIZE}" "" sanitized)
-option(WAVETANK_QUICK_BUILD "Sources compiled together, with precompiled library headers" ${sanitized})
+option(WAVETANK_QUICK_BUILD "Sources compiled together, with precompiled library headers" OFF)
 set(WAVETANK_TOGETHER 8 CACHE STRING "How many sources are compiled together, at most")
 
 set(precompiled_all
@@ -20,19 +18,17 @@ set(precompiled_all
 set(precompiled_tests ${precompiled_all} <deque> <sstream> <thread> <gtest/gtest.h>)
 
 function(wavetank_quick_build target)
+  if(NOT WAVETANK_QUICK_BUILD)
+    return()
+  endif()
   set(kind all)
   if("tests" IN_LIST ARGN)
     set(kind tests)
   endif()
-  if(WAVETANK_QUICK_BUILD OR (kind STREQUAL "tests" AND CMAKE_BUILD_TYPE STREQUAL "Release"))
-    set_target_properties(${target} PROPERTIES UNITY_BUILD ON
-                          UNITY_BUILD_BATCH_SIZE ${WAVETANK_TOGETHER})
-    # gcc takes an anonymous namespace for a header's, where the source is not the one it was given.
-    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
-  endif()
-  if(NOT WAVETANK_QUICK_BUILD)
-    return()
-  endif()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON
+                        UNITY_BUILD_BATCH_SIZE ${WAVETANK_TOGETHER})
+  # gcc takes an anonymous namespace for a header's, where the source is not the one it was given.
+  target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
   set(owner precompiled_${kind}_headers)
   if(NOT TARGET ${owner})
     file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${owner}.cc CONTENT "")

@@ -3,8 +3,9 @@
 usage: headers.py BUILD [FOLDER ...]. The build proves most of it: a header that a compiled source
 includes before anything else stands alone already, and so does what that header includes first.
 The others are compiled, with the flags that BUILD/compile_commands.json has for a source beside
-them, through ccache. Guarded means `#pragma once` as the first line of code.
-Prints the first error of each that fails; exit 1 if there is any.
+them, through ccache. BUILD is of a preset that compiles each source by itself. Guarded means
+`#pragma once` as the first line of code. Prints the first error of each that fails; exit 1 if there
+is any.
 """
 
 import concurrent.futures
@@ -84,11 +85,13 @@ def compile_alone(header, root, build, commands):
 
 
 def compiled_sources(root, build):
-    """Sources of the tree that BUILD compiles, relative to it."""
+    """Sources of the tree that BUILD has compiled, relative to it."""
     found = []
     for entry in json.loads((build / "compile_commands.json").read_text()):
         path = pathlib.Path(entry["file"])
-        if path.is_relative_to(root) and path.is_file():
+        words = shlex.split(entry["command"])
+        if (path.is_relative_to(root) and path.is_file()
+                and (build / words[words.index("-o") + 1]).exists()):
             found.append(path.relative_to(root).as_posix())
     return found
 

@@ -1,5 +1,6 @@
 """The checks of this folder bite: each rule is broken here and must be seen."""
 
+import json
 import pathlib
 import sys
 import tempfile
@@ -157,6 +158,15 @@ class Headers(unittest.TestCase):
                                ("c.h", "#pragma once\n")):
                 (root / path).write_text(text)
             self.assertEqual(headers.proven_by_build(root, ["a.cc"]), {"a.h", "b.h"})
+
+    def test_what_is_not_compiled_proves_nothing(self):
+        with tempfile.TemporaryDirectory() as name:
+            root = pathlib.Path(name)
+            for path in ("a.cc", "b.cc", "a.o"):
+                (root / path).touch()
+            (root / "compile_commands.json").write_text(json.dumps(
+                [{"file": str(root / f"{n}.cc"), "command": f"g++ -c {n}.cc -o {n}.o"} for n in "ab"]))
+            self.assertEqual(headers.compiled_sources(root, root), ["a.cc"])
 
     def test_guards(self):
         self.assertTrue(headers.is_guarded("// why\n#pragma once\nint f();\n"))

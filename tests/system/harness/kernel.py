@@ -26,6 +26,11 @@ def available():
     return shutil.which("linux.uml") is not None
 
 
+def program():
+    """The user-mode kernel itself."""
+    return pathlib.Path(shutil.which("linux.uml"))
+
+
 def memory_folder(megabytes):
     """Where the guest's memory file goes: a tmpfs with room, or a plain folder."""
     shm = pathlib.Path("/dev/shm")

@@ -3,9 +3,15 @@
 A Pool is a pair of image files and what each of its volumes must read as. Three ways to get one:
 `make(kind)` from the kernel, `make_unclean()` from a kernel that was killed at work, and by hand
 from images of our own.
+
+What the kernel makes of a kind takes it up to a minute, and is the same each time: it is made once
+for all tests of a build folder, and each gets copies.
 """
 
 import dataclasses
+import fcntl
+import hashlib
+import json
 import pathlib
 import re
 import shutil
@@ -13,7 +19,7 @@ import struct
 import subprocess
 import xml.etree.ElementTree
 
-from harness import kernel
+from harness import blockio, case, kernel
 
 
 @dataclasses.dataclass
@@ -72,13 +78,31 @@ def _volumes(lines):
     return found
 
 
+def _recipe(kind):
+    """Names what a kind is made by: other scripts, sizes or another kernel make another pool."""
+    state = hashlib.blake2b(repr(KINDS[kind]).encode(), digest_size=8)
+    for path in (*sorted(kernel.GUEST_SCRIPTS.glob("*.sh")), kernel.GUEST_INIT,
+                 pathlib.Path(blockio.__file__), kernel.program()):
+        state.update(path.read_bytes())
+    return f"{kind}-{state.hexdigest()}"
+
+
 def make(kind, folder):
-    """Has the kernel make a pool of one of KINDS."""
+    """A pool of one of KINDS, made by the kernel; a copy of the build folder's."""
     meta_mib, data_mib, env = KINDS[kind]
-    meta, data = _blank(folder, meta_mib, data_mib)
-    lines = kernel.run("make-pool.sh", folder, [meta, data], dict(env, KIND=kind))
-    return Pool(meta, data, env.get("BLOCK", 128), env.get("STRIDE", 0), env.get("LENGTH", 0),
-                _volumes(lines))
+    kept = case.BUILD / "kernel-pools" / _recipe(kind)
+    kept.mkdir(parents=True, exist_ok=True)
+    volumes = kept / "volumes.json"
+    with open(kept / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not volumes.exists():
+            disks = _blank(kept, meta_mib, data_mib)
+            made = _volumes(kernel.run("make-pool.sh", kept, disks, dict(env, KIND=kind)))
+            volumes.write_text(json.dumps({n: dataclasses.astuple(v) for n, v in made.items()}))
+    pool = Pool(kept / "meta.img", kept / "data.img", env.get("BLOCK", 128), env.get("STRIDE", 0),
+                env.get("LENGTH", 0),
+                {int(n): Volume(*v) for n, v in json.loads(volumes.read_text()).items()})
+    return pool.copy(folder)
 
 
 def make_unclean(folder, steps):
