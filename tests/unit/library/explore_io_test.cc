@@ -1,7 +1,6 @@
 // Exploration of programs with I/O against every single schedule of them: whatever comes about in
 // one of these comes about in one of those that are explored.
 #include <array>
-#include <cstring>
 #include <deque>
 #include <set>
 #include <string>
@@ -11,34 +10,22 @@
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
-#include "engine/env/buffer.h"
 #include "sim/rng.h"
-#include "sim/sim_device.h"
 #include "sim/strategy_bounded.h"
 #include "sim/tank.h"
 #include "sim/tsan.h"
 #include "tests/unit/library/every_schedule.h"
+#include "tests/unit/sim/sim_device_requests.h"
 #include "tests/unit/sparse.h"
 
 namespace sim {
 namespace {
 
-using engine::Bio;
-using engine::BioOp;
-using engine::kSectorSize;
-using engine::Sector;
-
 constexpr std::uint64_t kSectors = 2;
 
-struct Request {
-  BioOp op;
-  bool fua;
-  std::uint64_t sector;
-  std::uint64_t sectors;
-};
 // By fiber, which submits them one after the other and then waits for all: three or four of one, or
 // two of one and one of another.
-using Script = std::vector<std::vector<Request>>;
+using Script = std::vector<std::vector<Asked>>;
 
 Script draw(Rng& rng) {
   static constexpr std::array kOps{BioOp::write, BioOp::write,   BioOp::read,
@@ -47,8 +34,7 @@ Script draw(Rng& rng) {
   for (auto& requests : script) {
     std::size_t count = &requests == &script[0] ? 2 : 1;
     for (count += script.size() == 1 ? 1 + rng.below(2) : 0; count != 0; --count) {
-      Request request{
-          .op = kOps.at(rng.below(kOps.size())), .fua = false, .sector = 0, .sectors = 0};
+      Asked request{.op = kOps.at(rng.below(kOps.size()))};
       if (request.op != BioOp::flush) {
         request.sector = rng.below(kSectors);
         request.sectors = 1 + rng.below(static_cast<std::uint32_t>(kSectors - request.sector));
@@ -60,40 +46,6 @@ Script draw(Rng& rng) {
   return script;
 }
 
-std::string letters_of(const std::byte* bytes, std::uint64_t sectors) {
-  std::string letters;
-  for (std::uint64_t i = 0; i < sectors; ++i) {
-    const auto letter = static_cast<char>(bytes[i * kSectorSize]);
-    letters += letter == 0 ? '.' : letter;
-  }
-  return letters;
-}
-
-std::string letters_of(const DiskImage& image) {
-  std::array<std::byte, kSectors * kSectorSize> bytes;
-  image.read(Sector{0}, bytes);
-  return letters_of(bytes.data(), kSectors);
-}
-
-struct Sent {
-  Sent(const Request& request, char letter) : sectors{request.sectors} {
-    std::memset(buffer.data(), letter, kSectors * kSectorSize);
-    bio.op = request.op;
-    bio.fua = request.fua;
-    bio.sector = Sector{request.sector};
-    bio.sectors = request.sectors;
-    if (request.op == BioOp::write || request.op == BioOp::read) bio.data = buffer.data();
-    bio.owner = &ended;
-    bio.end_io = [](Bio& bio) { static_cast<engine::Completion*>(bio.owner)->signal(); };
-  }
-  [[nodiscard]] std::string letters() const { return letters_of(buffer.data(), sectors); }
-
-  std::uint64_t sectors;
-  engine::AlignedBuffer buffer{kSectors * kSectorSize};
-  Bio bio;
-  engine::Completion ended{"request"};
-};
-
 // What reads have seen, what is on the disk in the end, and what of it is safe.
 std::string run(Execution& execution, const Script& script) {
   SimDevice disk{execution, "disk", {.sectors = kSectors, .discard_leaves = DiscardLeaves::zeroes}};
@@ -102,21 +54,25 @@ std::string run(Execution& execution, const Script& script) {
   for (std::size_t i = 0; i < script.size(); ++i) {
     threads.start("user", [&, i] {
       std::deque<Sent> sent;
-      for (const Request& request : script[i])
-        sent.emplace_back(request, static_cast<char>((i == 0 ? 'a' : 'A') + sent.size()));
+      for (Asked request : script[i]) {
+        request.fill = static_cast<char>((i == 0 ? 'a' : 'A') + sent.size());
+        sent.emplace_back(request);
+      }
       for (Sent& each : sent)
-        disk.submit(each.bio);
+        each.submit(disk);
       for (Sent& each : sent) {
-        each.ended.wait();
+        each.wait();
         const Hush hush;
-        if (each.bio.op == BioOp::read) seen[i] += each.letters() + ' ';
+        if (each.bio.op == BioOp::read)
+          seen[i] += letters_at(each.buffer.data(), each.bio.sectors) + ' ';
       }
     });
   }
   threads.join();
   const Hush hush;
-  return fmt::format("{} / {} / {}", fmt::join(seen, "/"), letters_of(*disk.snapshot()),
-                     letters_of(*disk.durable_snapshot()));
+  return fmt::format("{} / {} / {}", fmt::join(seen, "/"),
+                     letters_of(*disk.snapshot(), 0, kSectors),
+                     letters_of(*disk.durable_snapshot(), 0, kSectors));
 }
 
 template <typename Search>

@@ -3,7 +3,6 @@
 // what it may hold.
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <deque>
 #include <map>
 #include <set>
@@ -13,53 +12,32 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/env/buffer.h"
-#include "engine/fiber/completion.h"
 #include "sim/rng.h"
-#include "sim/sim_device.h"
 #include "sim/strategy_bounded.h"
 #include "sim/tsan.h"
+#include "tests/unit/sim/sim_device_requests.h"
 #include "tests/unit/sparse.h"
 
 namespace sim {
 namespace {
-
-using engine::Bio;
-using engine::BioOp;
-using engine::kSectorSize;
-using engine::Sector;
 
 // Sectors on both sides of where one page ends and the next begins.
 constexpr std::uint64_t kFirst = kPageSectors - 3;
 constexpr std::uint64_t kSectors = 6;
 constexpr std::size_t kImagesMost = 1500;   // of one cut
 constexpr char kZeroes = '.';
-constexpr char kGarbageLetter = '?';
+constexpr char kGarbageLetter = '?';   // letter_at()
 
-struct Request {
-  BioOp op = BioOp::write;
-  bool fua = false;
-  std::uint64_t sector = kFirst;
-  std::uint64_t sectors = 0;
-  char letter = kZeroes;   // of all its sectors
-};
 // Requests in their order; after each of them those up to some number are waited for.
 struct Story {
   struct Part {
-    Request request;
+    Asked request;
     std::size_t waits_for = 0;   // so many of the first
   };
   std::vector<Part> parts;
   DiscardLeaves leaves = DiscardLeaves::zeroes;
   bool is_blank = true;   // else an image lies under it
 };
-
-char letter_at(const std::byte* bytes) {
-  if (bytes[0] == std::byte{0}) return kZeroes;
-  std::uint64_t word = 0;
-  std::memcpy(&word, bytes, sizeof word);
-  return word >> 32U == kGarbage >> 32U ? kGarbageLetter : static_cast<char>(bytes[0]);
-}
 
 using Contents = std::array<std::set<char>, kSectors>;
 std::size_t images_of(const Contents& contents) {
@@ -168,27 +146,6 @@ class Ledger final : public DeviceObserver {
   bool is_cut_ = false;
 };
 
-class Sent {
- public:
-  explicit Sent(const Request& request) : buffer_{kSectors * kSectorSize} {
-    std::memset(buffer_.data(), request.letter, kSectors * kSectorSize);
-    bio_.op = request.op;
-    bio_.fua = request.fua;
-    bio_.sector = Sector{request.op == BioOp::flush ? 0 : request.sector};
-    bio_.sectors = request.sectors;
-    if (request.op == BioOp::write) bio_.data = buffer_.data();
-    bio_.owner = &ended_;
-    bio_.end_io = [](Bio& bio) { static_cast<engine::Completion*>(bio.owner)->signal(); };
-  }
-  void submit(SimDevice& disk) { disk.submit(bio_); }
-  void wait() { ended_.wait(); }
-
- private:
-  engine::AlignedBuffer buffer_;
-  Bio bio_;
-  engine::Completion ended_{"request"};
-};
-
 Story draw(Rng& rng) {
   static constexpr std::array kOps{BioOp::write,        BioOp::write,   BioOp::write,
                                    BioOp::write_zeroes, BioOp::discard, BioOp::flush};
@@ -196,13 +153,13 @@ Story draw(Rng& rng) {
       .parts = {}, .leaves = static_cast<DiscardLeaves>(rng.below(3)), .is_blank = rng.one_in(2)};
   const std::uint32_t count = 3 + rng.below(6);
   for (std::uint32_t i = 0; i < count; ++i) {
-    Request request{.op = kOps.at(rng.below(kOps.size()))};
+    Asked request{.op = kOps.at(rng.below(kOps.size()))};
     if (request.op != BioOp::flush) {
       const std::uint32_t first = rng.below(kSectors);
       request.sector = kFirst + first;
       request.sectors = 1 + rng.below(std::min<std::uint32_t>(3, kSectors - first));
       // Some write what is there already.
-      request.letter = static_cast<char>('a' + (rng.one_in(4) ? 0 : i));
+      request.fill = static_cast<char>('a' + (rng.one_in(4) ? 0 : i));
       request.fua = request.op != BioOp::discard && rng.one_in(3);
     }
     const std::size_t waited = story.parts.empty() ? 0 : story.parts.back().waits_for;
@@ -210,16 +167,6 @@ Story draw(Rng& rng) {
         {request, waited + rng.below(i + 2 - static_cast<std::uint32_t>(waited))});
   }
   return story;
-}
-
-std::string letters_of(const DiskImage& image) {
-  std::string letters;
-  for (std::uint64_t s = kFirst; s < kFirst + kSectors; ++s) {
-    std::array<std::byte, kSectorSize> bytes;
-    image.read(Sector{s}, bytes);
-    letters += letter_at(bytes.data());
-  }
-  return letters;
 }
 
 struct Left {
@@ -258,7 +205,7 @@ Left all_left(const Story& story, CutLeaves leaves) {
         sent[waited++].wait();
       if (disk.powered()) return;
       const Hush hush;
-      left.images.insert(letters_of(*disk.crash_image()));
+      left.images.insert(letters_of(*disk.crash_image(), kFirst, kSectors));
       left.alike += disk.crash_image()->alike();
     });
     EXPECT_FALSE(outcome.finding);

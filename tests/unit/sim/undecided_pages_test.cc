@@ -3,7 +3,6 @@
 #include "sim/undecided_pages.h"
 
 #include <array>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <set>
@@ -12,62 +11,20 @@
 
 #include <gtest/gtest.h>
 
-#include "engine/env/buffer.h"
-#include "engine/fiber/completion.h"
-#include "sim/sim_device.h"
 #include "sim/strategy_bounded.h"
+#include "tests/unit/sim/sim_device_requests.h"
 
 namespace sim {
 namespace {
 
-using engine::Bio;
-using engine::BioOp;
-using engine::kSectorSize;
-using engine::Sector;
-
-// A write of single sectors, each with a letter.
-class Write {
- public:
-  Write(std::uint64_t sector, const std::string& letters) : buffer_{letters.size() * kSectorSize} {
-    for (std::size_t i = 0; i < letters.size(); ++i)
-      std::memset(buffer_.data() + i * kSectorSize, letters[i], kSectorSize);
-    bio_.op = BioOp::write;
-    bio_.sector = Sector{sector};
-    bio_.sectors = letters.size();
-    bio_.data = buffer_.data();
-    bio_.owner = &ended_;
-    bio_.end_io = [](Bio& bio) { static_cast<engine::Completion*>(bio.owner)->signal(); };
-  }
-  void submit(SimDevice& disk) { disk.submit(bio_); }
-  void wait() { ended_.wait(); }
-
- private:
-  engine::AlignedBuffer buffer_;
-  Bio bio_;
-  engine::Completion ended_{"write"};
-};
-
 void write(SimDevice& disk, std::uint64_t sector, const std::string& letters) {
-  Write bio{sector, letters};
+  Sent bio{sector, letters};
   bio.submit(disk);
   bio.wait();
 }
 
 void flush(SimDevice& disk) {
-  Bio bio;
-  bio.op = BioOp::flush;
-  EXPECT_TRUE(submit_and_wait(disk, bio));
-}
-
-// What sectors hold, a letter each; '.' for zeroes.
-std::string letters_of(const DiskImage& image, std::uint64_t first, std::uint64_t sectors) {
-  std::string letters;
-  for (std::uint64_t s = first; s < first + sectors; ++s) {
-    std::array<std::byte, kSectorSize> bytes;
-    image.read(Sector{s}, bytes);
-    letters += bytes[0] == std::byte{0} ? '.' : static_cast<char>(bytes[0]);
-  }
-  return letters;
+  EXPECT_EQ(do_io(disk, BioOp::flush, 0, 0), Errc::ok);
 }
 
 struct Left {
@@ -109,7 +66,7 @@ Left left_by_a_cut(const std::string& later, std::uint64_t at, const std::string
     write(disk, 0, "ab");
     flush(disk);
     write(disk, 0, later);
-    Write last{at, under_way};
+    Sent last{at, under_way};
     last.submit(disk);
     disk.power_cut();
     last.wait();
