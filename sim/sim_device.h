@@ -116,7 +116,10 @@ class SimDevice final : public engine::BlockDevice {
   [[nodiscard]] const Page* page(std::uint64_t number) const noexcept;
   [[nodiscard]] PageRef page_ref(std::uint64_t number) const noexcept;
   [[nodiscard]] DiskImageRef choose_crash_image();
+  enum class Keeps : std::uint32_t { all, none, pages, sectors, prefix, between, kCount };
   void keep_versions(DiskImage& image, Rng& rng) const;
+  void keep_some(DiskImage& image, Keeps keeps, Rng& rng) const;
+  void tear_discards(DiskImage& image, Rng rng) const;
   [[nodiscard]] DiskImageRef undecided_image();
 
   Execution& execution_;

@@ -170,14 +170,14 @@ DiskImageRef SimDevice::undecided_image() {
 }
 
 DiskImageRef SimDevice::choose_crash_image() {
-  enum class Keeps : std::uint32_t { all, none, pages, sectors, prefix, between, kCount };
   const auto keeps =
       static_cast<Keeps>(execution_.choose("cut keeps", static_cast<std::uint32_t>(Keeps::kCount)));
   // Writes under way may reach the disk in part.
   const bool torn = execution_.choose("cut tears writes in flight", 2) != 0;
-  Rng rng;
+  std::uint32_t subset = 0;
   if (torn || (keeps != Keeps::all && keeps != Keeps::none))
-    rng.reseed(execution_.choose("cut subset", ~0U));
+    subset = execution_.choose("cut subset", ~0U);
+  Rng rng{subset};
   if (torn) {
     const std::size_t count = in_flight_.size();
     for (std::size_t i = 0; i < count; ++i) {
@@ -194,16 +194,22 @@ DiskImageRef SimDevice::choose_crash_image() {
     }
   }
   auto image = std::make_shared<DiskImage>(*snapshot());
-  if (keeps == Keeps::all) return image;
   if (keeps == Keeps::between) {
     keep_versions(*image, rng);
-    return image;
+  } else if (keeps != Keeps::all) {
+    keep_some(*image, keeps, rng);
   }
+  if (torn) tear_discards(*image, Rng{~std::uint64_t{subset}});
+  return image;
+}
+
+// What was safe takes the place of what is lost.
+void SimDevice::keep_some(DiskImage& image, Keeps keeps, Rng& rng) const {
   const auto pages = static_cast<std::uint32_t>(durable_.entries().size());
   const std::uint32_t kept = keeps == Keeps::prefix && pages != 0 ? rng.below(pages + 1) : 0;
   std::uint32_t place = 0;
   for (const PageTable::Entry& entry : durable_.entries()) {
-    PageRef& now = image->place(entry.number);
+    PageRef& now = image.place(entry.number);
     const bool lost = keeps == Keeps::none || (keeps == Keeps::prefix && place >= kept) ||
                       (keeps == Keeps::pages && rng.one_in(2));
     ++place;
@@ -215,7 +221,25 @@ DiskImageRef SimDevice::choose_crash_image() {
       }
     }
   }
-  return image;
+}
+
+// Of each group of sectors of a discard under way: it has happened to it, or it has not.
+void SimDevice::tear_discards(DiskImage& image, Rng rng) const {
+  const std::uint64_t group = options_.atomic_sectors;
+  std::vector<std::byte> bytes(group * kSectorSize);
+  for (const Io* const io : in_flight_) {
+    if (io->kind != ChoiceKind::effect || io->record.op != BioOp::discard) continue;
+    for (std::uint64_t s = 0; s + group <= io->record.sectors; s += group) {
+      const std::uint64_t sector = io->record.sector.value() + s;
+      DiscardLeaves leaves = options_.discard_leaves;
+      if (leaves == DiscardLeaves::chosen) leaves = static_cast<DiscardLeaves>(rng.below(3));
+      if (rng.one_in(2) || leaves == DiscardLeaves::old_data) continue;
+      std::fill(bytes.begin(), bytes.end(), std::byte{0});
+      for (std::uint64_t i = 0; i < group && leaves == DiscardLeaves::garbage; ++i)
+        fill_with_garbage(sector + i, bytes.data() + i * kSectorSize);
+      image.write(engine::Sector{sector}, bytes);
+    }
+  }
 }
 
 // Of each group of sectors any version since the last flush, independently of the others.

@@ -2,6 +2,7 @@
 #include <array>
 #include <memory>
 #include <set>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -139,18 +140,37 @@ TEST(SimDevice, AWriteInFlightAtTheCutMayBeTorn) {
   std::set<std::vector<int>> left;
   for_seeds(2000, [&](Execution& execution) {
     SimDevice device{execution, "disk", {.sectors = 64}};
-    engine::Completion ended{"ended"};
-    Request write{BioOp::write, 0, 3, 5, true};
-    write.bio.owner = &ended;
-    write.bio.end_io = [](Bio& bio) { static_cast<engine::Completion*>(bio.owner)->signal(); };
-    device.submit(write.bio);
+    Sent write{BioOp::write, 0, 3, 5, true};
+    write.submit(device);
     device.power_cut();
     left.insert({first_byte(*device.crash_image(), 0), first_byte(*device.crash_image(), 1),
                  first_byte(*device.crash_image(), 2)});
-    ended.wait();
+    write.wait();
     EXPECT_EQ(write.bio.status, Errc::power_lost);
   });
   EXPECT_EQ(left.size(), 8U);
+}
+
+TEST(SimDevice, ADiscardInFlightAtTheCutMayHaveHappenedToAnyOfItsSectors) {
+  const auto lefts = [](DiscardLeaves leaves) {
+    std::set<std::string> left;
+    for_seeds(5000, [&](Execution& execution) {
+      SimDevice device{execution, "disk", {.sectors = 64, .discard_leaves = leaves}};
+      EXPECT_EQ(do_io(device, BioOp::write, 0, 4, 'a', true), Errc::ok);
+      Sent discard{BioOp::discard, 0, 3};
+      discard.submit(device);
+      device.power_cut();
+      left.insert(letters_of(*device.crash_image(), 0, 3));
+      EXPECT_EQ(letters_of(*device.crash_image(), 3, 1), "a");
+      discard.wait();
+    });
+    return left;
+  };
+  EXPECT_EQ(lefts(DiscardLeaves::old_data), (std::set<std::string>{"aaa"}));
+  EXPECT_EQ(lefts(DiscardLeaves::zeroes),
+            (std::set<std::string>{"aaa", "aa.", "a.a", "a..", ".aa", ".a.", "..a", "..."}));
+  EXPECT_EQ(lefts(DiscardLeaves::garbage).size(), 8U);
+  EXPECT_EQ(lefts(DiscardLeaves::chosen).size(), 27U);
 }
 
 TEST(SimDevice, AfterTheCutEverythingEndsWithPowerLost) {
