@@ -7,8 +7,6 @@
 
 namespace sim {
 
-using engine::Access;
-using engine::ObjectKind;
 using engine::OpKind;
 using engine::Point;
 
@@ -26,11 +24,7 @@ const engine::SyncObject* looked_at_again(const SimFiber& fiber) noexcept {
 }   // namespace
 
 const engine::SyncObject* object_at(const SimFiber& fiber, const Point* point) noexcept {
-  if (point == nullptr) return looked_at_again(fiber);
-  if (point->object == nullptr || point->access == Access::none ||
-      point->object->kind == ObjectKind::fiber)
-    return nullptr;
-  return point->object;
+  return point != nullptr ? object_at(*point) : looked_at_again(fiber);
 }
 
 Operation operation_of_woken(const SimFiber& fiber) noexcept {

@@ -35,14 +35,20 @@ struct Operation {
   }
 };
 
+// What others can touch, too, of what somebody who stands at `point` is about to; null: nothing.
+[[nodiscard]] inline const engine::SyncObject* object_at(const engine::Point& point) noexcept {
+  const bool is_any = point.object != nullptr && point.access != engine::Access::none &&
+                      point.object->kind != engine::ObjectKind::fiber;
+  return is_any ? point.object : nullptr;
+}
+
 // Of one that stands at `point`.
 [[nodiscard]] inline Operation operation_at(const engine::Point& point) noexcept {
   using Kind = Operation::Kind;
-  if (point.object == nullptr || point.access == engine::Access::none ||
-      point.object->kind == engine::ObjectKind::fiber)
-    return {};
+  const engine::SyncObject* const object = object_at(point);
+  if (object == nullptr) return {};
   using engine::OpKind;
-  Operation operation{.object = point.object->id, .writes = changes(point.access)};
+  Operation operation{.object = object->id, .writes = changes(point.access)};
   operation.adds = point.access == engine::Access::add;
   operation.looks = point.op == OpKind::atomic_load || point.op == OpKind::variable_read;
   switch (point.op) {
