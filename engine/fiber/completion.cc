@@ -46,12 +46,6 @@ void Completion::wait(std::source_location where) {
   park_until_woken(waiter, Point{OpKind::completion_wait, Access::read, &object_, where});
 }
 
-void Completion::reset(std::uint32_t count) noexcept {
-  const RawGuard guard{raw_};
-  ENGINE_CHECK(waiters_.empty(), "completion {} reset under a waiter", object_.name);
-  missing_ = count;
-}
-
 bool Completion::done() const noexcept {
   const RawGuard guard{raw_};
   return missing_ == 0;

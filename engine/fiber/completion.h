@@ -24,8 +24,6 @@ class Completion {
   void signal(std::source_location where = std::source_location::current());
   // Suspends until open.
   void wait(std::source_location where = std::source_location::current());
-  // Closes an open gate again; nobody may be waiting.
-  void reset(std::uint32_t count = 1) noexcept;
   [[nodiscard]] bool done() const noexcept;
   [[nodiscard]] const SyncObject& object() const noexcept { return object_; }
   // The completion whose object() this is. For schedulers and reports.
