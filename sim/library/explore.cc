@@ -9,12 +9,11 @@
 #include <fmt/format.h>
 
 #include "sim/library/crashes.h"
+#include "sim/library/explore_walks.h"
 #include "sim/library/leaks.h"
 #include "sim/library/time_limit.h"
 #include "sim/lock_order.h"
 #include "sim/operation.h"
-#include "sim/rng.h"
-#include "sim/sampling.h"
 #include "sim/shrink.h"
 #include "sim/strategy_bounded.h"
 #include "sim/strategy_dpor.h"
@@ -23,117 +22,13 @@
 namespace sim {
 namespace {
 
-// Product of the numbers of ways at each operation of a random walk: its mean over walks is the
-// number of interleavings (D. Knuth, "Estimating the efficiency of backtrack programs", 1975).
-// Of operations: to start somebody, or to come to the first of one's own, is none, nor is to queue
-// for a lock, or to look again before anybody else has gone on.
-class Probe final : public Strategy {
- public:
-  void begin(std::uint64_t seed) override {
-    rng_.reseed(seed);
-    ways_ = 1;
-  }
-  std::uint32_t pick(const Choices& choices) override {
-    if (const std::uint32_t first = unnoticed(choices, 0); first != choices.size()) return first;
-    can_go_on_.clear();
-    for (std::uint32_t i = 0; i < choices.fibers.size(); ++i) {
-      const bool gives_way = choices.fibers[i] == &choices.self && choices.fallback != i;
-      if (!gives_way && can_go_on(choices, i)) can_go_on_.push_back(i);
-    }
-    if (can_go_on_.empty()) return choices.fallback;
-    const auto ways = static_cast<std::uint32_t>(can_go_on_.size());
-    ways_ *= ways;
-    return can_go_on_[rng_.below(ways)];
-  }
-  std::uint32_t value(const SimFiber& /*self*/, const char* /*what*/, std::uint32_t count,
-                      std::uint32_t /*one_in*/) override {
-    ways_ *= count;
-    return rng_.below(count);
-  }
-  [[nodiscard]] double ways() const noexcept { return ways_; }
-
- private:
-  Rng rng_;
-  double ways_ = 1;
-  std::vector<std::uint32_t> can_go_on_;   // kept for its memory
-};
-
-constexpr std::uint32_t kProbesInVain = 10;
-
-// What random walks have come upon, beside the number of ways.
-struct Probed {
-  std::optional<Outcome> failed{};   // the first that did
-  bool timers_race = false;          // in it
-  bool differs = false;              // two runs of one schedule
-};
-
-// The walk that comes to its end first is run once more, under the same schedule.
-void note(Probed& probed, const Program& program, const ExploreOptions& options,
-          const Outcome& outcome, bool timers_race, bool is_first) {
-  if (outcome.finding) {
-    if (!probed.failed) {
-      probed.failed = outcome;
-      probed.timers_race = timers_race;
-    }
-  } else if (is_first && options.probes != 0) {
-    Execution again{{.stack_bytes = options.stack_bytes}};
-    Replay strategy{outcome.schedule};
-    again.reset(
-        {.strategy = &strategy, .points_max = options.points_max, .timers_race = timers_race});
-    probed.differs = again.run(program).digest != outcome.digest;
-  }
-}
-
-double interleavings(const Program& program, const ExploreOptions& options, const TimeLimit& limit,
-                     Probed& probed) {
-  double sum = 0;
-  std::uint32_t ended = 0;
-  Execution execution{{.stack_bytes = options.stack_bytes}};
-  Probe probe;
-  // Where all walks fail nothing is learnt, and some take long for it.
-  for (std::uint32_t i = 0; i < options.probes && (ended != 0 || i < kProbesInVain); ++i) {
-    if (probed.differs || limit.over()) break;
-    execution.reset({.seed = i, .strategy = &probe, .points_max = options.points_max});
-    const Outcome& outcome = run_on_own_heap(execution, program);
-    note(probed, program, options, outcome, false, ended == 0);
-    if (outcome.finding) continue;
-    sum += probe.ways();
-    ++ended;
-  }
-  return ended == 0 ? 0 : sum / ended;
-}
-
 // Dpor lets one go on for as long as it likes, and what it does for an execution grows with the
 // square of its length.
 constexpr std::uint64_t kUnfairPointsMax = 20'000;
 
-// A few of these also tell which objects are shared.
-constexpr std::uint32_t kProbesMin = 4;
-
-double interleavings_within(const Program& program, const ExploreOptions& options,
-                            const TimeLimit& limit, Bounded& search, Probed& probed) {
-  double sum = 0;
-  std::uint32_t ended = 0;
-  bool learnt = false;   // one has come to its end
-  Execution execution{{.stack_bytes = options.stack_bytes}};
-  const std::uint32_t probes =
-      std::max(options.probes + 1, kProbesMin);   // the first counts little
-  for (std::uint32_t i = 0; i < probes && (learnt || i < kProbesInVain); ++i) {
-    if (probed.differs || (i >= kProbesMin && limit.over())) break;
-    search.probe(i);
-    execution.reset({.strategy = &search, .points_max = options.points_max, .timers_race = true});
-    const Outcome& outcome = run_on_own_heap(execution, program);
-    note(probed, program, options, outcome, true, !learnt);
-    if (outcome.finding) continue;
-    learnt = true;
-    if (const auto ways = search.ways()) {
-      sum += *ways;
-      ++ended;
-    }
-  }
-  search.end_probes();
-  return ended == 0 || options.probes == 0 ? 0 : sum / ended;
-}
+// So many more walks than there were executions begun, where the first few leave it open how many
+// schedules there are.
+constexpr std::uint64_t kWalksOfBegun = 4;
 
 SearchOptions as_search(const ExploreOptions& options, bool timers_race, bool lock_order = false) {
   return {.points_max = options.points_max,
@@ -208,13 +103,13 @@ Found found_by(const Program& program, const Outcome& outcome, const ExploreOpti
 
 // With steps of the environment as free as any other, or within a bound.
 Exploration explore_bounded(const Program& program, const ExploreOptions& options,
-                            const TimeLimit& limit, Probed& probed) {
+                            const TimeLimit& limit, ExploreWalks& walks) {
   Exploration result;
   Bounded search{{.preemptions = options.preemptions.value_or(Bounds::kNone),
                   .retries = options.retries,
                   .memory_max = options.memory_max}};
-  result.interleavings = interleavings_within(program, options, limit, search, probed);
-  if (probed.differs) return result;
+  walks.begin(&search);
+  if (walks.differ()) return result;
   Execution execution{{.stack_bytes = options.stack_bytes}};
   LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
   OppositeOrders opposite_orders{execution, options, true};
@@ -248,16 +143,18 @@ Exploration explore_bounded(const Program& program, const ExploreOptions& option
   for (const auto& [what, times] : left_out)
     result.limits += fmt::format("{}{} times {}", result.limits.empty() ? "" : "; ", times, what);
   const bool is_all = result.complete && !options.preemptions && result.limits.empty();
+  if (!result.found) walks.go_on(executions / kWalksOfBegun);
+  result.interleavings = walks.estimated();
   if (!result.found && !is_all) result.found = opposite_orders.found(program);
   return result;
 }
 
 // As many preemptions as there may be.
 Exploration explore_all(const Program& program, const ExploreOptions& options,
-                        const TimeLimit& limit, Probed& probed) {
+                        const TimeLimit& limit, ExploreWalks& walks) {
   Exploration result;
-  result.interleavings = interleavings(program, options, limit, probed);
-  if (probed.differs) return result;
+  walks.begin();
+  if (walks.differ()) return result;
   Dpor search{options.retries};
   Execution execution{{.stack_bytes = options.stack_bytes}};
   LeakWatch leaks{execution, options.leaks, LeakWatch::Looks::each_time};
@@ -268,9 +165,9 @@ Exploration explore_all(const Program& program, const ExploreOptions& options,
     opposite_orders.listen();
     const auto outcome = failed(leaks, program, options, false);
     if (outcome && outcome->finding->kind == FindingKind::endless)
-      return explore_bounded(program, options, limit, probed);
+      return explore_bounded(program, options, limit, walks);
     if (!outcome && search.saw_environment())
-      return explore_bounded(program, options, limit, probed);
+      return explore_bounded(program, options, limit, walks);
     ++result.executions;
     if (outcome) {
       result.found = found_by(program, *outcome, options, result.executions, false);
@@ -288,21 +185,26 @@ Exploration explore_all(const Program& program, const ExploreOptions& options,
   result.done = result.complete ? 1 : search.done();
   result.limits = search.left_out();
   const bool is_all = result.complete && result.limits.empty();
+  if (!result.found) walks.go_on(result.executions / kWalksOfBegun);
+  result.interleavings = walks.estimated();
   if (!result.found && !is_all) result.found = opposite_orders.found(program);
   result.not_looked_for = leaks.not_looked_for();
   return result;
 }
 
 // A walk that failed, though the exploration came upon nothing.
-Found found_by_walk(const Program& program, const ExploreOptions& options, const Probed& probed) {
+Found found_by_walk(const Program& program, const ExploreOptions& options,
+                    const ExploreWalks& walks) {
+  const Outcome& failed = *walks.failed();
   Execution execution{{.stack_bytes = options.stack_bytes}};
-  Replay strategy{probed.failed->schedule};
-  execution.reset(
-      {.strategy = &strategy, .points_max = options.points_max, .timers_race = probed.timers_race});
+  Replay strategy{failed.schedule};
+  execution.reset({.strategy = &strategy,
+                   .points_max = options.points_max,
+                   .timers_race = walks.timers_raced()});
   const Outcome& again = run_on_own_heap(execution, program);
-  if (!again.finding || again.finding->signature() != probed.failed->finding->signature())
+  if (!again.finding || again.finding->signature() != failed.finding->signature())
     return not_deterministic("one of two runs of a schedule fails");
-  return found_by(program, *probed.failed, options, 0, probed.timers_race);
+  return found_by(program, failed, options, 0, walks.timers_raced());
 }
 
 }   // namespace
@@ -311,17 +213,16 @@ Exploration explore(const Program& program, const ExploreOptions& options) {
   const CallersBegin callers{__builtin_frame_address(0)};
   const CrashesAreFindings crashes;
   const TimeLimit limit{options.seconds_max};
-  Probed probed;
-  Exploration result = options.preemptions ? explore_bounded(program, options, limit, probed)
-                                           : explore_all(program, options, limit, probed);
+  ExploreWalks walks{program, options, limit};
+  Exploration result = options.preemptions ? explore_bounded(program, options, limit, walks)
+                                           : explore_all(program, options, limit, walks);
   // Those that were counted are interleavings, too.
-  if (result.interleavings != 0)
-    result.interleavings = std::max(result.interleavings, static_cast<double>(result.executions));
-  if (probed.differs) {
+  result.interleavings.is_at_least(static_cast<double>(result.executions));
+  if (walks.differ()) {
     result.found = not_deterministic("two runs of one schedule differ");
-  } else if (probed.failed &&
+  } else if (walks.failed() &&
              (!result.found || result.found->finding.kind == FindingKind::lock_order)) {
-    result.found = found_by_walk(program, options, probed);
+    result.found = found_by_walk(program, options, walks);
     result.complete = false;   // this one it has not seen
   }
   return result;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "sim/library/search.h"
+#include "sim/tree_estimate.h"
 
 namespace sim {
 
@@ -19,8 +20,10 @@ struct ExploreOptions {
   std::uint64_t shrink_tries = 5'000;
   double shrink_seconds = 10;
   // Random walks from which the number of all interleavings within the bounds is estimated; 0: no
-  // estimate. The first that does not fail is run twice: a program whose runs differ has that for a
-  // finding. One that fails is told when the exploration itself comes upon nothing.
+  // estimate. Where that leaves much open there are more of them when an exploration is over, at
+  // most a quarter of its executions. The first that does not fail is run twice: a program whose
+  // runs differ has that for a finding. One that fails is told when the exploration itself comes
+  // upon nothing.
   std::uint32_t probes = 0;
   // At most so many preemptions, as strategy_bounded.h counts them; none: any number.
   std::optional<std::uint32_t> preemptions = {};
@@ -39,9 +42,8 @@ struct Exploration {
   std::uint64_t forgotten = 0;    // for want of memory: if any, some of these may be equivalent
   bool complete = false;          // there is no other execution within the bounds
   double done = 0;                // estimated share of the whole
-  // Of all operations, estimated from the probes, and no fewer than there are executions; 0: there
-  // is no estimate.
-  double interleavings = 0;
+  // Of all operations, estimated from random walks, and no fewer than there are executions.
+  Estimated interleavings{};
   std::string limits;           // what was not explored although complete; empty: nothing
   std::string not_looked_for;   // as in SearchResult
   // Ends the exploration; but opposite orders of locks are told when nothing else was found.

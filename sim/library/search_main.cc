@@ -136,8 +136,8 @@ int explore_all(const Program& program, const std::string& name, const Arguments
   const Exploration result = explore(program, options);
   const std::string within =
       given.preemptions ? fmt::format(" of at most {} preemptions", *given.preemptions) : "";
-  fmt::print("{} executions, {} cut short; of about {:.3g} interleavings{}\n", result.executions,
-             result.cut_short, result.interleavings, within);
+  fmt::print("{} executions, {} cut short; of about {} interleavings{}\n", result.executions,
+             result.cut_short, result.interleavings.text(), within);
   print_not_looked_for(result.not_looked_for);
   if (result.found) {
     if (result.complete) {

@@ -26,7 +26,8 @@ using Clock = std::chrono::steady_clock;
 // What an execution may take on top of the time asked for, and that much more for good measure.
 constexpr double kSecondsToEnd = 120;
 constexpr std::uint32_t kJobsMax = 256;
-constexpr double kPatience = 0.02;   // between looks at one worker and the next
+constexpr double kPatience = 0.02;           // between looks at one worker and the next
+constexpr std::uint64_t kWalksOfBegun = 4;   // one for so many executions begun
 
 class Foreman {
  public:
@@ -45,11 +46,13 @@ class Foreman {
     if (estimate()) {
       while (work())
         begin_anew();
+      estimate_further();
     }
     const std::uint64_t run = board_->executions;
     end_.executions = seen_.classes();
+    end_.naive = naive_.estimated();
     // Those that were counted are among them.
-    if (end_.naive != 0) end_.naive = std::max(end_.naive, static_cast<double>(end_.executions));
+    end_.naive.is_at_least(static_cast<double>(end_.executions));
     end_.cut_short = run - std::min(run, end_.executions);
     end_.points = board_->points;
     end_.cuts = board_->cuts;
@@ -77,10 +80,25 @@ class Foreman {
     Child child{[&] { return Explorer{options_, workload_, seen_, *board_, {}}.estimate(); }};
     if (!await(child)) return false;
     const Report report = Report::from_text(child.result().bytes);
-    end_.naive = report.naive;
+    naive_ = sim::TreeEstimate{report.naive};
     by_walk_ = report.finding;
     learn(report);
     return true;
+  }
+  // Where the first walks leave much open, so many more that it costs little beside the rest. Of
+  // cuts that number is not told.
+  void estimate_further() {
+    const bool has_gone_on =
+        end_.ended == Exploration::Ended::complete || end_.ended == Exploration::Ended::executions;
+    if (!has_gone_on || end_.finding || by_walk_ || options_.cuts || !naive_.is_wide()) return;
+    Child child{[&] {
+      return Explorer{options_, workload_, seen_, *board_, learnt_}.estimate_further(
+          naive_, board_->executions / kWalksOfBegun);
+    }};
+    if (!await(child)) return;
+    const Report report = Report::from_text(child.result().bytes);
+    naive_ = sim::TreeEstimate{report.naive};
+    by_walk_ = report.finding;
   }
   // True: all of it once more, with what has been learnt.
   bool work() {
@@ -164,6 +182,7 @@ class Foreman {
   std::vector<std::uint64_t> learnt_{};   // as sim::Bounded tells it
   std::set<std::uint64_t> images_{};
   std::optional<Exploration::Finding> by_walk_{};   // by a random walk
+  sim::TreeEstimate naive_;
   double left_ = 0;
   Exploration end_;
 };

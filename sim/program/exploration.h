@@ -11,6 +11,7 @@
 #include "scenarios/workload.h"
 #include "sim/program/commands.h"
 #include "sim/states_seen.h"
+#include "sim/tree_estimate.h"
 
 namespace program {
 
@@ -37,8 +38,8 @@ struct Exploration {
   double images_alike = 0;            // one of those each (Watch::left), at all moments together
   std::uint64_t contradictions = 0;   // with --check: beginnings wrongly taken for equivalent
   std::string contradiction{};        // the first of them
-  double naive = 0;   // executions without reduction, within the same bounds: estimated
-  double done = 0;    // estimated share of the search
+  sim::Estimated naive{};             // executions without reduction, within the same bounds
+  double done = 0;                    // estimated share of the search
   double seconds = 0;
   std::map<std::string, std::uint64_t> left_out{};   // choices not tried in full, with how often
   std::optional<Finding> finding{};

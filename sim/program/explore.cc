@@ -85,7 +85,9 @@ Json to_json(const ExploreOptions& options, const std::string& name, const Explo
             {"states_forgotten", end.forgotten.states},
             {"classes_forgotten", end.forgotten.classes},
             {"done", end.done},
-            {"naive", end.naive},
+            {"naive", end.naive.number},
+            {"naive_low", end.naive.low},
+            {"naive_high", end.naive.high},
             {"cuts", end.cuts},
             {"images", end.images},
             {"images_alike", end.images_alike},
@@ -117,16 +119,17 @@ void print_rest(const ExploreOptions& options, const Exploration& end) {
       // Those that are cut short have run, too, up to there.
       const double begun = executions + static_cast<double>(end.cut_short);
       fmt::print("of about {} without reduction; {} begun, {} of them cut short: {}\n",
-                 number(end.naive), number(begun), end.cut_short,
-                 end.naive > begun ? fmt::format("{:.3g} times fewer", end.naive / begun)
-                                   : "nothing is saved");
+                 end.naive.text(), number(begun), end.cut_short,
+                 end.naive.number > begun
+                     ? fmt::format("{:.3g} times fewer", end.naive.number / begun)
+                     : "nothing is saved");
     }
   } else if (end.ended != Exploration::Ended::found && end.ended != Exploration::Ended::died) {
     fmt::print(
         "not complete ({}): about {:.2g} % done, about {} executions left; of about {} "
         "without reduction\n",
         to_string(end.ended), end.done * 100,
-        number(executions * (1 / std::max(end.done, 1e-12) - 1)), number(end.naive));
+        number(executions * (1 / std::max(end.done, 1e-12) - 1)), end.naive.text());
   }
   if (end.forgotten.states != 0)
     fmt::print("memory was short (--memory): {} beginnings explored without being remembered\n",

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint32_t kProbes = 100;
+constexpr std::uint64_t kWalks = 100;
 // More images are as good as that many, and JSON knows no infinity.
 constexpr double kAlikeMost = 1e300;
 
@@ -124,24 +124,40 @@ const sim::Outcome& Explorer::execute() {
   return outcome;
 }
 
-std::string Explorer::estimate() {
-  double sum = 0;
-  std::uint32_t ended = 0;
-  for (std::uint32_t i = 0; ended < kProbes; ++i) {
-    search_.probe(i);
-    const sim::Outcome& outcome = execute();
-    if (outcome.finding) {
-      found(outcome);
-      break;
-    }
-    if (const auto ways = search_.ways()) {
-      sum += *ways;
-      ++ended;
-    }
+bool Explorer::walk(std::uint64_t seed, sim::TreeEstimate& estimate) {
+  search_.probe(seed);
+  const std::uint64_t points = board_.points;
+  const sim::Outcome& outcome = execute();
+  board_.points = points;   // those are not the search's
+  if (outcome.finding) {
+    found(outcome);
+    return false;
   }
-  report_.naive = ended == 0 ? 0 : sum / ended;
-  board_.cuts = board_.points = 0;   // those are not the search's
+  if (const auto ways = search_.ways()) estimate.add(*ways);
+  return true;
+}
+
+std::string Explorer::estimate() {
+  sim::TreeEstimate estimate;
+  for (std::uint64_t i = 0; estimate.walks() < kWalks; ++i) {
+    if (!walk(i, estimate)) break;
+  }
+  report_.naive = estimate.told();
   return report();
+}
+
+std::string Explorer::estimate_further(const sim::TreeEstimate& so_far, std::uint64_t walks_max) {
+  sim::TreeEstimate estimate = so_far;
+  for (std::uint64_t i = 0; i < walks_max && estimate.is_wide() && !is_late(); ++i) {
+    if (!walk(kWalks + 1 + i, estimate)) break;   // other seeds than those had
+  }
+  report_.naive = estimate.told();
+  return report();
+}
+
+bool Explorer::is_late() const {
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - board_.began;
+  return passed.count() > options_.seconds;
 }
 
 std::string Explorer::work(BranchQueue& queue, std::uint32_t number) {
@@ -172,8 +188,7 @@ bool Explorer::explore(const sim::Branch& branch, BranchQueue& queue, std::uint3
     if (queue.is_wanted()) {
       if (const auto part = search_.give_away(BranchQueue::kChoicesMax)) queue.put(*part);
     }
-    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - board_.began;
-    if (passed.count() > options_.seconds) board_.ended = Board::Ended::time;
+    if (is_late()) board_.ended = Board::Ended::time;
     if (board_.classes >= options_.executions_max) board_.ended = Board::Ended::executions;
     if (board_.ended != Board::Ended::not_yet || queue.is_closed()) {
       board_.left[number] = search_.left();

@@ -18,6 +18,7 @@
 #include "sim/program/exploration.h"
 #include "sim/states_seen.h"
 #include "sim/strategy_bounded.h"
+#include "sim/tree_estimate.h"
 
 namespace program {
 
@@ -36,7 +37,7 @@ struct Board {
 
 // By the pipe, as text.
 struct Report {
-  double naive = 0;   // of an estimate
+  sim::TreeEstimate::Told naive{};   // of an estimate
   std::vector<std::uint64_t> learnt{};
   std::vector<std::uint64_t> images{};
   double images_alike = 0;   // to those, or one of them
@@ -56,13 +57,20 @@ class Explorer {
 
   // Random walks: how many executions there would be, and which names are shared.
   [[nodiscard]] std::string estimate();
+  // So many more at most, after those that came to `so_far`, as long as they leave it open how
+  // many.
+  [[nodiscard]] std::string estimate_further(const sim::TreeEstimate& so_far,
+                                             std::uint64_t walks_max);
   // Searches what the queue has, as worker number so and so, until nobody has anything left.
   [[nodiscard]] std::string work(BranchQueue& queue, std::uint32_t number);
 
  private:
   const sim::Outcome& execute();
+  // False: it failed.
+  bool walk(std::uint64_t seed, sim::TreeEstimate& estimate);
   // False: this is enough.
   bool explore(const sim::Branch& branch, BranchQueue& queue, std::uint32_t number);
+  [[nodiscard]] bool is_late() const;
   void found(const sim::Outcome& outcome);
   void observe(const engine::Event& event);
   [[nodiscard]] std::string describe_contradiction() const;

@@ -200,7 +200,7 @@ void explored(const char* name, const sim::Program& program) {
   for (; seconds < 0.5; seconds = cpu_seconds() - began)
     executions += sim::explore(program, {.probes = 0}).executions;
   fmt::print("{:<14} {:>12} {:>10} {:>10} {:>14.3g} {:>14.0f}\n", name, result.executions,
-             result.cut_short, result.complete ? "yes" : "no", result.interleavings,
+             result.cut_short, result.complete ? "yes" : "no", result.interleavings.number,
              static_cast<double>(executions) / seconds);
 }
 

@@ -128,7 +128,7 @@ TEST(Explore, SaysHowFarItGot) {
       explore([] { programs::ainc(7); }, {.executions_max = 2520, .probes = 50});
   EXPECT_FALSE(result.complete);
   EXPECT_NEAR(result.done, 0.5, 1e-6);
-  EXPECT_EQ(result.interleavings, 5040.0);
+  EXPECT_EQ(result.interleavings.number, 5040.0);
 }
 
 // Two with n steps each have (2n)! / n!^2 interleavings, whatever they have to do with each other;
@@ -154,32 +154,55 @@ TEST(Explore, EstimatesTheNumberOfInterleavings) {
           {.probes = 200});
       ASSERT_TRUE(result.complete);
       EXPECT_EQ(static_cast<double>(result.executions), of_one ? expected : 1) << n;
-      EXPECT_NEAR(result.interleavings, expected, n == 1 ? 0 : expected / 8) << n;
-      EXPECT_GE(result.interleavings, static_cast<double>(result.executions)) << n;
+      EXPECT_NEAR(result.interleavings.number, expected, n == 1 ? 0 : expected / 8) << n;
+      EXPECT_GE(result.interleavings.number, static_cast<double>(result.executions)) << n;
     }
+  }
+}
+
+// Two that set what the other looks at, and go on for longer if that is not what they have set.
+void steps_by_turn() {
+  Variable<int> turn{"turn"};
+  Threads threads;
+  for (int id = 1; id <= 2; ++id) {
+    threads.start("steps", [&, id] {
+      turn.set(id);
+      if (turn.get() == 1) return;
+      for (int i = 0; i < 4; ++i)
+        turn.set(id);
+    });
+  }
+  threads.join();
+}
+
+TEST(Explore, WalksFurtherWhereTheFirstWalksDiffer) {
+  for (const std::optional<std::uint32_t> bound : {std::optional<std::uint32_t>{}, {3U}}) {
+    std::uint64_t runs = 0;
+    const auto explore_counting = [&](const Program& program) {
+      runs = 0;
+      const Exploration result = explore([&] { ++runs, program(); },
+                                         {.probes = 10, .preemptions = bound, .lock_order = false});
+      EXPECT_TRUE(result.complete);
+      return result;
+    };
+    // One of them is run twice, and within bounds there is one that shows where they could be
+    // spent.
+    const std::uint64_t walks = bound ? 12 : 11;
+    const Exploration uneven = explore_counting(steps_by_turn);
+    const std::uint64_t begun = uneven.executions + uneven.cut_short;
+    EXPECT_GT(runs, begun + walks);
+    EXPECT_LE(runs, begun + walks + begun / 4);
+    const Exploration even = explore_counting([] { programs::lockinc(4); });
+    EXPECT_EQ(runs, even.executions + even.cut_short + walks);
   }
 }
 
 // Few walks may well come upon those parts of the tree that are smaller than others.
 TEST(Explore, EstimatesNeverLessThanItHasCounted) {
   for (const std::optional<std::uint32_t> bound : {std::optional<std::uint32_t>{}, {0U}, {2U}}) {
-    const Exploration result = explore(
-        [] {
-          Variable<int> turn{"turn"};
-          Threads threads;
-          for (int id = 1; id <= 2; ++id) {
-            threads.start("steps", [&, id] {
-              turn.set(id);
-              if (turn.get() == 1) return;
-              for (int i = 0; i < 4; ++i)
-                turn.set(id);
-            });
-          }
-          threads.join();
-        },
-        {.probes = 1, .preemptions = bound});
+    const Exploration result = explore(steps_by_turn, {.probes = 1, .preemptions = bound});
     ASSERT_TRUE(result.complete);
-    EXPECT_GE(result.interleavings, static_cast<double>(result.executions));
+    EXPECT_GE(result.interleavings.number, static_cast<double>(result.executions));
   }
 }
 
