@@ -27,7 +27,7 @@ void Dpor::begin(std::uint64_t /*seed*/) {
   paths_.begin();
   run_.length = 0;
   run_.ways.clear();
-  by_rank_.clear();
+  run_.by_rank.clear();
   at_ = 0;
   running_ = ThreadPaths::kRoot;
   step_ = unsettled_ = kNone;
@@ -190,15 +190,17 @@ std::uint32_t Dpor::add(Id fiber, std::uint32_t rank) {
   event.value = event.values = 0;
   event.kind = Kind::plain;
   event.writes = event.shares = event.undid_write = event.moved = false;
+  event.overwritten_by = kNone;
   event.before = fibers_[fiber].past;
   return number;
 }
 
 void Dpor::put_by_rank(std::uint32_t number) {
   const auto rank = [&](std::uint32_t each) { return run_.events[each].rank; };
-  by_rank_.push_back(number);
-  for (std::size_t i = by_rank_.size() - 1; i != 0 && rank(by_rank_[i - 1]) > rank(number); --i)
-    std::swap(by_rank_[i - 1], by_rank_[i]);
+  std::vector<std::uint32_t>& all = run_.by_rank;
+  all.push_back(number);
+  for (std::size_t i = all.size() - 1; i != 0 && rank(all[i - 1]) > rank(number); --i)
+    std::swap(all[i - 1], all[i]);
 }
 
 std::uint32_t Dpor::go_on(const Choices& /*choices*/, const Enabled& chosen) {
@@ -254,6 +256,9 @@ void Dpor::happens(std::uint32_t number) {
   if (event.object == kNone) return;
   Object& object = objects_[event.object];
   if (event.writes) {
+    const std::vector<std::uint32_t>& reads = object.reads;
+    for (std::size_t i = reads.size(); i-- != 0 && run_.events[reads[i]].overwritten_by == kNone;)
+      run_.events[reads[i]].overwritten_by = number;
     object.writes.push_back(number);
     object.last_write = past;
     if (event.kind == Kind::release) objects_[event.slot].release = past;

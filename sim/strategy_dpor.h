@@ -15,10 +15,10 @@
 //     all that was added after f and that e does not rest on. What was undone is added again, after
 //     e, with whatever follows from that. A read f stays, right after e;
 //   - what is done to a lock in shared mode (Operation::shares()) is put before a write like a
-//   write
-//     is. A write is put after some of what was done in shared mode since the write before it, and
-//     before the rest: of these each selection is an execution of its own. Several that are put
-//     before one write, one after the other, are so in the order of least() below.
+//     write is. A write is put after some of what was done in shared mode since the write before
+//     it, and before the rest: of these each selection is an execution of its own, and they are
+//     made one at a time. Several that are put before one write, one after the other, are so in the
+//     order of least() below.
 // One execution could be reached so in many ways. Only the one is taken in which all that is undone
 // had been added as it is always added: each event last, and in the order of least() below. Then
 // where an execution comes from can be told from itself, so it comes up once; and since nothing is
@@ -72,9 +72,11 @@ class Dpor final : public Strategy {
   // What was left out although the search has ended; empty: nothing.
   [[nodiscard]] std::string left_out() const;
   // Events kept for executions to come back to, at present. Never more than the square of the
-  // events of one execution. What is done in shared mode makes for more ways than that: 2^n where
-  // there are n between one writer of a lock and the next.
+  // events of one execution.
   [[nodiscard]] std::uint64_t stored_events() const noexcept { return stored_events_; }
+  // Ways kept with them, one for all selections that are still to be made of a write and its place
+  // among them.
+  [[nodiscard]] std::uint64_t stored_ways() const noexcept;
 
   void begin(std::uint64_t seed) override;
   [[nodiscard]] bool wants_every_point() const override { return true; }
@@ -118,6 +120,7 @@ class Dpor final : public Strategy {
     bool shares = false;        // what is done to a lock in shared mode; it does not write then
     bool undid_write = false;   // it has taken the place of one, or of one that shares
     bool moved = false;         // not where it would be added: before something of lower rank
+    std::uint32_t overwritten_by = kNone;   // of one that reads: the next write of its object
     Past before;
     Past past;   // itself included
 
@@ -125,19 +128,28 @@ class Dpor final : public Strategy {
   };
   // Another execution: of a run, up to the event `event`.
   struct Way {
-    enum class What : std::uint8_t { before_write, undo, value } what = What::undo;
+    // Selections: all ways to undo something that come of selections not made yet.
+    enum class What : std::uint8_t { before_write, undo, value, selections } what = What::undo;
     std::uint32_t event = 0;
-    std::uint32_t target = 0;   // the write; what is undone; the value
-    // Undo: the write that it comes right after, kNone for the beginning.
+    std::uint32_t target = 0;   // the write; what is undone; the value; the gap's next write
+    // Undo, selections: the write that it comes right after, kNone for the beginning.
     std::uint32_t after = kNone;
-    // And after these, which share. Of other such since that write none is before it.
+    // And after these, which share. Of other such since that write none is before it. Of
+    // selections: what the next one to be made has beyond what all of them have.
     std::vector<std::uint32_t> beside = {};
-    double share = 0;   // of the search, estimated
+    double share = 0;        // of the search, estimated
+    double selections = 0;   // so many, or fewer
+  };
+  // Between two writes of an object: kNone before the first, and after the last.
+  struct Gap {
+    std::uint32_t after = kNone;
+    std::uint32_t next = kNone;
   };
   struct Run {
     std::vector<Event> events;   // kept for their memory; `length` are of this run
     std::uint32_t length = 0;
-    std::vector<Way> ways;   // still to be gone
+    std::vector<std::uint32_t> by_rank;   // those
+    std::vector<Way> ways;                // still to be gone, the last first
   };
   // What is given of an execution.
   struct Given {
@@ -225,15 +237,13 @@ class Dpor final : public Strategy {
   void find_undone_by_shared(std::uint32_t number);
   [[nodiscard]] bool comes_in_turn(std::uint32_t number, std::uint32_t gap) const;
   [[nodiscard]] bool is_less(const Event& a, const Event& b) const noexcept;
-  void find_selections(std::uint32_t number, std::uint32_t gap);
-  void find_undone_by(std::uint32_t number, std::uint32_t gap,
+  [[nodiscard]] Gap gap_of(std::uint32_t object, std::size_t number) const noexcept;
+  void find_undone_by(Run& run, std::uint32_t number, Gap gap,
                       const std::vector<std::uint32_t>& beside,
                       const std::vector<std::uint32_t>& others);
   [[nodiscard]] bool is_free_at(const Event& lock, std::uint32_t gap) const;
-  [[nodiscard]] std::uint32_t first_write_after(std::uint32_t number) const;
-  [[nodiscard]] static bool stays_for(const Run& run, const Event& write, std::uint32_t after,
-                                      const std::vector<std::uint32_t>& beside,
-                                      const Event& event) noexcept;
+  const Clock& what_stays(const Run& run, const Event& write, std::uint32_t after,
+                          const std::vector<std::uint32_t>& beside);
   void share_out();
   [[nodiscard]] double executions_of(const Way& way);
   [[nodiscard]] double places_of(const Event& added) const;
@@ -242,6 +252,16 @@ class Dpor final : public Strategy {
   void give_reordered(const Run& run, const Way& way);
   void give_what_stays(const Run& run, const Way& way);
   void give_event(const Event& event, bool undid_write);
+
+  // --- what shares, beside a write: strategy_dpor_selections.cc ---
+  void find_selections(std::uint32_t number, Gap gap);
+  [[nodiscard]] bool divide_sharers(const Run& run, std::uint32_t number, Gap gap);
+  [[nodiscard]] std::uint32_t rank_undone_min(const Run& run, std::uint32_t number, Gap gap);
+  [[nodiscard]] double selections_most() const;
+  [[nodiscard]] double executions_of_all(const Way& selections);
+  void make_selection(Run& run);
+  [[nodiscard]] std::vector<std::uint32_t> selection_after(
+      const Run& run, std::vector<std::uint32_t> selection) const;
 
   // --- objects that belong together: strategy_dpor_objects.cc ---
   void unite(std::uint32_t a, std::uint32_t b);
@@ -262,8 +282,7 @@ class Dpor final : public Strategy {
   std::vector<Given> given_values_;   // choices
   std::uint32_t at_ = 0;              // of given_
   std::uint32_t next_rank_ = 0;
-  std::vector<std::uint32_t> by_rank_;   // events of this execution
-  double share_ = 1;                     // of this execution and all that come from it
+  double share_ = 1;   // of this execution and all that come from it
   double done_ = 0;
   std::vector<Fiber> fibers_;
   std::vector<Object> objects_;   // by slot
@@ -284,6 +303,9 @@ class Dpor final : public Strategy {
   std::vector<Enabled> enabled_;
   std::vector<std::uint32_t> again_;   // events
   Clock kept_;
+  Clock staying_;
+  std::vector<std::uint32_t> always_;   // what shares in a gap and is in all selections
+  std::vector<std::uint32_t> open_;     // the rest of it
 };
 
 }   // namespace sim

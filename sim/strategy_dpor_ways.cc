@@ -39,7 +39,8 @@ void Dpor::find_undone_by(std::uint32_t number) {
   const std::vector<std::uint32_t>& writes = objects_[write.object].writes;
   for (auto gap = static_cast<std::uint32_t>(writes.size());; --gap) {
     if (gap != writes.size() && covers(write.before.all, run_.events[writes[gap]])) return;
-    if (write.kind != Kind::acquire || is_free_at(write, gap)) find_selections(number, gap);
+    if (write.kind != Kind::acquire || is_free_at(write, gap))
+      find_selections(number, gap_of(write.object, gap));
     if (gap == 0) return;
   }
 }
@@ -50,7 +51,7 @@ void Dpor::find_undone_by_shared(std::uint32_t number) {
   const std::vector<std::uint32_t>& writes = objects_[event.object].writes;
   for (auto gap = static_cast<std::uint32_t>(writes.size()); gap-- != 0;) {
     if (covers(event.before.all, run_.events[writes[gap]])) return;
-    if (comes_in_turn(number, gap)) find_undone_by(number, gap, {}, {});
+    if (comes_in_turn(number, gap)) find_undone_by(run_, number, gap_of(event.object, gap), {}, {});
   }
 }
 
@@ -60,8 +61,8 @@ bool Dpor::comes_in_turn(std::uint32_t number, std::uint32_t gap) const {
   const Event& event = run_.events[number];
   const std::vector<std::uint32_t>& writes = objects_[event.object].writes;
   const std::uint32_t begin = gap == 0 ? 0 : writes[gap - 1];
-  for (std::size_t i = by_rank_.size(); i-- != 0;) {
-    const std::uint32_t each = by_rank_[i];
+  for (std::size_t i = run_.by_rank.size(); i-- != 0;) {
+    const std::uint32_t each = run_.by_rank[i];
     const Event& other = run_.events[each];
     if (other.rank > run_.events[writes[gap]].rank || !other.moved) continue;
     const bool is_beside = other.shares && other.object == event.object && each >= begin &&
@@ -82,41 +83,10 @@ bool Dpor::is_less(const Event& a, const Event& b) const noexcept {
   return false;
 }
 
-// Of what shares since the write before the gap, each selection that has with each event what that
-// rests on. What has to come before the write, or cannot be undone, is in all of them.
-void Dpor::find_selections(std::uint32_t number, std::uint32_t gap) {
-  const Event& write = run_.events[number];
-  const Object& object = objects_[write.object];
-  const std::uint32_t begin = gap == 0 ? 0 : object.writes[gap - 1];
-  const std::uint32_t end = gap == object.writes.size() ? number : object.writes[gap];
-  std::vector<std::uint32_t> beside;   // chosen so far
-  std::vector<std::uint32_t> others;   // likewise
-  std::vector<std::uint32_t> open;
-  for (const std::uint32_t each : object.shares) {
-    if (each < begin || each >= end) continue;
-    const Event& event = run_.events[each];
-    (covers(write.before.all, event) || event.moved ? beside : open).push_back(each);
-  }
-  const auto rests_on_others = [&](std::uint32_t each) {
-    return std::any_of(others.begin(), others.end(), [&](std::uint32_t other) {
-      return covers(run_.events[each].past.rests_on, run_.events[other]);
-    });
-  };
-  const auto choose = [&](const auto& self, std::size_t at) -> void {
-    if (at == open.size()) {
-      if (!std::any_of(beside.begin(), beside.end(), rests_on_others))
-        find_undone_by(number, gap, beside, others);
-      return;
-    }
-    others.push_back(open[at]);
-    self(self, at + 1);
-    others.pop_back();
-    if (rests_on_others(open[at])) return;
-    beside.push_back(open[at]);
-    self(self, at + 1);
-    beside.pop_back();
-  };
-  choose(choose, 0);
+Dpor::Gap Dpor::gap_of(std::uint32_t object, std::size_t number) const noexcept {
+  const std::vector<std::uint32_t>& writes = objects_[object].writes;
+  return {.after = number == 0 ? kNone : writes[number - 1],
+          .next = number == writes.size() ? kNone : writes[number]};
 }
 
 bool Dpor::is_free_at(const Event& lock, std::uint32_t gap) const {
@@ -128,69 +98,57 @@ bool Dpor::is_free_at(const Event& lock, std::uint32_t gap) const {
   return true;
 }
 
-// Goes back through what has been added, the latest first, as long as all of it that would be
-// undone could be added again as it was.
-void Dpor::find_undone_by(std::uint32_t number, std::uint32_t gap,
+// Goes back through what had been added before the event, the latest first, as long as all of it
+// that would be undone could be added again as it was.
+void Dpor::find_undone_by(Run& run, std::uint32_t number, Gap gap,
                           const std::vector<std::uint32_t>& beside,
                           const std::vector<std::uint32_t>& others) {
-  const Event& write = run_.events[number];
-  const std::vector<std::uint32_t>& writes = objects_[write.object].writes;
-  const std::uint32_t after = gap == 0 ? kNone : writes[gap - 1];
-  const std::uint32_t next = gap == writes.size() ? kNone : writes[gap];
-  const auto stays = [&](const Event& event) {
-    return stays_for(run_, write, after, beside, event);
-  };
-  std::size_t to_be_undone = others.size() + (next != kNone ? 1 : 0);
+  const Event& write = run.events[number];
+  const Clock& staying = what_stays(run, write, gap.after, beside);
+  const auto stays = [&](const Event& event) { return covers(staying, event); };
+  std::size_t to_be_undone = others.size() + (gap.next != kNone ? 1 : 0);
   std::uint32_t rank_min = 0;
-  for (std::size_t i = by_rank_.size(); i-- != 0;) {
-    const std::uint32_t earlier = by_rank_[i];
-    const Event& event = run_.events[earlier];
+  for (std::size_t i = run.by_rank.size(); i-- != 0;) {
+    const std::uint32_t earlier = run.by_rank[i];
+    const Event& event = run.events[earlier];
+    if (earlier >= number) continue;
     if (event.rank < rank_min) return;
     if (stays(event)) continue;
     if (event.values != 0) {
       // A choice is made as soon as all that it rests on is there. One that is made again is 0.
       if (event.value == 0) continue;
       for (std::size_t other = 0; other < i; ++other) {
-        const Event& under = run_.events[by_rank_[other]];
+        const Event& under = run.events[run.by_rank[other]];
         if (covers(event.before.rests_on, under) && !stays(under))
           rank_min = std::max(rank_min, under.rank + 1);
       }
       continue;
     }
     if (event.moved) return;
-    if (event.reads()) {
-      const std::uint32_t overwritten = first_write_after(earlier);
-      if (overwritten != kNone && stays(run_.events[overwritten])) return;
-    }
+    if (event.overwritten_by < number && stays(run.events[event.overwritten_by])) return;
     const bool has_to_be =
-        earlier == next || std::find(others.begin(), others.end(), earlier) != others.end();
+        earlier == gap.next || std::find(others.begin(), others.end(), earlier) != others.end();
     if (has_to_be) --to_be_undone;
     const bool reads_before_gap =
-        event.object == write.object && event.reads() && (next == kNone || earlier < next);
+        event.object == write.object && event.reads() && (gap.next == kNone || earlier < gap.next);
     if (to_be_undone != 0 || (!has_to_be && !reads_before_gap)) continue;
     if (covers(write.before.all, event)) continue;
-    run_.ways.push_back({.what = Way::What::undo,
-                         .event = number,
-                         .target = earlier,
-                         .after = after,
-                         .beside = beside});
+    run.ways.push_back({.what = Way::What::undo,
+                        .event = number,
+                        .target = earlier,
+                        .after = gap.after,
+                        .beside = beside});
   }
 }
 
-// What a write rests on that is to come right after `after`, and those beside.
-bool Dpor::stays_for(const Run& run, const Event& write, std::uint32_t after,
-                     const std::vector<std::uint32_t>& beside, const Event& event) noexcept {
-  if (covers(write.before.rests_on, event)) return true;
-  if (after != kNone && covers(run.events[after].past.rests_on, event)) return true;
-  return std::any_of(beside.begin(), beside.end(), [&](std::uint32_t each) {
-    return covers(run.events[each].past.rests_on, event);
-  });
-}
-
-std::uint32_t Dpor::first_write_after(std::uint32_t number) const {
-  const std::vector<std::uint32_t>& writes = objects_[run_.events[number].object].writes;
-  const auto found = std::upper_bound(writes.begin(), writes.end(), number);
-  return found == writes.end() ? kNone : *found;
+// What a write rests on that is to come right after `after`, and those beside. Until the next call.
+const Dpor::Clock& Dpor::what_stays(const Run& run, const Event& write, std::uint32_t after,
+                                    const std::vector<std::uint32_t>& beside) {
+  staying_ = write.before.rests_on;
+  if (after != kNone) join(staying_, run.events[after].past.rests_on);
+  for (const std::uint32_t each : beside)
+    join(staying_, run.events[each].past.rests_on);
+  return staying_;
 }
 
 // --- how much is left ---
@@ -199,7 +157,8 @@ std::uint32_t Dpor::first_write_after(std::uint32_t number) const {
 void Dpor::share_out() {
   double all = 1;
   for (Way& way : run_.ways)
-    all += way.share = executions_of(way);
+    all += way.share =
+        way.what == Way::What::selections ? executions_of_all(way) : executions_of(way);
   for (Way& way : run_.ways)
     way.share *= share_ / all;
   share_ /= all;
@@ -213,13 +172,14 @@ double Dpor::executions_of(const Way& way) {
   const std::uint32_t from = undoes ? run_.events[way.target].rank : event.rank + 1;
   double executions = 1;
   again_.clear();
+  if (undoes) what_stays(run_, event, way.after, way.beside);
+  const std::vector<std::uint32_t>& all = run_.by_rank;
   auto at = std::lower_bound(
-      by_rank_.begin(), by_rank_.end(), from,
+      all.begin(), all.end(), from,
       [&](std::uint32_t number, std::uint32_t rank) { return run_.events[number].rank < rank; });
-  for (; at != by_rank_.end() && again_.size() < kAgainMax; ++at) {
+  for (; at != all.end() && again_.size() < kAgainMax; ++at) {
     const Event& added = run_.events[*at];
-    if (*at == way.event || (undoes && stays_for(run_, event, way.after, way.beside, added)))
-      continue;
+    if (*at == way.event || (undoes && covers(staying_, added))) continue;
     executions *= added.values != 0 ? added.values : places_of(added);
     again_.push_back(*at);
   }
@@ -267,17 +227,27 @@ bool Dpor::next() {
       spare_.pop_back();
     }
   }
-  if (runs_.empty()) return false;
-  Run& last = runs_.back();
-  const Way way = std::move(last.ways.back());
-  last.ways.pop_back();
-  give(last, way);
-  if (last.ways.empty()) {
+  while (!runs_.empty()) {
+    Run& last = runs_.back();
+    while (!last.ways.empty() && last.ways.back().what == Way::What::selections)
+      make_selection(last);
+    if (!last.ways.empty()) {
+      give(last, last.ways.back());
+      last.ways.pop_back();
+      return true;
+    }
     stored_events_ -= last.length;
     spare_.push_back(std::move(last));
     runs_.pop_back();
   }
-  return true;
+  return false;
+}
+
+std::uint64_t Dpor::stored_ways() const noexcept {
+  std::uint64_t ways = 0;
+  for (const Run& run : runs_)
+    ways += run.ways.size();
+  return ways;
 }
 
 void Dpor::begin_anew() {
@@ -302,6 +272,9 @@ void Dpor::give(const Run& run, const Way& way) {
   switch (way.what) {
     case Way::What::before_write:
       give_reordered(run, way);
+      return;
+    case Way::What::selections:
+      ENGINE_CHECK(false, "of these none is a way yet");
       return;
     case Way::What::undo:
       give_what_stays(run, way);
@@ -345,8 +318,9 @@ void Dpor::give_reordered(const Run& run, const Way& way) {
 void Dpor::give_what_stays(const Run& run, const Way& way) {
   const Event& write = run.events[way.event];
   const Event& undone = run.events[way.target];
+  what_stays(run, write, way.after, way.beside);
   const auto stays = [&](const Event& event) {
-    return event.rank < undone.rank || stays_for(run, write, way.after, way.beside, event);
+    return event.rank < undone.rank || covers(staying_, event);
   };
   kept_.assign(fibers_.size(), 0);
   for (std::uint32_t i = 0; i < way.event; ++i) {

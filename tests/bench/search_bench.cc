@@ -199,7 +199,7 @@ void explored(const char* name, const sim::Program& program) {
   // Again and again where there are few.
   for (; seconds < 0.5; seconds = cpu_seconds() - began)
     executions += sim::explore(program, {.probes = 0}).executions;
-  fmt::print("{:<14} {:>12} {:>10} {:>10} {:>14.3g} {:>14.0f}\n", name, result.executions,
+  fmt::print("{:<21} {:>12} {:>10} {:>10} {:>14.3g} {:>14.0f}\n", name, result.executions,
              result.cut_short, result.complete ? "yes" : "no", result.interleavings.number,
              static_cast<double>(executions) / seconds);
 }
@@ -219,11 +219,13 @@ int main(int argc, char** argv) {
     fmt::print("\n");
     print_safe_stack({"pos", "guided", "portfolio"}, std::min<std::uint64_t>(times, 10));
   }
-  fmt::print("{:<14} {:>12} {:>10} {:>10} {:>14} {:>14}\n", "exploration", "executions",
+  fmt::print("{:<21} {:>12} {:>10} {:>10} {:>14} {:>14}\n", "exploration", "executions",
              "cut short", "complete", "interleavings", "executions/s");
   explored("ainc(7)", [] { programs::ainc(7); });
   explored("lockinc(7)", [] { programs::lockinc(7); });
   explored("readers(13)", [] { programs::readers(13); });
+  explored("locked_readers(6, 1)", [] { programs::locked_readers(6, 1); });
+  explored("locked_readers(3, 2)", [] { programs::locked_readers(3, 2); });
   explored("peterson", [] { static_cast<void>(programs::peterson()); });
   return 0;
 }

@@ -79,6 +79,33 @@ TEST(Explore, LastZeroWithoutADeadEndInLittleMemory) {
   }
 }
 
+TEST(Explore, ReadersOfALockBeforeAndAfterAWriterInEveryCombination) {
+  for (const int readers : {1, 3, unit::sparse() > 1 ? 4 : 6})
+    EXPECT_EQ(executions_of([&] { programs::locked_readers(readers, 1); }), 1U << 2 * readers);
+}
+
+// Where each of them comes before or after a writer there are more selections than any memory
+// holds.
+TEST(Explore, ReadersOfALockInLittleMemory) {
+  for (const auto& [readers, writers] : {std::pair{4, 1}, {8, 1}, {24, 1}, {4, 2}, {12, 3}}) {
+    Dpor search;
+    Execution execution;
+    const std::uint64_t events = 2 * static_cast<std::uint64_t>(readers + writers);
+    std::uint64_t stored_max = 0;
+    for (int executions = 0; executions < 3000; ++executions) {
+      execution.reset({.strategy = &search});
+      const Program program = [&] { programs::locked_readers(readers, writers); };
+      ASSERT_FALSE(execution.run(program).finding);
+      const bool has_more = search.next();
+      stored_max = std::max(stored_max, search.stored_ways());
+      ASSERT_LE(search.stored_events(), events * events) << readers << ", " << writers;
+      ASSERT_LE(search.stored_ways(), events * events) << readers << ", " << writers;
+      if (!has_more) break;
+    }
+    EXPECT_GT(stored_max, 1U);
+  }
+}
+
 TEST(Explore, Peterson) {
   std::uint64_t both = 0;
   const Exploration result = explore([&] { both += programs::peterson() ? 1 : 0; });

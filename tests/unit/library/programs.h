@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 
+#include "engine/fiber/rw_lock.h"
 #include "sim/tank.h"
 
 namespace programs {
@@ -250,6 +251,18 @@ inline void readers_writers(int readers_in_all, int writers_in_all) {
     threads.start("write", [&, i] { x.store(i); });
   for (int i = 0; i < readers_in_all; ++i)
     threads.start("read", [&] { static_cast<void>(x.load()); });
+  threads.join();
+}
+
+// Some lock to write, others to read once. Of one writer and n readers there are 4^n: each comes
+// before it, keeps it waiting, waits for it, or comes after it.
+inline void locked_readers(int readers_in_all, int writers_in_all) {
+  engine::RwLock lock{"lock"};
+  Threads threads;
+  for (int i = 0; i < readers_in_all; ++i)
+    threads.start("read", [&] { const engine::ReadLock held{lock}; });
+  for (int i = 0; i < writers_in_all; ++i)
+    threads.start("write", [&] { const engine::WriteLock held{lock}; });
   threads.join();
 }
 
