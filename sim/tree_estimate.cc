@@ -39,22 +39,25 @@ TreeEstimate::TreeEstimate(const Told& told) noexcept
       mean_{told[1]},
       squares_{told[2]},
       log_mean_{told[3]},
-      log_squares_{told[4]} {}
+      log_squares_{told[4]},
+      log_cubes_{told[5]} {}
 
 TreeEstimate::Told TreeEstimate::told() const noexcept {
-  return {static_cast<double>(walks_), mean_, squares_, log_mean_, log_squares_};
+  return {static_cast<double>(walks_), mean_, squares_, log_mean_, log_squares_, log_cubes_};
 }
 
-// The squares by B. Welford's recurrence.
+// By the recurrences of B. Welford and T. Terriberry.
 void TreeEstimate::add(double leaves) noexcept {
-  ++walks_;
-  const auto note = [this](double value, double& mean, double& squares) {
-    const double off = value - mean;
-    mean += off / static_cast<double>(walks_);
-    squares += off * (value - mean);
-  };
-  note(leaves, mean_, squares_);
-  note(std::log(leaves), log_mean_, log_squares_);
+  const auto walks = static_cast<double>(++walks_);
+  const double off = leaves - mean_;
+  mean_ += off / walks;
+  squares_ += off * (leaves - mean_);
+  const double log_off = std::log(leaves) - log_mean_;
+  const double step = log_off / walks;
+  const double square = log_off * step * (walks - 1);
+  log_mean_ += step;
+  log_cubes_ += square * step * (walks - 2) - 3 * step * log_squares_;
+  log_squares_ += square;
 }
 
 Estimated TreeEstimate::estimated() const noexcept {
@@ -65,11 +68,13 @@ Estimated TreeEstimate::estimated() const noexcept {
   const double off = std::exp(kDeviations * std::sqrt(squares_ / (walks - 1) / walks) / mean_);
   const double variance = log_squares_ / (walks - 1);
   const double middle = log_mean_ + variance / 2;
+  const double lean = log_cubes_ / walks / 6;
   const double log_off =
-      kDeviations * std::sqrt(variance / walks + variance * variance / (2 * (walks - 1)));
+      kDeviations * std::sqrt(variance / walks + variance * variance / (2 * (walks - 1)) +
+                              variance * variance * variance / (6 * walks));
   return {.number = mean_,
-          .low = std::min(mean_ / off, std::exp(middle - log_off)),
-          .high = std::max(mean_ * off, std::exp(middle + log_off))};
+          .low = std::min(mean_ / off, std::exp(middle + std::min(lean, 0.0) - log_off)),
+          .high = std::max(mean_ * off, std::exp(middle + std::max(lean, 0.0) + log_off))};
 }
 
 bool TreeEstimate::is_wide() const noexcept {

@@ -7,7 +7,9 @@
 // logarithms that are about normal, and those of the walks that did come up tell how heavy the
 // others are. So the range is the one of the mean of a log-normal distribution by D. Cox (C. Land,
 // "An evaluation of approximate confidence interval estimation methods for lognormal means", 1972),
-// together with two deviations of the mean of the walks, as few factors make no such distribution.
+// made wider by how far the logarithms lean to one side (the third term of the series of
+// cumulants), together with two deviations of the mean of the walks, as few factors make no such
+// distribution.
 #pragma once
 
 #include <array>
@@ -16,7 +18,8 @@
 
 namespace sim {
 
-// A number that was estimated, and between which it lies some nineteen times of twenty.
+// A number that was estimated, and between which it lies: nineteen times of twenty where logarithms
+// are about normal.
 struct Estimated {
   double number = 0;   // 0: there is no estimate
   double low = 0;
@@ -31,7 +34,7 @@ struct Estimated {
 class TreeEstimate {
  public:
   // What walks in another process came to, as it told it.
-  using Told = std::array<double, 5>;
+  using Told = std::array<double, 6>;
   TreeEstimate() = default;
   explicit TreeEstimate(const Told& told) noexcept;
   [[nodiscard]] Told told() const noexcept;
@@ -51,6 +54,7 @@ class TreeEstimate {
   double squares_ = 0;
   double log_mean_ = 0;
   double log_squares_ = 0;
+  double log_cubes_ = 0;
 };
 
 }   // namespace sim
