@@ -18,7 +18,8 @@ class Completion {
   Completion(const Completion&) = delete;
   Completion& operator=(const Completion&) = delete;
 
-  // One more signal will be needed. Only while it is certain that the gate is still closed.
+  // One more signal will be needed. Only while it is certain that the gate is still closed: then
+  // its order among signals makes no difference, and it is no scheduling point.
   void expect_more(std::uint32_t count = 1) noexcept;
   // Any context. Signalling an open gate is a mistake of the caller and fails.
   void signal(std::source_location where = std::source_location::current());
