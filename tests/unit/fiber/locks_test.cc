@@ -294,10 +294,7 @@ TEST(Completion, OpensAfterTheLastSignal) {
       ENGINE_CHECK(signals == 3);
     });
     gate.wait();
-    gate.reset(1);
-    ENGINE_CHECK(!gate.done());
-    gate.signal();
-    gate.wait();
+    ENGINE_CHECK(gate.done());
   });
 }
 
