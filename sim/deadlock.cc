@@ -2,88 +2,21 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "engine/fiber/mutex.h"
-#include "engine/fiber/rw_lock.h"
 #include "sim/execution.h"
+#include "sim/wait_graph.h"
+#include "sim/wait_words.h"
 
 namespace sim {
 
-using engine::ObjectKind;
 using engine::OpKind;
 
-std::string describe(const SimFiber& fiber) {
-  switch (fiber.id.kind()) {
-    case ActorKind::io:
-      return fmt::format("io {}.{} ({})", fiber.id.device(), fiber.id.ordinal(), fiber.name());
-    case ActorKind::timer:
-      return fmt::format("timer {} ({})", fiber.id.ordinal(), fiber.name());
-    case ActorKind::fiber:
-    case ActorKind::step:
-      break;
-  }
-  return fmt::format("{}#{}", fiber.name(), fiber.id.ordinal());
-}
 namespace {
-
-std::string_view verb(OpKind op) {
-  switch (op) {
-    case OpKind::mutex_lock:
-      return "to lock mutex";
-    case OpKind::read_lock:
-      return "to read-lock";
-    case OpKind::write_lock:
-      return "to write-lock";
-    case OpKind::spin_lock:
-      return "for spin lock";
-    case OpKind::condition_wait:
-      return "for condition";
-    case OpKind::completion_wait:
-      return "for completion";
-    case OpKind::rcu_synchronize:
-      return "for the readers of";
-    case OpKind::timer_cancel:
-      return "for the callback of timer";
-    case OpKind::work_run:
-      return "for work on queue";
-    case OpKind::work_done:
-      return "for the end of work on queue";
-    default:
-      return "for";
-  }
-}
-
-// The fiber that holds `object`, where the object knows.
-const SimFiber* holder(const engine::SyncObject& object) {
-  if (!object.lives()) return nullptr;
-  const engine::Fiber* owner = nullptr;
-  if (object.kind == ObjectKind::mutex) owner = engine::Mutex::of(object).owner();
-  if (object.kind == ObjectKind::rw_lock) owner = engine::RwLock::of(object).owner();
-  return static_cast<const SimFiber*>(owner);
-}
-
-// Where a worker waits when it has nothing to do, it is no part of the trouble.
-bool is_idle_worker(const SimFiber& fiber) {
-  return fiber.waiting.op == OpKind::work_run;
-}
-
-// Somebody may wait for what is destroyed.
-const char* name_of(const engine::SyncObject& object) noexcept {
-  return object.lives() ? object.name : "(destroyed)";
-}
-
-std::string describe(const engine::SyncObject& object) {
-  if (!object.lives()) return name_of(object);
-  return fmt::format("{}@{}", object.name, object.id);
-}
-
-std::string at(const std::source_location& where) {
-  return fmt::format("{}:{}", where.file_name(), where.line());
-}
 
 bool waits_for_lock(const SimFiber& fiber) {
   switch (fiber.waiting.op) {
@@ -97,51 +30,13 @@ bool waits_for_lock(const SimFiber& fiber) {
   }
 }
 
-// The fiber that has to do something before this one can go on, where that is known.
-const SimFiber* awaited(const SimFiber& fiber) {
-  const bool waits = fiber.state == SimFiber::State::parked;
-  return waits && fiber.waiting.object != nullptr ? holder(*fiber.waiting.object) : nullptr;
-}
-
-// Fibers of which each waits for the next, and the last for the first. Empty when there are none.
-std::vector<const SimFiber*> find_circle(const Execution& execution) {
-  for (const SimFiber* const first : execution.live_fibers()) {
-    std::vector<const SimFiber*> way;
-    for (const SimFiber* fiber = first; fiber != nullptr; fiber = awaited(*fiber)) {
-      const auto been_there = std::find(way.begin(), way.end(), fiber);
-      if (been_there != way.end()) return {been_there, way.end()};
-      way.push_back(fiber);
-    }
-  }
-  return {};
-}
-
-// Names without numbers, where they tell the fibers and the locks of a circle apart.
-bool names_suffice(const std::vector<const SimFiber*>& circle) {
-  std::set<std::string_view> fibers;
-  std::set<std::string_view> locks;
-  for (const SimFiber* const fiber : circle) {
-    fibers.insert(fiber->name());
-    locks.insert(name_of(*fiber->waiting.object));
-  }
-  return fibers.size() == circle.size() && locks.size() == circle.size();
-}
-
-void describe_circle(const std::vector<const SimFiber*>& circle, Finding& finding) {
-  const bool plain = names_suffice(circle);
-  std::string words;
-  for (std::size_t i = 0; i < circle.size(); ++i) {
-    const SimFiber& waits = *circle[i];
-    const SimFiber& holds = *circle[(i + 1) % circle.size()];
-    const engine::SyncObject& lock = *waits.waiting.object;
-    words += fmt::format("{}{} waits for {}, which {} holds", i == 0 ? "" : "; ",
-                         plain ? waits.name() : describe(waits), plain ? lock.name : describe(lock),
-                         plain ? holds.name() : describe(holds));
-    finding.circle.push_back(
-        {describe(waits), describe(lock), fmt::format("waits\n{}", at(waits.waiting.where))});
-    finding.circle.push_back({describe(lock), describe(holds), "held by"});
-  }
-  finding.message = words;
+void describe_circle(const WaitGraph& graph, Finding& finding) {
+  const std::vector<const Wait*> knot = graph.knot();
+  const Namer names{knot};
+  for (std::size_t i = 0; i < graph.circle().size(); ++i)
+    finding.message += (i == 0 ? "" : "; ") + words_of(*graph.circle()[i], names);
+  for (const Wait* const wait : knot)
+    add_edges(*wait, finding.circle);
 }
 
 // The lab's own, which whoever is stuck keeps others waiting for: which of them depends on what
@@ -152,29 +47,7 @@ bool is_of_the_lab(const Execution& execution, std::string_view object) {
   return !lab.empty() && object.starts_with(lab);
 }
 
-std::string join(const std::set<std::string>& names) {
-  return fmt::format("{}", fmt::join(names, ", "));
-}
-
-// Who has it to read, as the log tells, which has to be whole; empty: nobody, or it is not known.
-std::string readers(const Execution& execution, const engine::SyncObject& lock) {
-  const EventLog& log = execution.log();
-  if (lock.kind != ObjectKind::rw_lock || !lock.lives() || log.events.left_out() != 0) return {};
-  std::set<std::string> names;
-  for (const SimFiber* const fiber : execution.live_fibers()) {
-    int times = 0;
-    for (std::size_t i = 0; i < log.events.kept(); ++i) {
-      const LoggedEvent& event = log.events[i];
-      if (event.object_id != lock.id || event.actor != fiber->id) continue;
-      if (event.op == OpKind::read_lock) ++times;
-      if (event.op == OpKind::read_unlock) --times;
-    }
-    if (times > 0) names.insert(describe(*fiber));
-  }
-  return join(names);
-}
-
-void describe_waits(const Execution& execution, Finding& finding) {
+void describe_waits(const Execution& execution, const WaitGraph& graph, Finding& finding) {
   std::string& text = finding.detail;
   for (const SimFiber* const fiber : execution.live_fibers()) {
     text += describe(*fiber);
@@ -183,18 +56,80 @@ void describe_waits(const Execution& execution, Finding& finding) {
       continue;
     }
     const engine::Point& waiting = fiber->waiting;
+    const Wait* const wait = graph.of(*fiber);
+    if (wait != nullptr && wait->what == Wait::For::end) {
+      text += fmt::format(" waits for the end of {} at {}\n", describe(*wait->others.front()),
+                          at(waiting.where));
+      finding.add_stack(fiber->stands);
+      continue;
+    }
     text += fmt::format(" waits {}", verb(waiting.op));
     if (waiting.object != nullptr) text += " " + describe(*waiting.object);
     text += " at " + at(waiting.where);
-    const SimFiber* const owner = waiting.object != nullptr ? holder(*waiting.object) : nullptr;
-    if (owner != nullptr) text += fmt::format(", held by {}", describe(*owner));
-    const std::string all = waiting.object != nullptr && owner == nullptr
-                                ? readers(execution, *waiting.object)
-                                : std::string{};
-    if (!all.empty()) text += ", held to read by " + all;
+    if (wait != nullptr) text += others_words(execution, *wait);
     text += '\n';
     if (!is_idle_worker(*fiber)) finding.add_stack(fiber->stands);
   }
+}
+
+// More are counted.
+constexpr std::size_t kNamedMost = 4;
+
+std::string object_of(const Wait& wait) {
+  const engine::SyncObject* const object = wait.fiber->waiting.object;
+  if (wait.what == Wait::For::end) return "end of " + std::string{wait.others.front()->name()};
+  return object != nullptr ? name_of(*object) : "nothing named";
+}
+
+// "consumer waits", "a and b wait", "7 fibers wait".
+std::string who_wait(const std::vector<const Wait*>& waits) {
+  if (waits.size() > kNamedMost) return fmt::format("{} fibers wait", waits.size());
+  const Namer names{waits};
+  std::vector<std::string> all;
+  for (const Wait* const wait : waits)
+    all.push_back(names.of(*wait->fiber));
+  return listed(all) + (all.size() == 1 ? " waits" : " wait");
+}
+
+// Nobody waits for any other in a circle: those whose waiting is nobody's fault that is known, and
+// who waits for them.
+void describe_stuck(const Execution& execution, const WaitGraph& graph, Finding& finding) {
+  std::vector<const Wait*> roots;
+  std::set<std::string> objects;   // that are waited for, but for the ends of threads
+  for (const Wait& wait : graph.waits()) {
+    if (wait.what == Wait::For::end) continue;
+    if (wait.what == Wait::For::nobody) roots.push_back(&wait);
+    objects.insert(object_of(wait));
+  }
+  if (roots.empty()) {
+    finding.place = "worker not stopped";
+    finding.message = "everything has ended but workers that nobody stopped";
+    return;
+  }
+  std::set<std::string> telling = objects;
+  std::erase_if(telling, [&](const std::string& each) { return is_of_the_lab(execution, each); });
+  // Unless they are all that is waited for.
+  finding.place = fmt::format("{}", fmt::join(telling.empty() ? objects : telling, ", "));
+  std::set<std::string> wanted;
+  bool wakes_missing = true;
+  for (const Wait* const wait : roots) {
+    const OpKind op = wait->fiber->waiting.op;
+    wakes_missing &= op == OpKind::condition_wait || op == OpKind::completion_wait;
+    wanted.insert(object_of(*wait));
+  }
+  finding.message = fmt::format("{}{} for ever for {}", wakes_missing ? "lost wake-up: " : "",
+                                who_wait(roots), fmt::join(wanted, ", "));
+  std::vector<const Wait*> behind;
+  for (const Wait& wait : graph.waits()) {
+    if (wait.what != Wait::For::end && wait.what != Wait::For::nobody) behind.push_back(&wait);
+  }
+  if (behind.size() > kNamedMost) {
+    finding.message += fmt::format("; {} fibers wait for what these hold", behind.size());
+    return;
+  }
+  const Namer names{behind};
+  for (const Wait* const wait : behind)
+    finding.message += "; " + words_of(*wait, names);
 }
 
 }   // namespace
@@ -202,35 +137,19 @@ void describe_waits(const Execution& execution, Finding& finding) {
 Finding describe_deadlock(const Execution& execution) {
   Finding finding;
   finding.kind = FindingKind::deadlock;
-  const std::vector<const SimFiber*> circle = find_circle(execution);
-  std::set<std::string> objects;
-  std::size_t stuck = 0;
-  bool wakes_missing = true;
-  for (const SimFiber* const fiber : circle.empty() ? execution.live_fibers() : circle) {
-    if (is_idle_worker(*fiber)) continue;
-    ++stuck;
-    wakes_missing &=
-        fiber->waiting.op == OpKind::condition_wait || fiber->waiting.op == OpKind::completion_wait;
-    const engine::SyncObject* const object = fiber->waiting.object;
-    objects.insert(object != nullptr ? name_of(*object) : "nothing named");
-  }
-  const std::string all = join(objects);
-  // Unless they are all that is waited for.
-  std::set<std::string> telling = objects;
-  std::erase_if(telling, [&](const std::string& each) { return is_of_the_lab(execution, each); });
-  const bool bystanders = circle.empty() && !telling.empty();
-  finding.place = bystanders ? join(telling) : all;
-  if (!circle.empty()) {
-    describe_circle(circle, finding);
-  } else if (stuck == 0) {
-    finding.place = "worker not stopped";
-    finding.message = "everything has ended but workers that nobody stopped";
+  // Where there is a lab, what nobody sees to is mostly an I/O.
+  const WaitGraph graph{execution, execution.options().lab.empty() ? WaitGraph::Guess::who_is_left
+                                                                   : WaitGraph::Guess::no};
+  if (graph.circle().empty()) {
+    describe_stuck(execution, graph, finding);
   } else {
-    finding.message =
-        fmt::format("{}{} fiber{} for ever for {}", wakes_missing ? "lost wake-up: " : "", stuck,
-                    stuck == 1 ? " waits" : "s wait", all);
+    std::set<std::string> objects;
+    for (const Wait* const wait : graph.circle())
+      objects.insert(object_of(*wait));
+    finding.place = fmt::format("{}", fmt::join(objects, ", "));
+    describe_circle(graph, finding);
   }
-  describe_waits(execution, finding);
+  describe_waits(execution, graph, finding);
   return finding;
 }
 
@@ -251,16 +170,16 @@ Finding describe_endless(const Execution& execution) {
     }
   }
   finding.message = fmt::format("no end after {} scheduling points", execution.points());
-  const std::string all = join(going);
+  const std::string all = fmt::format("{}", fmt::join(going, ", "));
   if (!starved.empty() && !going.empty()) {
-    finding.message += fmt::format("; starved: {}, for {}, while {} on", join(starved), join(locks),
-                                   all + (goers == 1 ? " goes" : " go"));
+    finding.message += fmt::format("; starved: {}, for {}, while {} on", fmt::join(starved, ", "),
+                                   fmt::join(locks, ", "), all + (goers == 1 ? " goes" : " go"));
   } else if (goers > 1) {
     finding.message += fmt::format("; livelock: {} go on, and none gets anywhere", all);
   } else if (goers == 1) {
     finding.message += fmt::format("; {} goes on by itself", all);
   }
-  describe_waits(execution, finding);
+  describe_waits(execution, WaitGraph{execution}, finding);
   return finding;
 }
 

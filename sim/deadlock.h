@@ -9,13 +9,10 @@
 namespace sim {
 
 class Execution;
-class SimFiber;
 
-// "writer#2"; completions by their I/O: "io 1.5".
-[[nodiscard]] std::string describe(const SimFiber& fiber);
-// Its detail has a line a fiber: what it waits for, where, and who holds that; with the stack where
-// the execution is traced. Fibers that wait for each other are the finding; the others wait for
-// them.
+// Its detail has a line a fiber: what it waits for, where, and who holds that, or woke somebody
+// there last; with since when, and the stack, where the execution is traced. Fibers that wait for
+// each other are the finding; the others wait for them.
 [[nodiscard]] Finding describe_deadlock(const Execution& execution);
 // The same of an execution that does not end: who goes on for ever, and who waits for a lock
 // meanwhile.

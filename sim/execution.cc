@@ -87,6 +87,7 @@ void Execution::reset(ExecutionOptions options) {
   log_.clear();
   last_logged_ = nullptr;
   stood_at_.clear();
+  nobodys_.clear();
   current_ = &root_;
   root_.steps = 0;
   root_.interrupted = nullptr;

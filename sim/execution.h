@@ -122,6 +122,12 @@ class Execution final : public engine::Executor,
   // The calling fiber gives back that memory: a finding if another stands at an object in it. To
   // strategies it is as if every object there were changed.
   void gone(const void* memory, std::size_t bytes);
+  // There is nobody else, and nothing that could come of itself.
+  [[nodiscard]] bool is_alone() const noexcept {
+    return live_ == 1 && steps_.empty() && waiting_.empty() && timers_.empty();
+  }
+  // Who runs comes to a point at an object, and whether that lives is told by what lies there.
+  [[nodiscard]] bool looks_at(const void* address) const noexcept;
   // For steps: starts a fiber that runs at once, under the name of `actor`.
   template <typename Body>
   SimFiber* start_for_step(ActorId actor, const char* name, Body&& body) {
@@ -161,6 +167,10 @@ class Execution final : public engine::Executor,
   [[nodiscard]] std::uint64_t timers_kept_waiting() const noexcept { return timers_kept_waiting_; }
   // Who runs. Id 0 on the thread's own stack.
   [[nodiscard]] const SimFiber& current() const noexcept { return *current_; }
+  // Who runs does nothing after it has signalled that.
+  void ends_with(const engine::SyncObject& completion) noexcept {
+    current_->ends_with = &completion;
+  }
   [[nodiscard]] bool digests_data() const noexcept { return options_.digest_events; }
   void digest_value(std::uint64_t value) noexcept;
   // Of each fiber that there has been; 0: there was none.
@@ -220,6 +230,8 @@ class Execution final : public engine::Executor,
   void spin_released(const engine::SyncObject& object) noexcept override;
   void touched(const engine::SyncObject& object, engine::Access access) noexcept override;
   void unchanged(const engine::SyncObject& object) noexcept override;
+  void has_share(const engine::SyncObject& object, std::source_location where) noexcept override;
+  void lets_share_go(const engine::SyncObject& object) noexcept override;
   // --- engine::CheckSink, engine::TraceSink ---
   [[noreturn]] void check_failed(const engine::CheckFailure& failure) noexcept override;
   void event(const engine::Event& event) noexcept override;
@@ -286,6 +298,8 @@ class Execution final : public engine::Executor,
   [[nodiscard]] bool begins_fair_end() noexcept;
   // Somebody is about to use what does not live (any more).
   [[gnu::cold]] void object_is_gone(const engine::Point& point);
+  // Who runs ends, and what it has locked nobody can unlock any more.
+  [[gnu::cold]] void ends_with_locks();
   [[nodiscard]] std::string last_of(std::uint32_t object) const;
   void touch_all_in(const void* memory, std::size_t bytes);
   // Who else stands at an object there, or waits for one; null: nobody.
@@ -344,6 +358,7 @@ class Execution final : public engine::Executor,
   Before standstill_before_ = Before::deadlock;
   engine::Nanos stood_still_{-1};   // when it last happened before time moved
   TimerStep timer_step_{*this};
+  std::vector<std::uint32_t> nobodys_;   // what shares of it there are says nothing
   bool running_ = false;
   bool used_up_ = false;       // ran since the last reset
   bool every_point_ = false;   // the strategy is asked also where there is no choice

@@ -1,4 +1,6 @@
 // The fibers of an execution: from start to end, waiting and being woken.
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -59,6 +61,9 @@ bool Execution::enlist(Fiber& fiber, std::source_location where) {
   started.yielded = false;
   started.turn = 0;
   started.pending = nullptr;
+  started.locks = 0;
+  started.shares.clear();
+  started.ends_with = nullptr;
   started.interrupted = nullptr;
   started.event_step = ~0U;
   started.next = {};
@@ -90,6 +95,8 @@ bool Execution::enlist(Fiber& fiber, std::source_location where) {
                     fiber.name(), fiber.context.entered.file_name(), fiber.context.entered.line()),
         fiber.context.entered);
   }
+  if (fiber.locks != 0) [[unlikely]]
+    ends_with_locks();
   handed_over(&root_);
   self.exit_to(*after_end(self));
 }
@@ -146,6 +153,41 @@ void Execution::set_aside(SimFiber& self, SimFiber::State state, const Point& wh
   }
   handed_over(&self);
   self.switch_to(*next);
+}
+
+// Only want of memory throws here, and ends the process. NOLINTNEXTLINE(bugprone-exception-escape)
+void Execution::has_share(const engine::SyncObject& object, std::source_location where) noexcept {
+  if (current_ == &root_) return;
+  const Hush hush;
+  if (std::ranges::binary_search(nobodys_, object.id)) return;
+  current_->shares.push_back({object.id, where});
+}
+
+// Mostly by who has it. One may let a lock go for another; but what is given by who has not taken
+// it is a semaphore that tells of something: nobody is expected to give back what he has taken of
+// it. NOLINTNEXTLINE(bugprone-exception-escape): the same
+void Execution::lets_share_go(const engine::SyncObject& object) noexcept {
+  const Hush hush;
+  const auto of_object = [&](const SimFiber::Share& each) { return each.object == object.id; };
+  const auto let_go = [&](SimFiber& fiber) {
+    const auto last = std::ranges::find_if(fiber.shares.rbegin(), fiber.shares.rend(), of_object);
+    if (last == fiber.shares.rend()) return false;
+    fiber.shares.erase(std::next(last).base());
+    return true;
+  };
+  if (let_go(*current_)) return;
+  const bool is_lock = object.kind == engine::ObjectKind::rw_lock;
+  SimFiber* first = nullptr;   // by age, as slots are used again
+  for (std::uint32_t i = 0; i < used_; ++i) {
+    SimFiber& fiber = *slots_[i];
+    if (!is_lock) std::erase_if(fiber.shares, of_object);
+    const bool has_it = std::ranges::any_of(fiber.shares, of_object);
+    if (has_it && (first == nullptr || fiber.birth < first->birth)) first = &fiber;
+  }
+  if (first != nullptr) let_go(*first);
+  const auto place = std::ranges::lower_bound(nobodys_, object.id);
+  if (!is_lock && (place == nobodys_.end() || *place != object.id))
+    nobodys_.insert(place, object.id);
 }
 
 // It was woken, and goes on with a look at what it waited for.

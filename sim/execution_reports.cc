@@ -1,6 +1,7 @@
 // What an execution tells of itself: findings, events, the log and the digest.
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -83,6 +84,34 @@ void Execution::object_is_gone(const Point& point) {
   fail(std::move(finding));
 }
 
+void Execution::ends_with_locks() {
+  Finding finding;
+  {
+    const Hush hush;
+    finding.kind = FindingKind::checker;
+    finding.place = fmt::format("lock kept by {}", current_->name());
+    // What it has taken last and not given back; untraced, nobody knows.
+    std::string lock = "a lock";
+    std::set<std::uint32_t> given_back;
+    for (std::size_t i = log_.events.kept(); i != 0; --i) {
+      const LoggedEvent& event = log_.events[i - 1];
+      if (event.actor != current_->id) continue;
+      if (event.op == OpKind::mutex_unlock || event.op == OpKind::write_unlock)
+        given_back.insert(event.object_id);
+      if (event.op != OpKind::mutex_lock && event.op != OpKind::write_lock) continue;
+      if (given_back.erase(event.object_id) != 0) continue;
+      const std::string_view name = event.object_name;
+      lock = fmt::format("{}, which it locked at {}:{}", name, event.where.file_name(),
+                         event.where.line());
+      finding.detail += fmt::format("{}@{} is locked since step {}, {}:{}\n", name, event.object_id,
+                                    event.point, event.where.file_name(), event.where.line());
+    }
+    finding.message = fmt::format("{} ends and has not given back {}; nobody else can unlock it",
+                                  current_->name(), lock);
+  }
+  fail(std::move(finding));
+}
+
 // What the log last says of that object.
 std::string Execution::last_of(std::uint32_t object) const {
   for (std::size_t i = log_.events.kept(); i != 0; --i) {
@@ -107,6 +136,13 @@ bool lies_in(const engine::SyncObject* object, const void* memory, std::size_t b
 }
 
 }   // namespace
+
+bool Execution::looks_at(const void* address) const noexcept {
+  const Point* const point = current_->pending;
+  if (point == nullptr || point->object == nullptr) return false;
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  return at - reinterpret_cast<std::uintptr_t>(point->object) < sizeof(engine::SyncObject);
+}
 
 const SimFiber* Execution::standing_in(const void* memory, std::size_t bytes) const noexcept {
   for (std::uint32_t i = 0; i < used_; ++i) {

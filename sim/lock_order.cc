@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "sim/execution.h"
+#include "sim/wait_words.h"
 
 namespace sim {
 
@@ -20,10 +21,6 @@ constexpr std::size_t kDoubtfulMax = 32;
 
 std::size_t place(std::uint32_t first, std::uint32_t then, std::size_t places) {
   return (first * 0x9E3779B1U ^ then * 0x85EBCA77U) % places;
-}
-
-std::string at(const std::source_location& where) {
-  return fmt::format("{}:{}", where.file_name(), where.line());
 }
 
 }   // namespace

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <source_location>
+#include <vector>
 
 #include "engine/fiber/fiber.h"
 #include "sim/actor.h"
@@ -28,6 +30,14 @@ class SimFiber final : public engine::Fiber {
   const engine::Point* pending = nullptr;
   engine::Point waiting{};   // parked or spinning: for what
   CallStack stands;          // and where; in traced executions
+  // What it has locked to read, and units of semaphores, in the order they were taken.
+  struct Share {
+    std::uint32_t object = 0;   // its id
+    std::source_location since;
+  };
+  std::vector<Share> shares;
+  // Completed as the last thing it does; null: nothing known to be.
+  const engine::SyncObject* ends_with = nullptr;
   // What it does when it goes on, while it is runnable.
   Operation next{};
   // Nobody can notice when it does: it is on its way to its next operation, starts another fiber,

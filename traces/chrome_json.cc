@@ -138,9 +138,15 @@ class ChromeJson {
   }
 
   void failure() {
-    add(R"({{"ph":"i","s":"g","pid":1,"tid":0,"ts":{},"name":"{}","cat":"finding","args":{{"what":"{}"}}}})",
+    const FoundDefect& defect = trace_.defect;
+    std::string circle;
+    for (const CircleEdge& edge : defect.circle)
+      circle += fmt::format(R"({}{{"from":"{}","to":"{}","why":"{}"}})", circle.empty() ? "" : ",",
+                            escape_json(edge.from), escape_json(edge.to), escape_json(edge.why));
+    add(R"({{"ph":"i","s":"g","pid":1,"tid":0,"ts":{},"name":"{}","cat":"finding","args":{{"what":"{}","kind":"{}","place":"{}","by":"{}","detail":"{}","circle":[{}]}}}})",
         2 * trace_.events.size() + 1, escape_json(defect_title(trace_)),
-        escape_json(trace_.defect.message));
+        escape_json(defect.message), escape_json(defect.kind), escape_json(defect.place),
+        escape_json(defect.fiber), escape_json(defect.detail), circle);
   }
 
   const Trace& trace_;

@@ -43,6 +43,10 @@ class PointHook {
   virtual void touched(const SyncObject& object, Access access) noexcept = 0;
   // What it stood at has left `object` as it was.
   virtual void unchanged(const SyncObject& object) noexcept = 0;
+  // What runs now has a share of that, a lock to read or a unit of a semaphore, and is about to let
+  // one go: the objects themselves do not know who has them.
+  virtual void has_share(const SyncObject& object, std::source_location where) noexcept = 0;
+  virtual void lets_share_go(const SyncObject& object) noexcept = 0;
 
  protected:
   ~PointHook() = default;

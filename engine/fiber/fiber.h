@@ -78,7 +78,8 @@ class Fiber {
   Executor* executor = nullptr;
   boost::intrusive::list_member_hook<> queue_hook;
   void* executor_data = nullptr;
-  bool notified = false;   // an unpark came while it was not parked
+  bool notified = false;     // an unpark came while it was not parked
+  std::uint32_t locks = 0;   // mutexes it has locked, and read-write locks to write
 
  private:
   static constexpr std::uintptr_t kStackAlign = 64;

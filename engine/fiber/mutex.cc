@@ -17,7 +17,7 @@ void Mutex::lock(std::source_location where) {
   std::uint32_t expected = kFree;
   if (!state_.compare_exchange_strong(expected, kLocked, std::memory_order_acquire)) [[unlikely]]
     lock_slow(where);
-  owner_.store(t_thread.fiber, std::memory_order_relaxed);
+  take_over();
   trace_event(OpKind::mutex_lock, &object_, where);
 }
 
@@ -28,7 +28,7 @@ bool Mutex::try_lock(std::source_location where) {
     left_unchanged(object_);
     return false;
   }
-  owner_.store(t_thread.fiber, std::memory_order_relaxed);
+  take_over();
   trace_event(OpKind::mutex_lock, &object_, where, 0, 0, 0, "tried");
   return true;
 }
@@ -57,6 +57,7 @@ void Mutex::unlock(std::source_location where) {
   ENGINE_CHECK(held_by_me(), "mutex {} unlocked by a fiber that does not hold it", object_.name);
   schedule_point(OpKind::mutex_unlock, Access::write, &object_, where);
   owner_.store(nullptr, std::memory_order_relaxed);
+  --t_thread.fiber->locks;
   trace_event(OpKind::mutex_unlock, &object_, where);
   std::uint32_t expected = kLocked;
   if (!state_.compare_exchange_strong(expected, kFree, std::memory_order_release)) [[unlikely]]

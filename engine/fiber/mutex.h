@@ -46,6 +46,10 @@ class ABSL_LOCKABLE Mutex {
   static constexpr std::uint32_t kLocked = 1;
   static constexpr std::uint32_t kContended = 2;   // locked, and someone may wait
 
+  void take_over() noexcept {   // it is locked, by who runs
+    owner_.store(t_thread.fiber, std::memory_order_relaxed);
+    ++t_thread.fiber->locks;
+  }
   void lock_slow(std::source_location where);
   void unlock_slow(std::source_location where);
 

@@ -18,6 +18,7 @@ void RwLock::lock(std::source_location where) {
   if (!state_.compare_exchange_strong(expected, kWriter, std::memory_order_acquire)) [[unlikely]]
     acquire_slow(kWriterTag, where);
   owner_.store(t_thread.fiber, std::memory_order_relaxed);
+  ++t_thread.fiber->locks;
   trace_event(OpKind::write_lock, &object_, where);
 }
 
@@ -27,12 +28,12 @@ void RwLock::lock_shared(std::source_location where) {
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   while ((state & (kWriter | kWaiters)) == 0) {
     if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire)) {
-      trace_event(OpKind::read_lock, &object_, where);
+      got_to_read(where);
       return;
     }
   }
   acquire_slow(kReaderTag, where);
-  trace_event(OpKind::read_lock, &object_, where);
+  got_to_read(where);
 }
 
 bool RwLock::try_lock_shared(std::source_location where) {
@@ -40,11 +41,17 @@ bool RwLock::try_lock_shared(std::source_location where) {
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   while ((state & (kWriter | kWaiters)) == 0) {
     if (state_.compare_exchange_weak(state, state + 1, std::memory_order_acquire)) {
-      trace_event(OpKind::read_lock, &object_, where, 0, 0, 0, "tried");
+      got_to_read(where, "tried");
       return true;
     }
   }
   return false;
+}
+
+void RwLock::got_to_read(std::source_location where, const char* how) noexcept {
+  if (t_thread.points != nullptr) [[unlikely]]
+    t_thread.points->has_share(object_, where);
+  trace_event(OpKind::read_lock, &object_, where, 0, 0, 0, how);
 }
 
 void RwLock::acquire_slow(std::uint32_t tag, std::source_location where) {
@@ -73,6 +80,7 @@ void RwLock::unlock(std::source_location where) {
                object_.name);
   schedule_point(OpKind::write_unlock, Access::write, &object_, where);
   owner_.store(nullptr, std::memory_order_relaxed);
+  --t_thread.fiber->locks;
   trace_event(OpKind::write_unlock, &object_, where);
   std::uint32_t expected = kWriter;
   if (!state_.compare_exchange_strong(expected, 0, std::memory_order_release)) [[unlikely]]
@@ -81,6 +89,8 @@ void RwLock::unlock(std::source_location where) {
 
 void RwLock::unlock_shared(std::source_location where) {
   schedule_point(OpKind::read_unlock, Access::read, &object_, where);
+  if (t_thread.points != nullptr) [[unlikely]]
+    t_thread.points->lets_share_go(object_);
   trace_event(OpKind::read_unlock, &object_, where);
   std::uint32_t state = state_.load(std::memory_order_relaxed);
   ENGINE_CHECK((state & kReaders) != 0, "lock {} has no reader to release it", object_.name);

@@ -37,6 +37,10 @@ class ABSL_LOCKABLE RwLock {
   [[nodiscard]] const Fiber* owner() const noexcept {
     return owner_.load(std::memory_order_relaxed);
   }
+  // The first of those that wait, null when nobody does. For reports, while nobody else is in here.
+  [[nodiscard]] const Fiber* first_waiting() const noexcept {
+    return waiters_.empty() ? nullptr : waiters_.front()->fiber;
+  }
   [[nodiscard]] const SyncObject& object() const noexcept { return object_; }
   // The lock whose object() this is. For reports.
   [[nodiscard]] static const RwLock& of(const SyncObject& object) noexcept {
@@ -52,6 +56,7 @@ class ABSL_LOCKABLE RwLock {
   static constexpr std::uint32_t kReaderTag = 0;
   static constexpr std::uint32_t kWriterTag = 1;
 
+  void got_to_read(std::source_location where, const char* how = nullptr) noexcept;
   void acquire_slow(std::uint32_t tag, std::source_location where);
   // Grants the lock to the first waiters that can have it together. Under raw_.
   void grant(WaitQueue& woken);

@@ -25,6 +25,7 @@ class ABSL_LOCKABLE SpinLock {
     schedule_point(OpKind::spin_lock, Access::write, &object_, where);
     while (held_.exchange(true, std::memory_order_acquire)) [[unlikely]]
       wait(where);
+    owner_.store(t_thread.fiber, std::memory_order_relaxed);
     Context& context = current_context();
     // The outermost of what forbids blocking is what reports name.
     if (context.spin_depth++ == 0 && context.read_depth == 0 &&
@@ -48,6 +49,10 @@ class ABSL_LOCKABLE SpinLock {
   [[nodiscard]] const SyncObject& object() const noexcept { return object_; }
   // For schedulers: may be stale on real threads.
   [[nodiscard]] bool held() const noexcept { return held_.load(std::memory_order_relaxed); }
+  // Null when it is free, or held on a thread's own stack. For reports.
+  [[nodiscard]] const Fiber* owner() const noexcept {
+    return held() ? owner_.load(std::memory_order_relaxed) : nullptr;
+  }
   // The lock whose object() this is.
   [[nodiscard]] static const SpinLock& of(const SyncObject& object) noexcept {
     return reinterpret_cast<const SpinLock&>(object);   // its first member
@@ -65,6 +70,7 @@ class ABSL_LOCKABLE SpinLock {
 
   SyncObject object_;
   std::atomic<bool> held_{false};
+  std::atomic<Fiber*> owner_{nullptr};   // the last one to take it
 };
 
 static_assert(std::is_standard_layout_v<SpinLock>);   // of() rests on it

@@ -54,6 +54,9 @@ class WaitQueue {
   void remove(Waiter& waiter) noexcept { list_.erase(list_.iterator_to(waiter)); }
   [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
   [[nodiscard]] Waiter* front() noexcept { return list_.empty() ? nullptr : &list_.front(); }
+  [[nodiscard]] const Waiter* front() const noexcept {
+    return list_.empty() ? nullptr : &list_.front();
+  }
   // Takes the first waiter off and marks it woken; the caller unparks the fiber after dropping the
   // raw lock. Null when nobody waits.
   [[nodiscard]] Fiber* pop() noexcept {

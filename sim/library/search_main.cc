@@ -49,15 +49,20 @@ struct Arguments {
 // Replays it once more with the log on, writes the folder, says what there is.
 int report(const Program& program, const Found& found, const std::string& name,
            const Arguments& given, std::uint64_t points_max) {
-  fmt::print("found: {}: {}\n  {}\n", to_string(found.finding.kind), found.finding.place,
-             found.finding.message);
-  if (!found.not_deterministic) {
-    fmt::print("  {} preemptions, {} decisions; schedule {}\n", found.preemptions,
-               found.schedule.decisions.size(), found.ordinal);
-  }
+  const auto tell = [&](const std::string& message, const std::string& detail) {
+    fmt::print("found: {}: {}\n  {}\n", to_string(found.finding.kind), found.finding.place,
+               message);
+    if (!found.not_deterministic) {
+      fmt::print("  {} preemptions, {} decisions; schedule {}\n", found.preemptions,
+                 found.schedule.decisions.size(), found.ordinal);
+    }
+    fmt::print("{}{}", detail, detail.empty() || detail.ends_with('\n') ? "" : "\n");
+  };
   const std::string& detail = found.finding.detail;   // lines
-  fmt::print("{}{}", detail, detail.empty() || detail.ends_with('\n') ? "" : "\n");
-  if (found.not_deterministic) return 1;   // no schedule leads there
+  if (found.not_deterministic) {                      // no schedule leads there
+    tell(found.finding.message, detail);
+    return 1;
+  }
   Execution execution{{.stack_bytes = given.search.stack_bytes}};
   // What has no end ends where it did.
   const bool endless = found.finding.kind == FindingKind::endless;
@@ -68,7 +73,11 @@ int report(const Program& program, const Found& found, const std::string& name,
                             .lock_order = given.search.lock_order,
                             .leaks = found.finding.kind == FindingKind::leak}));
   traces::Trace trace = trace_of(execution);
-  if (detail.empty()) fmt::print("{}", trace.defect.detail);   // where it crashed
+  // The log knows names and places that the search did not; with all stacks it would be too much.
+  const bool only_place = found.finding.kind == FindingKind::crash ||
+                          found.finding.kind == FindingKind::lifetime || detail.empty();
+  tell(trace.failed ? trace.defect.message : found.finding.message,
+       trace.failed && only_place ? trace.defect.detail : detail);
   trace.world = traces::Trace::kProgram;
   if (found.timers_race) trace.strategy = kTimersRace;
   const fs::path folder = given.out / folder_name(trace);

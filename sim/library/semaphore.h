@@ -18,21 +18,28 @@ class Semaphore {
   void acquire(std::source_location where = std::source_location::current()) {
     const engine::MutexLock lock{mutex_, where};
     more_.wait(mutex_, [&] { return count_ != 0; }, where);
-    --count_;
+    take(where);
   }
   [[nodiscard]] bool try_acquire(std::source_location where = std::source_location::current()) {
     const engine::MutexLock lock{mutex_, where};
     if (count_ == 0) return false;
-    --count_;
+    take(where);
     return true;
   }
   void release(std::source_location where = std::source_location::current()) {
     const engine::MutexLock lock{mutex_, where};
+    if (engine::t_thread.points != nullptr) engine::t_thread.points->lets_share_go(more_.object());
     ++count_;
     more_.notify_one(where);
   }
 
  private:
+  void take(std::source_location where) {
+    --count_;
+    if (engine::t_thread.points != nullptr)
+      engine::t_thread.points->has_share(more_.object(), where);
+  }
+
   engine::Mutex mutex_;
   engine::Condition more_;
   std::uint32_t count_;   // guarded by mutex_

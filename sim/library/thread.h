@@ -23,6 +23,7 @@ class Thread {
     engine::current_executor().spawn(
         name,
         [this, run = std::forward<Body>(body)]() mutable {
+          tell_end();
           run();
           ended_.signal();
         },
@@ -40,6 +41,8 @@ class Thread {
   }
 
  private:
+  void tell_end() noexcept;   // who waits for ended_ waits for who runs
+
   const char* name_;
   engine::Completion ended_{"thread ended"};
   bool joined_ = false;

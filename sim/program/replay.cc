@@ -96,6 +96,10 @@ int replay(const ReplayOptions& options) {
       report["digest"] = fmt::format("{:016x}", again.trace->digest);
       report["signature"] = again.trace->defect.kind + " " + again.trace->defect.place;
       report["message"] = again.trace->defect.message;
+      report["detail"] = again.trace->defect.detail;
+      report["circle"] = nlohmann::ordered_json::array();
+      for (const traces::CircleEdge& edge : again.trace->defect.circle)
+        report["circle"].push_back({{"from", edge.from}, {"to", edge.to}, {"why", edge.why}});
     }
     if (images) report["cuts"] = images->cuts();
     fmt::print("{}\n", report.dump(2));
