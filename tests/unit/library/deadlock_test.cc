@@ -369,7 +369,7 @@ TEST(Deadlock, IsForetoldWhereAThreadEndsWithALock) {
       if (errors.load() != 0) return;
       ledger.unlock();
     });
-    threads.start("failer", [&] {
+    threads.start("spoiler", [&] {
       errors.store(1);
       const engine::MutexLock lock{ledger};
     });
