@@ -190,13 +190,17 @@ Result<void> System::rename(std::string_view name, std::string_view new_name) {
   // Others may have renamed it meanwhile, or given its name to another.
   if (node->removed || node->device.device_name() != name) return no_such_device();
   Action action{node->device, "rename"};
-  const SpinGuard guard{directory_lock_};
-  if (directory_.contains(new_name))
-    return action.ended(Result<void>{fail(Errc::exists, 0, "a device of that name exists")});
-  auto entry = directory_.extract(directory_.find(name));
-  entry.key() = new_name;
-  directory_.insert(std::move(entry));
-  node->device.rename(std::string{new_name});
+  {
+    const SpinGuard guard{directory_lock_};
+    if (directory_.contains(new_name))
+      return action.ended(Result<void>{fail(Errc::exists, 0, "a device of that name exists")});
+    auto entry = directory_.extract(directory_.find(name));
+    entry.key() = new_name;
+    directory_.insert(std::move(entry));
+    node->device.rename(std::string{new_name});
+  }
+  // Whoever waits for its events may have to look for another name.
+  if (node->device.has_table()) node->device.event();
   return {};
 }
 
@@ -406,6 +410,10 @@ DeviceInfo System::describe(Node& node) {
   const SpinGuard guard{directory_lock_};
   info.name = node.device.device_name();
   info.open_count = node.open_count;
+  for (const auto& [name, above] : directory_) {
+    const auto times = std::count(above->below.begin(), above->below.end(), &node);
+    if (times > 1) info.open_count -= static_cast<std::uint32_t>(times - 1);
+  }
   return info;
 }
 

@@ -28,7 +28,7 @@ namespace engine::dm {
 struct DeviceInfo {
   std::string name;
   std::uint64_t sectors = 0;
-  std::uint32_t open_count = 0;
+  std::uint32_t open_count = 0;   // each device above counts once, whatever its tables have
   std::uint64_t events = 0;
   bool suspended = false;   // by its user
   bool has_live_table = false;

@@ -71,12 +71,12 @@ Result<void> Table::add_line(const io::TargetRegistry& registry, const io::Targe
   if (!begin) return fail(Errc::invalid, 0, "the start sector is not a number");
   if (!sectors) return fail(Errc::invalid, 0, "the number of sectors is not a number");
   if (*sectors == 0) return fail(Errc::invalid, 0, "zero-length target");
-  if (*begin != sectors_) return fail(Errc::invalid, 0, "gap in table, or targets overlap");
+  if (*begin != sectors_) return fail(Errc::invalid, 0, "Gap in table");
   if (*sectors > kSectorsMax - *begin) return fail(Errc::invalid, 0, "the target is too long");
   io::TargetType* const type = registry.find(words[2]);
   if (type == nullptr) return fail(Errc::invalid, 0, "unknown target type");
   if (type->singleton() && targets_in_table != 1)
-    return fail(Errc::invalid, 0, "the target must appear alone in its table");
+    return fail(Errc::invalid, 0, "singleton target type must appear alone in table");
   const io::TargetArgs args{.begin = Sector{*begin},
                             .sectors = *sectors,
                             .words = std::span{words}.subspan(3),

@@ -52,8 +52,7 @@ class ErrorTarget final : public io::Target {
   io::MapResult map(io::MappedBio&) override { return io::MapResult::kill; }
   [[nodiscard]] std::string table_line() const override { return {}; }
   [[nodiscard]] io::TargetLimits limits() const noexcept override {
-    return {
-        .discard_sectors_max = kNoLimit, .transfer_sectors_max = kNoLimit, .write_zeroes = true};
+    return {.transfer_sectors_max = kNoLimit, .write_zeroes = true};
   }
   [[nodiscard]] std::string_view type_name() const noexcept override { return "error"; }
 };
@@ -68,8 +67,7 @@ class Zero final : public io::Target {
   }
   [[nodiscard]] std::string table_line() const override { return {}; }
   [[nodiscard]] io::TargetLimits limits() const noexcept override {
-    return {
-        .discard_sectors_max = kNoLimit, .transfer_sectors_max = kNoLimit, .write_zeroes = true};
+    return {.transfer_sectors_max = kNoLimit, .write_zeroes = true};
   }
   [[nodiscard]] std::string_view type_name() const noexcept override { return "zero"; }
 };

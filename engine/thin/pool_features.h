@@ -14,6 +14,7 @@ enum class DiscardPolicy : std::uint8_t {
 struct PoolFeatures {
   bool zero_new_blocks = true;
   DiscardPolicy discard = DiscardPolicy::passdown;
+  bool says_no_passdown = false;   // which means nothing beside `ignore`, but is in the table
   bool read_only = false;
   bool error_if_no_space = false;
 

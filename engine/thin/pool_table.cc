@@ -30,6 +30,7 @@ Result<PoolFeatures> parse_features(std::span<const std::string_view> words) {
     } else if (same_name(word, "ignore_discard")) {
       features.discard = DiscardPolicy::ignore;
     } else if (same_name(word, "no_discard_passdown")) {
+      features.says_no_passdown = true;
       if (features.discard == DiscardPolicy::passdown) {
         features.discard = DiscardPolicy::no_passdown;
       }

@@ -68,7 +68,7 @@ std::string PoolTarget::table_line() const {
   };
   add(!features.zero_new_blocks, "skip_block_zeroing");
   add(features.discard == DiscardPolicy::ignore, "ignore_discard");
-  add(features.discard == DiscardPolicy::no_passdown, "no_discard_passdown");
+  add(features.says_no_passdown, "no_discard_passdown");
   add(features.read_only, "read_only");
   add(features.error_if_no_space, "error_if_no_space");
   return fmt::format("{} {} {} {} {} {}", devices_.metadata.name(), devices_.data.name(),

@@ -16,6 +16,7 @@ TEST(Rename, MovesTheNameAndNothingElse) {
     ASSERT_TRUE(system.rename("old", "new"));
     EXPECT_EQ(system.info("old").error().code, Errc::not_found);
     EXPECT_EQ(system.info("new")->open_count, 1U);
+    EXPECT_EQ(system.info("new")->events, 1U);   // as in Linux
     EXPECT_EQ(system.info("new")->name, "new");
     EXPECT_EQ(device.name(), "new");
     EXPECT_EQ(unit::read(device.device(), 3), 7);
@@ -24,6 +25,15 @@ TEST(Rename, MovesTheNameAndNothingElse) {
     ASSERT_TRUE(system.create("old"));   // the name is free
     ASSERT_TRUE(system.remove("new"));
     EXPECT_EQ(system.list().size(), 1U);
+  });
+}
+
+TEST(Rename, IsAnEventOnlyWhereThereIsATable) {
+  unit::for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
+    Rig rig{execution};
+    ASSERT_TRUE(rig.system.create("old"));
+    ASSERT_TRUE(rig.system.rename("old", "new"));
+    EXPECT_EQ(rig.system.info("new")->events, 0U);
   });
 }
 

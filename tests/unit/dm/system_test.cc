@@ -8,6 +8,20 @@ namespace {
 
 using unit::Rig;
 
+TEST(System, CountsEachDeviceThatHasAnotherOpenOnce) {
+  unit::for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
+    Rig rig{execution};
+    System& system = rig.system;
+    rig.make("low", "0 8 linear a 0").reset();
+    rig.make("high", "0 4 linear low 0\n4 4 linear low 4").reset();
+    ASSERT_TRUE(system.load("high", "0 8 linear low 0"));
+    EXPECT_EQ(system.info("low")->open_count, 1U);
+    rig.make("other", "0 4 linear low 4").reset();
+    const auto user = *system.open("low");
+    EXPECT_EQ(system.info("low")->open_count, 3U);
+  });
+}
+
 TEST(System, KeepsADirectoryOfDevices) {
   unit::for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
     Rig rig{execution};

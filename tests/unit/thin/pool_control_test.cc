@@ -153,6 +153,16 @@ TEST(ThinStatus, LinesAreTheKernels) {
   });
 }
 
+TEST(ThinStatus, TheTableLineSaysAllThatWasAskedFor) {
+  for_seeds(1, [](sim::Execution& execution, std::uint64_t) {
+    PoolTank tank{execution};
+    tank.make_pool("2 no_discard_passdown ignore_discard");
+    EXPECT_NE(pdata::must(tank.system.table("pool")).find(" 2 ignore_discard no_discard_passdown "),
+              std::string::npos);
+    EXPECT_TRUE(tank.status_has(" ignore_discard "));
+  });
+}
+
 TEST(ThinStatus, AReadOnlyPoolServesAndAllocatesNothing) {
   for_seeds(2, [](sim::Execution& execution, std::uint64_t) {
     PoolTank tank{execution};
