@@ -182,6 +182,10 @@ Result<void> Pool::resize_metadata() {
     metadata_failed("resize metadata", grown.error());
     return fail(grown.error().code, grown.error().where, grown.error().what);
   }
+  if (!debts_.empty()) {
+    settle_debts();   // one commit is for both
+    if (!changes_metadata(mode())) return {};
+  }
   changed_ = true;
   return {};
 }

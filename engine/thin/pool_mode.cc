@@ -72,7 +72,8 @@ void Pool::install_mode(PoolMode next, const char* reason) {
   switch (next) {
     case PoolMode::write:
       error_if_no_space_.store(wants_error_if_no_space());
-      settle_debts();
+      // What is owed takes metadata, of which there is none until it has grown.
+      if (old != PoolMode::out_of_metadata_space) settle_debts();
       retry_queued_bios();
       break;
     case PoolMode::out_of_data_space:
