@@ -25,7 +25,7 @@ using unit::Together;
 constexpr std::uint64_t kSeeds = 200;
 constexpr std::uint64_t kSectors = 1024;
 
-// Two disks for metadata, of which one is reached through "below", and four for data.
+// Three disks for metadata, of which one is reached through "below", and five for data.
 class Rig final : private DeviceDirectory {
  public:
   explicit Rig(sim::Execution& execution) : env_{execution, *this}, system{env_} {
@@ -58,14 +58,14 @@ class Rig final : private DeviceDirectory {
 
   // What people do with devices that have nothing to do with those of `m1`. In the end all is gone.
   void live_elsewhere() {
-    make("pool2", "thin-pool m2 b 128 0");
+    make("pool2", "thin-pool m2 e 128 0");
     EXPECT_EQ(tell("pool2", "create_thin 0"), Errc::ok);
     make("thin2", "thin pool2 0");
     EXPECT_TRUE(system.status("pool2"));
     EXPECT_TRUE(system.status("thin2"));
     EXPECT_TRUE(system.info("thin2"));
     EXPECT_GE(system.list().size(), 3U);
-    EXPECT_EQ(load("pool2", "thin-pool m2 b 128 1"), "");
+    EXPECT_EQ(load("pool2", "thin-pool m2 e 128 1"), "");
     EXPECT_TRUE(system.resume("pool2"));
     EXPECT_TRUE(system.suspend("pool2", SuspendKind::flush));
     EXPECT_TRUE(system.resume("pool2"));
@@ -80,7 +80,7 @@ class Rig final : private DeviceDirectory {
   }
 
  private:
-  static constexpr std::array kDisks{"m1", "m2", "m3", "a", "b", "c", "d"};
+  static constexpr std::array kDisks{"m1", "m2", "m3", "a", "b", "c", "d", "e"};
 
   Result<BlockDevice*> find(std::string_view name) override {
     const auto found = disks_.find(name);
@@ -97,45 +97,34 @@ class Rig final : private DeviceDirectory {
   System system;
 };
 
-TEST(WaitingLoad, OfAPoolKeepsNobodyElseWaiting) {
-  for_seeds(kSeeds, [](sim::Execution& execution, std::uint64_t) {
-    Rig rig{execution};
-    ASSERT_TRUE(rig.system.suspend("below", SuspendKind::flush));
-    Together together{execution};
-    Note<bool> loaded;
-    together.run("load", [&] {
-      rig.make("pool1", "thin-pool below a 128 0");
-      loaded = true;
-    });
-    rig.live_elsewhere();
-    EXPECT_FALSE(loaded);
-    ASSERT_TRUE(rig.system.resume("below"));
-    together.wait();
-    EXPECT_EQ(rig.tell("pool1", "create_thin 0"), Errc::ok);
-  });
-}
+struct Waiting {
+  const char* device;
+  const char* table;     // of which the metadata is "below"
+  const char* message;   // that it answers when it is there
+};
 
-TEST(WaitingLoad, OfACacheKeepsNobodyElseWaiting) {
-  for_seeds(kSeeds, [](sim::Execution& execution, std::uint64_t) {
-    Rig rig{execution};
-    ASSERT_TRUE(rig.system.suspend("below", SuspendKind::flush));
-    Together together{execution};
-    Note<bool> loaded;
-    together.run("load", [&] {
-      rig.make("cache1", "cache below a b 64 1 writeback smq 0");
-      loaded = true;
+TEST(WaitingLoad, KeepsNobodyElseWaiting) {
+  static constexpr std::array kWaiting{
+      Waiting{"pool1", "thin-pool below a 128 0", "create_thin 0"},
+      Waiting{"cache1", "cache below a b 64 1 writeback smq 0", "migration_threshold 4096"}};
+  for (const Waiting& each : kWaiting) {
+    for_seeds(kSeeds, [&each](sim::Execution& execution, std::uint64_t) {
+      Rig rig{execution};
+      ASSERT_TRUE(rig.system.suspend("below", SuspendKind::flush));
+      Together together{execution};
+      Note<bool> loaded;
+      together.run("load", [&] {
+        rig.make(each.device, each.table);
+        loaded = true;
+      });
+      rig.live_elsewhere();
+      EXPECT_FALSE(loaded) << each.device;
+      ASSERT_TRUE(rig.system.resume("below"));
+      together.wait();
+      EXPECT_EQ(rig.tell(each.device, each.message), Errc::ok);
+      EXPECT_EQ(rig.pools.pools().open_pools() + rig.caches.metadata().open_metadata(), 1U);
     });
-    // "b" is the cache's as soon as its table is read.
-    rig.make("cache2", "cache m3 c d 64 1 writeback smq 0");
-    EXPECT_TRUE(rig.system.suspend("cache2", SuspendKind::flush));
-    EXPECT_TRUE(rig.system.resume("cache2"));
-    EXPECT_TRUE(rig.system.status("cache2"));
-    EXPECT_TRUE(rig.system.remove("cache2"));
-    EXPECT_FALSE(loaded);
-    ASSERT_TRUE(rig.system.resume("below"));
-    together.wait();
-    EXPECT_EQ(rig.caches.metadata().open_metadata(), 1U);
-  });
+  }
 }
 
 // Where it cannot be told whose the devices will be, the later one is refused.
