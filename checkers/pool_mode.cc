@@ -9,7 +9,9 @@ namespace checkers {
 namespace {
 
 // As the engine numbers its modes, which begin with `write`.
+constexpr std::uint64_t kWrite = 0;
 constexpr std::uint64_t kNoData = 1;
+constexpr std::uint64_t kNoMetadata = 2;
 constexpr std::uint64_t kReadOnly = 3;
 constexpr std::uint64_t kFail = 4;
 constexpr std::uint64_t kModes = 5;
@@ -67,7 +69,9 @@ void PoolModeJudge::changed(std::uint64_t from, std::uint64_t to, std::string_vi
     findings.add("pool_mode", "forbidden change of mode", "from {} to {} ({})", kNames[from],
                  kNames[to], reason);
   }
-  if (!options_.metadata_may_fail && (to == kReadOnly || to == kFail)) {
+  // There is no other way out of that.
+  has_grown_ |= from == kNoMetadata && to == kWrite;
+  if (!metadata_may_fail() && (to == kReadOnly || to == kFail)) {
     findings.add("pool_mode", "degraded without a fault",
                  "from {} to {} ({}), though metadata I/O never failed", kNames[from], kNames[to],
                  reason);
@@ -111,7 +115,7 @@ void PoolModeJudge::at_rest(std::string_view status, Findings& findings) {
     findings.add("pool_mode", "no-space policy not restored", "'{}', though the table asks for {}",
                  status, asked);
   }
-  if (!options_.metadata_may_fail && words.size() > at + 6 && words[at + 6] == "needs_check")
+  if (!metadata_may_fail() && words.size() > at + 6 && words[at + 6] == "needs_check")
     findings.add("pool_mode", "needs_check without a fault", "'{}'", status);
 }
 

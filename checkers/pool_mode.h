@@ -2,7 +2,7 @@
 //   - fail is final; modes degrade by the order write < out of data space < out of metadata space <
 //     read-only < fail, and get better only where the table below says;
 //   - without any fault of the metadata device, no pool becomes read-only or fails: running out of
-//     data space least of all;
+//     data space least of all; nor does one whose metadata ran out, and has grown;
 //   - out of data space and nothing under way, there is no free block; with space, what happens
 //     when there is none is what the table asks for;
 //   - where the table asks for waiting, a write is refused for want of space only after the pool
@@ -24,6 +24,7 @@ class PoolModeJudge {
  public:
   struct Options {
     bool metadata_may_fail = false;      // faults are on, or the metadata device is tiny
+    bool growth_heals = false;           // no faults, and once it has grown it is tiny no more
     bool error_if_no_space = false;      // what the table asks for
     engine::Nanos no_space_timeout{0};   // how long it waits otherwise; 0: for ever
   };
@@ -60,6 +61,10 @@ class PoolModeJudge {
            now - out_since_ >= options_.no_space_timeout;
   }
 
+  [[nodiscard]] bool metadata_may_fail() const noexcept {
+    return options_.metadata_may_fail && !(options_.growth_heals && has_grown_);
+  }
+
   [[nodiscard]] bool refuses() const noexcept {
     return options_.error_if_no_space || queueing_stopped_;
   }
@@ -74,6 +79,7 @@ class PoolModeJudge {
   engine::Nanos suspended_until_{-1};
   bool queueing_stopped_ = false;
   bool failed_ = false;
+  bool has_grown_ = false;
   bool out_of_space_ = false;
   engine::Nanos out_since_{0};
   engine::Nanos refused_until_{-1};   // when it last had space again, having refused writes

@@ -33,6 +33,8 @@ std::vector<DiskSpec> disks_of(const SystemSpec& system) {
     case FamilyKind::cache:
       add("fast", system.cache.blocks, system.cache.blocks_max);
       add("origin", system.cache.origin_blocks, 0);
+      disks.back().sectors += system.cache.tail_sectors;
+      disks.back().sectors_max += system.cache.tail_sectors;
       break;
     case FamilyKind::stack: {
       disks.push_back(disks.front());

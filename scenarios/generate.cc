@@ -263,6 +263,14 @@ rc::Gen<std::vector<Actor>> actors(const Menu& menu, std::size_t least, std::siz
                          });
 }
 
+rc::Gen<Workload> drawn_by(Workload (*make)(Draw& draw)) {
+  return rc::gen::map(rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>()),
+                      [make](std::uint64_t seed) {
+                        Draw draw{seed};
+                        return make(draw);
+                      });
+}
+
 void draw_latency(Draw& draw, FaultSpec& faults) {
   faults.metadata_latency_ms = draw.of<std::uint32_t>({0, 0, 5, 600});
   faults.data_latency_ms = draw.of<std::uint32_t>({0, 5, 5, 600});

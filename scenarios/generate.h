@@ -40,6 +40,9 @@ struct Menu {
 [[nodiscard]] rc::Gen<std::vector<Actor>> actors(const Menu& menu, std::size_t least,
                                                  std::size_t most, std::size_t operations_most);
 
+// All of it follows from one seed.
+[[nodiscard]] rc::Gen<Workload> drawn_by(Workload (*make)(Draw& draw));
+
 // One slow disk or two, or requests that take seconds, or longer than a pool waits for space.
 void draw_latency(Draw& draw, FaultSpec& faults);
 

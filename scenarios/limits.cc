@@ -71,8 +71,14 @@ void judge_cache(const SystemSpec& system, std::uint64_t block_sectors, Wrong& w
     section.says("blocks_max", cache.blocks_max,
                  fmt::format("at least the {} of blocks", cache.blocks));
   fits(section, "blocks_max", cache.blocks_max, block_sectors);
-  if (system.family == FamilyKind::cache)
+  if (system.family == FamilyKind::cache) {
     fits(section, "origin_blocks", cache.origin_blocks, block_sectors);
+    if (cache.tail_sectors >= block_sectors)
+      section.says("tail_sectors", cache.tail_sectors,
+                   fmt::format("less than a block of {} sectors", block_sectors));
+  } else if (cache.tail_sectors != 0) {
+    section.says("tail_sectors", cache.tail_sectors, "0 in a stack, which says what it stands on");
+  }
 }
 
 // The cache takes whole blocks of its own off what it stands on, and must be worth a table; a pool

@@ -49,6 +49,7 @@ void numbers_of_system(System& system, Visit&& visit) {
   const bool pool = system.family != FamilyKind::cache;
   // Of fewer a commit may run out of blocks half-way, whatever it is for.
   visit("metadata_blocks", system.metadata_blocks, Range{.least = 18, .most = 4096});
+  visit("metadata_growth_blocks", system.metadata_growth_blocks, Range{.least = 1, .most = 256});
   visit("data_blocks", system.data_blocks, Range{.least = 1, .most = 256});
   visit("data_device_blocks", system.data_device_blocks, Range{.least = 1, .most = 256});
   const std::uint64_t block = pool ? 128 : 64;
@@ -73,6 +74,7 @@ void numbers_of_cache(Cache& cache, Visit&& visit) {
   visit("blocks", cache.blocks, Range{.least = 1, .most = 64});
   visit("blocks_max", cache.blocks_max, Range{.least = 1, .most = 64});
   visit("origin_blocks", cache.origin_blocks, Range{.least = 1, .most = 64});
+  visit("tail_sectors", cache.tail_sectors, Range{.most = 1023});
   visit("threshold", cache.threshold, Range{.most = std::uint64_t{1} << 40U});
 }
 

@@ -43,6 +43,8 @@ namespace thin {
 rc::Gen<Workload> general();
 rc::Gen<Workload> discard_passdown();   // seed 002
 rc::Gen<Workload> worker_iteration();   // seed 004
+rc::Gen<Workload> full_metadata();
+rc::Gen<Workload> remade_pool();
 }   // namespace thin
 
 namespace cache {
@@ -50,6 +52,10 @@ rc::Gen<Workload> general();
 rc::Gen<Workload> replaced_victim();       // seed 000
 rc::Gen<Workload> shared_metadata();       // seed 001
 rc::Gen<Workload> writethrough_copies();   // seed 003
+rc::Gen<Workload> discarded_blocks();
+rc::Gen<Workload> failed_resume();
+rc::Gen<Workload> opened_together();
+rc::Gen<Workload> partial_block();
 }   // namespace cache
 
 namespace stack {

@@ -192,6 +192,7 @@ Workloads plainer_systems(const Workload& workload) {
   const SystemSpec plain{};
   const auto each_field = [&](auto&& visit) {
     visit(&SystemSpec::metadata_blocks);
+    visit(&SystemSpec::metadata_growth_blocks);
     visit(&SystemSpec::low_water_blocks);
     visit(&SystemSpec::skip_block_zeroing);
     visit(&SystemSpec::ignore_discard);
@@ -226,6 +227,7 @@ Workloads plainer_systems(const Workload& workload) {
       with(smaller, workload, [&](Workload& each) { change(each.system.cache); });
     };
     cache([](CacheSpec& each) { each.metadata2 = false; });
+    cache([](CacheSpec& each) { each.tail_sectors = 0; });
     cache([](CacheSpec& each) { each.threshold = CacheSpec{}.threshold; });
     cache([](CacheSpec& each) { each.blocks_max = each.blocks; });
     cache([](CacheSpec& each) {

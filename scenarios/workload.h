@@ -112,6 +112,7 @@ struct CacheSpec {
   std::uint32_t blocks = 2;       // of the fast disk at first
   std::uint32_t blocks_max = 2;   // resizing reaches up to it
   std::uint64_t origin_blocks = 4;
+  std::uint64_t tail_sectors = 0;   // of the origin, behind its whole blocks: never cached
   CacheIo io_mode = CacheIo::writeback;
   CachePolicy policy = CachePolicy::adversary;
   bool metadata2 = false;
@@ -138,8 +139,9 @@ struct StackSpec {
 struct SystemSpec {
   FamilyKind family = FamilyKind::thin;
   std::uint64_t metadata_blocks = 64;
-  std::uint64_t data_blocks = 4;          // what the pool's table claims
-  std::uint64_t data_device_blocks = 4;   // what the device holds; growing reaches up to it
+  std::uint64_t metadata_growth_blocks = 8;   // that each grow_metadata adds
+  std::uint64_t data_blocks = 4;              // what the pool's table claims
+  std::uint64_t data_device_blocks = 4;       // what the device holds; growing reaches up to it
   std::uint32_t block_sectors = 128;
   std::uint64_t low_water_blocks = 0;
   bool skip_block_zeroing = false;
@@ -205,6 +207,11 @@ struct Workload {
   [[nodiscard]] bool may_need_check() const noexcept {
     constexpr std::uint64_t kRoomyMetadataBlocks = 64;
     return faults.may_roll_back() || system.metadata_blocks < kRoomyMetadataBlocks;
+  }
+  // Metadata that has grown once has room for whatever is done afterwards.
+  [[nodiscard]] bool growth_heals() const noexcept {
+    constexpr std::uint64_t kRoomyGrowthBlocks = 64;
+    return !faults.may_roll_back() && system.metadata_growth_blocks >= kRoomyGrowthBlocks;
   }
   // No request fails, but for want of space.
   [[nodiscard]] bool is_calm() const noexcept {

@@ -259,16 +259,17 @@ std::string read_faults(const toml::table& table, FaultSpec& faults) {
 void add_thin_system(std::string& text, const SystemSpec& system) {
   const auto out = std::back_inserter(text);
   fmt::format_to(out,
-                 "metadata_blocks = {}\ndata_blocks = {}\ndata_device_blocks = {}\n"
-                 "block_sectors = {}\nlow_water_blocks = {}\nskip_block_zeroing = {}\n"
+                 "metadata_blocks = {}\nmetadata_growth_blocks = {}\ndata_blocks = {}\n"
+                 "data_device_blocks = {}\nblock_sectors = {}\nlow_water_blocks = "
+                 "{}\nskip_block_zeroing = {}\n"
                  "ignore_discard = {}\nno_discard_passdown = {}\nerror_if_no_space = {}\n"
                  "fan_out = {}\ncells = {}\ncommit_interval_ms = {}\nno_space_timeout_ms = {}\n"
                  "discard_reads = \"{}\"\nexternal_sectors = {}\nspare_disk = {}\n"
                  "linear_above = {}\nthins = [",
-                 system.metadata_blocks, system.data_blocks, system.data_device_blocks,
-                 system.block_sectors, system.low_water_blocks, system.skip_block_zeroing,
-                 system.ignore_discard, system.no_discard_passdown, system.error_if_no_space,
-                 system.fan_out, system.cells, system.commit_interval_ms,
+                 system.metadata_blocks, system.metadata_growth_blocks, system.data_blocks,
+                 system.data_device_blocks, system.block_sectors, system.low_water_blocks,
+                 system.skip_block_zeroing, system.ignore_discard, system.no_discard_passdown,
+                 system.error_if_no_space, system.fan_out, system.cells, system.commit_interval_ms,
                  system.no_space_timeout_ms, name_of(system.discard_reads), system.external_sectors,
                  system.spare_disk, system.linear_above);
   for (std::size_t i = 0; i < system.thins.size(); ++i) {
@@ -280,11 +281,12 @@ void add_thin_system(std::string& text, const SystemSpec& system) {
 
 void add_cache(std::string& text, const CacheSpec& cache) {
   fmt::format_to(std::back_inserter(text),
-                 "\n[cache]\nblocks = {}\nblocks_max = {}\norigin_blocks = {}\n"
+                 "\n[cache]\nblocks = {}\nblocks_max = {}\norigin_blocks = {}\ntail_sectors = {}\n"
                  "io_mode = \"{}\"\npolicy = \"{}\"\nmetadata2 = {}\nthreshold = {}\n"
                  "drained = {}\n",
-                 cache.blocks, cache.blocks_max, cache.origin_blocks, to_string(cache.io_mode),
-                 to_string(cache.policy), cache.metadata2, cache.threshold, cache.drained);
+                 cache.blocks, cache.blocks_max, cache.origin_blocks, cache.tail_sectors,
+                 to_string(cache.io_mode), to_string(cache.policy), cache.metadata2,
+                 cache.threshold, cache.drained);
 }
 
 void add_stack(std::string& text, const StackSpec& stack) {

@@ -36,7 +36,7 @@ engine::cache::CacheOptions cache_options(const SystemSpec& spec) {
 }
 
 std::uint64_t origin_sectors(const SystemSpec& spec) noexcept {
-  return spec.cache.origin_blocks * spec.block_sectors;
+  return spec.cache.origin_blocks * spec.block_sectors + spec.cache.tail_sectors;
 }
 
 std::string cache_table(const SystemSpec& spec, const Around& around, CacheIo mode,

@@ -217,7 +217,7 @@ class Policies::Type final : public engine::cache::PolicyType {
   std::string name_;
 };
 
-Policies::Policies(Bench& bench, std::uint32_t block_sectors)
+Policies::Policies(Bench& bench, const SystemSpec& system)
     : bench_{bench},
       released_{[this](OriginBlock block) {
         checkers::Findings findings;
@@ -229,7 +229,7 @@ Policies::Policies(Bench& bench, std::uint32_t block_sectors)
         bench_.tell(findings);
       }},
       cells_{released_},
-      traffic_{block_sectors},
+      traffic_{system.block_sectors, system.cache.origin_blocks},
       watching_{bench.world.listen(&ear_)} {
   builtin_.add_to(builtin_by_name_);
   for (const CachePolicy kind : {CachePolicy::smq, CachePolicy::mq, CachePolicy::cleaner,

@@ -105,7 +105,7 @@ class JudgedPolicy;
 // judge around it where the world shows its events. Outlives them.
 class Policies {
  public:
-  Policies(Bench& bench, std::uint32_t block_sectors);
+  Policies(Bench& bench, const SystemSpec& system);
   ~Policies();
   Policies(const Policies&) = delete;
   Policies& operator=(const Policies&) = delete;

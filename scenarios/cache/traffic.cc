@@ -1,5 +1,7 @@
 #include "scenarios/cache/traffic.h"
 
+#include <algorithm>
+
 #include "engine/env/bio.h"
 #include "scenarios/cache/volume_name.h"
 
@@ -30,12 +32,14 @@ void CacheTraffic::event(const engine::Event& event) noexcept {
 void CacheTraffic::submitted(std::string_view device, const engine::Event& event) noexcept {
   const bool is_cached = device == kName;
   if (!is_cached && (device != kFast || moves_a_block(event))) return;
+  const std::uint64_t end = event.a + event.b;
+  const std::uint32_t blocks = pieces(event.a, is_cached ? std::min(end, sectors_) : end);
   switch (static_cast<engine::BioOp>(event.c & kOpMask)) {
     case engine::BioOp::read:
-      (is_cached ? counts_.reads : counts_.fast_reads) += pieces(event);
+      (is_cached ? counts_.reads : counts_.fast_reads) += blocks;
       break;
     case engine::BioOp::write:
-      (is_cached ? counts_.writes : counts_.fast_writes) += pieces(event);
+      (is_cached ? counts_.writes : counts_.fast_writes) += blocks;
       break;
     case engine::BioOp::write_zeroes:
     case engine::BioOp::discard:
@@ -44,10 +48,10 @@ void CacheTraffic::submitted(std::string_view device, const engine::Event& event
   }
 }
 
-std::uint32_t CacheTraffic::pieces(const engine::Event& event) const noexcept {
-  if (event.b == 0) return 0;
-  return static_cast<std::uint32_t>((event.a + event.b - 1) / block_sectors_ -
-                                    event.a / block_sectors_ + 1);
+std::uint32_t CacheTraffic::pieces(std::uint64_t sector, std::uint64_t sector_end) const noexcept {
+  if (sector >= sector_end) return 0;
+  return static_cast<std::uint32_t>((sector_end - 1) / block_sectors_ - sector / block_sectors_ +
+                                    1);
 }
 
 }   // namespace scenarios::cache

@@ -23,7 +23,9 @@ class CacheTraffic final : public engine::TraceSink {
     std::uint32_t fast_writes = 0;
   };
 
-  explicit CacheTraffic(std::uint32_t block_sectors) : block_sectors_{block_sectors} {}
+  // What lies behind the whole blocks of an origin is never cached, and not counted.
+  CacheTraffic(std::uint32_t block_sectors, std::uint64_t origin_blocks)
+      : block_sectors_{block_sectors}, sectors_{block_sectors * origin_blocks} {}
 
   void event(const engine::Event& event) noexcept override;
   void start_over() noexcept {
@@ -36,9 +38,11 @@ class CacheTraffic final : public engine::TraceSink {
 
  private:
   void submitted(std::string_view device, const engine::Event& event) noexcept;
-  [[nodiscard]] std::uint32_t pieces(const engine::Event& event) const noexcept;
+  // Blocks that a request touches.
+  [[nodiscard]] std::uint32_t pieces(std::uint64_t sector, std::uint64_t sector_end) const noexcept;
 
   std::uint32_t block_sectors_;
+  std::uint64_t sectors_;   // of the blocks that may be cached
   Counts counts_;
   bool trouble_ = false;
 };

@@ -19,7 +19,7 @@ Volume::Volume(Kit& kit, const Workload& workload, Around around)
       control_{kit.control},
       workload_{workload},
       around_{std::move(around)},
-      policies_{std::make_unique<Policies>(bench_, workload_.system.block_sectors)},
+      policies_{std::make_unique<Policies>(bench_, workload_.system)},
       active_{workload.system.cache.io_mode, workload.system.cache.policy},
       fast_blocks_{workload.system.cache.blocks},
       always_writethrough_{active_.mode == CacheIo::writethrough} {}

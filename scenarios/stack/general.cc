@@ -59,26 +59,26 @@ Menu menu_of(const thin::Swarm& pool, const cache::Swarm& cached, const SystemSp
   return menu;
 }
 
+Workload draw_workload(Draw& draw) {
+  thin::Swarm pool = thin::draw_swarm(draw);
+  const cache::Swarm cached = cache::draw_swarm(draw);
+  pool.deep = pool.deep && draw.one_in(kDeepOneIn);   // they cost several times what others do
+  constexpr std::uint32_t kThinsMost = 3;
+  const std::uint32_t more = pool.snapshots || pool.lifecycle ? 1 + draw.below(2) : 0;
+  Workload workload;
+  workload.scenario = "stack-general";
+  workload.system = draw_system(pool, cached, kThinsMost + more, draw);
+  workload.faults = thin::draw_faults(pool, draw);
+  thin::draw_contents(pool, draw, workload);
+  const Menu menu = menu_of(pool, cached, workload.system, more, draw);
+  thin::draw_operations(pool, draw, menu, workload);
+  return workload;
+}
+
 }   // namespace
 
 rc::Gen<Workload> general() {
-  auto seed = rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>());
-  return rc::gen::map(std::move(seed), [](std::uint64_t drawn) {
-    Draw draw{drawn};
-    thin::Swarm pool = thin::draw_swarm(draw);
-    const cache::Swarm cached = cache::draw_swarm(draw);
-    pool.deep = pool.deep && draw.one_in(kDeepOneIn);   // they cost several times what others do
-    constexpr std::uint32_t kThinsMost = 3;
-    const std::uint32_t more = pool.snapshots || pool.lifecycle ? 1 + draw.below(2) : 0;
-    Workload base;
-    base.scenario = "stack-general";
-    base.system = draw_system(pool, cached, kThinsMost + more, draw);
-    base.faults = thin::draw_faults(pool, draw);
-    thin::draw_contents(pool, draw, base);
-    const Menu menu = menu_of(pool, cached, base.system, more, draw);
-    thin::draw_operations(pool, draw, menu, base);
-    return base;
-  });
+  return drawn_by(&draw_workload);
 }
 
 }   // namespace scenarios::stack

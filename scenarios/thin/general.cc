@@ -201,26 +201,26 @@ Menu menu_of(const Swarm& swarm, const SystemSpec& system, Draw& draw) {
           .block_sectors = system.block_sectors};
 }
 
+Workload draw_workload(Draw& draw) {
+  const Swarm swarm = draw_swarm(draw);
+  Workload workload;
+  workload.scenario = "thin-general";
+  workload.system = draw_system(swarm, draw);
+  if (draw.one_in(6)) draw_external(draw, workload.system);
+  workload.system.linear_above = draw.one_in(8);
+  workload.faults = draw_faults(swarm, draw);
+  draw_contents(swarm, draw, workload);
+  const Menu menu = menu_of(swarm, workload.system, draw);
+  draw_operations(swarm, draw, menu, workload);
+  if (!workload.system.error_if_no_space && draw.one_in(4))
+    workload.system.no_space_timeout_ms = 0;   // as long as it takes
+  return workload;
+}
+
 }   // namespace
 
 rc::Gen<Workload> general() {
-  return rc::gen::map(rc::gen::noShrink(rc::gen::arbitrary<std::uint64_t>()),
-                      [](std::uint64_t seed) {
-                        Draw draw{seed};
-                        const Swarm swarm = draw_swarm(draw);
-                        Workload workload;
-                        workload.scenario = "thin-general";
-                        workload.system = draw_system(swarm, draw);
-                        if (draw.one_in(6)) draw_external(draw, workload.system);
-                        workload.system.linear_above = draw.one_in(8);
-                        workload.faults = draw_faults(swarm, draw);
-                        draw_contents(swarm, draw, workload);
-                        const Menu menu = menu_of(swarm, workload.system, draw);
-                        draw_operations(swarm, draw, menu, workload);
-                        if (!workload.system.error_if_no_space && draw.one_in(4))
-                          workload.system.no_space_timeout_ms = 0;   // as long as it takes
-                        return workload;
-                      });
+  return drawn_by(&draw_workload);
 }
 
 }   // namespace scenarios::thin

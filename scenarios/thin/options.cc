@@ -62,6 +62,7 @@ checkers::DataOracle::Options oracle_options(const Workload& workload) {
 
 checkers::PoolModeJudge::Options mode_options(const Workload& workload) {
   return {.metadata_may_fail = workload.may_need_check(),
+          .growth_heals = workload.growth_heals(),
           .error_if_no_space = workload.system.error_if_no_space,
           .no_space_timeout = std::chrono::milliseconds{workload.system.no_space_timeout_ms}};
 }

@@ -257,7 +257,7 @@ void Volumes::grow_data() {
 void Volumes::grow_metadata() {
   const engine::MutexLock lock{pool_control_};
   if (metadata_blocks_ > 4 * workload_.system.metadata_blocks) return;
-  metadata_blocks_ += 8;
+  metadata_blocks_ += workload_.system.metadata_growth_blocks;
   bench_.world.resize("metadata", metadata_blocks_ * engine::kMetaBlockSectors);
   control_.bounce(kPool, false, below_.quiet);
 }

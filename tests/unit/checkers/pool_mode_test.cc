@@ -46,6 +46,27 @@ TEST(PoolModeJudge, RunningOutOfDataSpaceIsNoFailure) {
   EXPECT_EQ(change(1, 3, true), "");
 }
 
+// Small metadata may run out in the middle of a change; not any more when much has been added.
+TEST(PoolModeJudge, MetadataThatHasGrownIsNoExcuse) {
+  for (const bool heals : {false, true}) {
+    PoolModeJudge judge{{.metadata_may_fail = true, .growth_heals = heals}};
+    const auto degraded = [&] {
+      Findings findings;
+      judge.changed(0, 3, "test", engine::Nanos{0}, findings);
+      return !findings.empty();
+    };
+    Findings none;
+    EXPECT_FALSE(degraded());
+    judge.begin_anew();
+    judge.changed(0, 2, "test", engine::Nanos{0}, none);
+    judge.changed(2, 0, "test", engine::Nanos{0}, none);
+    EXPECT_TRUE(none.empty());
+    EXPECT_EQ(degraded(), heals);
+    judge.begin_anew();
+    EXPECT_FALSE(degraded()) << "that was another pool";
+  }
+}
+
 TEST(PoolModeJudge, WritesWaitForSpaceAsLongAsThePoolDoes) {
   EXPECT_EQ(refusal(12s, 15s, 20s), "refused before its time");
   EXPECT_EQ(refusal(12s, 30s, 20s), "");
