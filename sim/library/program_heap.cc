@@ -28,7 +28,7 @@ namespace {
 constexpr std::size_t kHole = 8192;
 constexpr std::size_t kAddresses = std::size_t{64} << 30U;
 constexpr std::size_t kGrowth = std::size_t{1} << 20U;
-constexpr std::size_t kPage = 4096;
+constexpr std::size_t kPageBytes = 4096;
 // Larger blocks are closed when they are given back, which costs two system calls and no pages, and
 // tells of who only reads. Only so many of a run: each may cost the process two of its mappings, of
 // which there are 65,530. By run, as what earlier ones have closed depends on how many there were.
@@ -47,7 +47,7 @@ std::uint64_t this_thread() noexcept {
 }
 
 std::byte* page_from(std::byte* at) noexcept {   // the first that begins there or later
-  return at + (kPage - reinterpret_cast<std::uintptr_t>(at) % kPage) % kPage;
+  return at + (kPageBytes - reinterpret_cast<std::uintptr_t>(at) % kPageBytes) % kPageBytes;
 }
 
 void fill(void* memory, std::size_t bytes) noexcept {
@@ -221,7 +221,7 @@ void ProgramHeap::close_or_fill(Head& head, std::byte* memory) noexcept {
   if (head.bytes <= kFilledMost || closed_ == kClosedMost) return fill(memory, head.bytes);
   std::byte* const end = reinterpret_cast<std::byte*>(&head + 1) + head.room;
   std::byte* const first = page_from(memory);
-  std::byte* const last = page_from(end - kPage + 1);
+  std::byte* const last = page_from(end - kPageBytes + 1);
   const auto size = static_cast<std::size_t>(last - first);
   if (mprotect(first, size, PROT_NONE) != 0) return fill(memory, head.bytes);
   static_cast<void>(madvise(first, size, MADV_DONTNEED));   // it may keep them, closed
@@ -234,7 +234,7 @@ void ProgramHeap::close_or_fill(Head& head, std::byte* memory) noexcept {
 bool ProgramHeap::open(Head& head) noexcept {
   std::byte* const room = reinterpret_cast<std::byte*>(&head + 1);
   std::byte* const first = page_from(room);
-  const auto size = static_cast<std::size_t>(room + head.room - first) / kPage * kPage;
+  const auto size = static_cast<std::size_t>(room + head.room - first) / kPageBytes * kPageBytes;
   if (mprotect(first, size, PROT_READ | PROT_WRITE) != 0) return false;
   head.closed = false;
   return true;
