@@ -4,12 +4,9 @@
 #include <iterator>
 #include <string>
 
+#include "engine/base/units.h"
+
 namespace checkers {
-namespace {
-
-constexpr std::size_t kSector = 512;
-
-}   // namespace
 
 std::uint64_t DataOracle::new_write_id() {
   const std::lock_guard lock{mutex_};
@@ -216,7 +213,8 @@ void DataOracle::end_read(const Request& request, bool ok, std::span<const std::
 DataOracle::Seen DataOracle::look(const Request& request, std::span<const std::byte> data,
                                   std::uint64_t first, std::uint64_t end) noexcept {
   const auto stamp_in = [&](std::uint64_t sector) {
-    return read_stamp(data.subspan((sector - request.sector) * kSector).first<kSector>());
+    return read_stamp(
+        data.subspan((sector - request.sector) * engine::kSectorSize).first<engine::kSectorSize>());
   };
   const Stamp stamp = stamp_in(first);
   Seen seen{.first = first, .end = first + 1, .stamp = stamp, .value = value_of(stamp, first)};

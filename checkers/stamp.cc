@@ -4,10 +4,11 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/units.h"
+
 namespace checkers {
 namespace {
 
-constexpr std::size_t kSector = 512;
 constexpr std::uint64_t kSectorBits = 24;   // sector number within a stamp
 constexpr std::uint64_t kSectorMask = (std::uint64_t{1} << kSectorBits) - 1;
 constexpr Stamp kZeroes = 0;
@@ -22,10 +23,10 @@ Stamp stamp_of(std::uint64_t write_id, std::uint64_t sector) noexcept {
 
 void fill_stamped(std::span<std::byte> bytes, std::uint64_t write_id, std::uint64_t first_sector) {
   std::memset(bytes.data(), 0, bytes.size());
-  for (std::size_t at = 0; at + kSector <= bytes.size(); at += kSector) {
-    const Stamp stamp = stamp_of(write_id, first_sector + at / kSector);
+  for (std::size_t at = 0; at + engine::kSectorSize <= bytes.size(); at += engine::kSectorSize) {
+    const Stamp stamp = stamp_of(write_id, first_sector + at / engine::kSectorSize);
     std::memcpy(&bytes[at], &stamp, sizeof stamp);
-    std::memcpy(&bytes[at + kSector - sizeof stamp], &stamp, sizeof stamp);
+    std::memcpy(&bytes[at + engine::kSectorSize - sizeof stamp], &stamp, sizeof stamp);
   }
 }
 
@@ -33,7 +34,7 @@ Stamp read_stamp(std::span<const std::byte, 512> sector) noexcept {
   Stamp head = 0;
   Stamp tail = 0;
   std::memcpy(&head, sector.data(), sizeof head);
-  std::memcpy(&tail, &sector[kSector - sizeof tail], sizeof tail);
+  std::memcpy(&tail, &sector[engine::kSectorSize - sizeof tail], sizeof tail);
   return head == tail ? head : kTorn;
 }
 

@@ -25,6 +25,8 @@ struct Range {
   [[nodiscard]] std::string text() const;
 };
 
+inline constexpr std::uint32_t kSmallFanOut = 6;   // of a node: deep trees of few keys
+
 namespace limits {
 inline constexpr Range kThins{.least = 0, .most = 15};   // their ids
 inline constexpr std::uint64_t kOperations = 500;

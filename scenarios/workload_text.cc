@@ -16,7 +16,7 @@
 namespace scenarios {
 namespace {
 
-constexpr Range kSectors{.most = std::uint64_t{1} << 40U};
+constexpr Range kAnySectors{.most = std::uint64_t{1} << 40U};
 
 std::optional<Verb> verb_from(std::string_view word) {
   for (int i = 0; i <= static_cast<int>(kLastVerb); ++i) {
@@ -373,7 +373,7 @@ tl::expected<Operation, std::string> operation_from_text(std::string_view text) 
       return tl::unexpected(fmt::format("'{}' in '{}' is not key=number", part, whole));
     const Range range = key == "thin" || key == "origin" ? limits::kThins
                         : key == "ms"                    ? limits::kSleepMs
-                                                         : kSectors;
+                                                         : kAnySectors;
     if (!range.holds(value))
       return tl::unexpected(fmt::format("'{}' in '{}': wants {}", part, whole, range.text()));
     if (key == "thin") {

@@ -20,7 +20,7 @@
 namespace sim {
 namespace {
 namespace fs = std::filesystem;
-constexpr std::size_t kNameMax = 60;
+constexpr std::size_t kFolderNameMax = 60;
 }   // namespace
 
 std::string folder_name(const traces::Trace& trace) {
@@ -37,7 +37,7 @@ std::string folder_name(const traces::Trace& trace) {
     } else if (!name.empty() && name.back() != '-') {
       name += '-';
     }
-    if (name.size() >= kNameMax) break;
+    if (name.size() >= kFolderNameMax) break;
   }
   while (!name.empty() && name.back() == '-')
     name.pop_back();

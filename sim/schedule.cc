@@ -22,7 +22,7 @@ namespace {
 constexpr std::string_view kPlain = "wavetank-schedule 1";
 constexpr std::string_view kWithRepeats = "wavetank-schedule 2";
 constexpr std::size_t kLineMax = 512;
-constexpr std::size_t kNameMax = 64;
+constexpr std::size_t kScheduleNameMax = 64;
 constexpr std::size_t kFieldsMax = 5;
 constexpr std::size_t kLooksApartMax = 64;   // decisions, for what goes round
 
@@ -124,7 +124,8 @@ std::optional<ActorId> to_actor(std::string_view text, Schedule& schedule, std::
   if (name_at == std::string_view::npos) return id;
   if (stride != 0) return std::nullopt;   // another each time
   const std::string_view name = text.substr(name_at + 1);
-  if (name.empty() || name.size() > kNameMax || clean_name(name) != name) return std::nullopt;
+  if (name.empty() || name.size() > kScheduleNameMax || clean_name(name) != name)
+    return std::nullopt;
   const auto [known, added] = schedule.names.emplace(id.value(), name);
   if (!added && known->second != name) return std::nullopt;
   return id;
@@ -253,7 +254,7 @@ static_assert(kRepeatLinesMax == 512 && kRepeatedMax == 33554432, "as the texts 
 }   // namespace
 
 std::string clean_name(std::string_view name) {
-  std::string clean{name.substr(0, kNameMax)};
+  std::string clean{name.substr(0, kScheduleNameMax)};
   for (char& c : clean) {
     const bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                       c == '-' || c == '.' || c == '_';

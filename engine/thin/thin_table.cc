@@ -6,7 +6,7 @@
 namespace engine::thin {
 namespace {
 
-Failure bad_table(const char* what) {
+Failure bad_thin_table(const char* what) {
   return fail(Errc::invalid, 0, what);
 }
 
@@ -21,11 +21,11 @@ Result<std::unique_ptr<io::Target>> ThinDevice::create(PoolRegistry& pools,
                                                        const io::TargetContext& context,
                                                        const io::TargetArgs& args) {
   const auto words = args.words;
-  if (words.size() != 2 && words.size() != 3) return bad_table("Invalid argument count");
+  if (words.size() != 2 && words.size() != 3) return bad_thin_table("Invalid argument count");
   io::DeviceRef origin;
   io::DeviceClaim origin_claim;
   if (words.size() == 3) {
-    if (words[2] == words[0]) return bad_table("Error setting origin device");
+    if (words[2] == words[0]) return bad_thin_table("Error setting origin device");
     ENGINE_TRY_ASSIGN(origin, or_refusal(context.devices.open_read_only(words[2]),
                                          "Error opening origin device"));
     ENGINE_TRY_ASSIGN(origin_claim, context.claims.claim({.device = &origin.device(),
@@ -35,11 +35,11 @@ Result<std::unique_ptr<io::Target>> ThinDevice::create(PoolRegistry& pools,
   ENGINE_TRY_ASSIGN(io::DeviceRef pool_device,
                     or_refusal(context.devices.open(words[0]), "Error opening pool device"));
   const auto id = parse_thin_id(words[1]);
-  if (!id) return bad_table("Invalid device id");
-  if (pool_device.mapped() == nullptr) return bad_table("Couldn't get pool mapped device");
+  if (!id) return bad_thin_table("Invalid device id");
+  if (pool_device.mapped() == nullptr) return bad_thin_table("Couldn't get pool mapped device");
   ENGINE_TRY_ASSIGN(PoolRef pool, pools.find(*pool_device.mapped()));
   if (pool->mode() == PoolMode::fail) {
-    return bad_table("Couldn't open thin device, Pool is in fail mode");
+    return bad_thin_table("Couldn't open thin device, Pool is in fail mode");
   }
   const auto opened = pool->open_thin(*id);
   if (!opened) {

@@ -2,13 +2,13 @@
 // smaller than what is asked for, and its policy mostly one that throws blocks out all the time, so
 // that most requests meet a block on the move.
 #include "scenarios/cache/swarm.h"
+#include "scenarios/limits.h"
 #include "scenarios/scenario.h"
 
 namespace scenarios::cache {
 namespace {
 
-constexpr std::uint32_t kBlockSectors = 64;
-constexpr std::uint32_t kSmallFanOut = 6;
+constexpr std::uint32_t kGeneralBlockSectors = 64;
 constexpr std::uint64_t kCleaningMs = 5000;   // enough for a cleaner, if nobody else is there
 
 }   // namespace
@@ -49,7 +49,7 @@ Weights draw_weights(const Swarm& swarm, Draw& draw) {
 SystemSpec draw_system(const Swarm& swarm, Draw& draw) {
   SystemSpec system;
   system.family = FamilyKind::cache;
-  system.block_sectors = kBlockSectors;
+  system.block_sectors = kGeneralBlockSectors;
   system.metadata_blocks = draw.of<std::uint64_t>({64, 64, 64, 32});
   system.fan_out = draw.one_in(3) ? kSmallFanOut : 0;
   system.cells = draw.one_in(3) ? 2 : 0;
@@ -136,8 +136,8 @@ std::vector<Operation> draw_setup(const CacheSpec& cache, Draw& draw) {
   for (std::uint64_t block = 0; block < cache.origin_blocks; ++block) {
     if (!draw.one_in(3)) {
       setup.push_back({.verb = Verb::write,
-                       .sector = block * kBlockSectors,
-                       .sectors = draw.one_in(2) ? kBlockSectors : 1});
+                       .sector = block * kGeneralBlockSectors,
+                       .sectors = draw.one_in(2) ? kGeneralBlockSectors : 1});
     }
   }
   if (draw.one_in(3)) setup.push_back({.verb = Verb::bounce_cache});
@@ -164,7 +164,7 @@ rc::Gen<Workload> general() {
     base.setup = draw_setup(base.system.cache, draw);
     Menu menu{.verbs = draw_weights(swarm, draw),
               .blocks = base.system.cache.origin_blocks,
-              .block_sectors = kBlockSectors};
+              .block_sectors = kGeneralBlockSectors};
     offer_tables(base.system.cache, menu);
     menu.contradictions = {Contradiction::block_size, Contradiction::data_device,
                            Contradiction::setting};

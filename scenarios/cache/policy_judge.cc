@@ -17,14 +17,14 @@ using engine::cache::Wait;
 using engine::cache::WouldBlock;
 
 namespace {
-constexpr const char* kChecker = "cache_policy";
+constexpr const char* kPolicyChecker = "cache_policy";
 }   // namespace
 
 void CachePolicyJudge::must_hold(const char* doing, OriginBlock block,
                                  checkers::Findings& findings) const {
   if (!cells_.held(block))
-    findings.add(kChecker, "a cell is not held", "{} block {}, whose cell nobody holds", doing,
-                 block);
+    findings.add(kPolicyChecker, "a cell is not held", "{} block {}, whose cell nobody holds",
+                 doing, block);
 }
 
 void CachePolicyJudge::forget(OriginBlock block) {
@@ -35,12 +35,12 @@ void CachePolicyJudge::forget(OriginBlock block) {
 void CachePolicyJudge::mapped(const MapRequest& request, const Decision& decision,
                               std::optional<OriginBlock> granted, checkers::Findings& findings) {
   const auto wrong = [&](const char* what) {
-    findings.add(kChecker, "a policy breaks its contract", "asked about block {}: {}",
+    findings.add(kPolicyChecker, "a policy breaks its contract", "asked about block {}: {}",
                  request.block, what);
   };
   must_hold("the policy is asked about", request.block, findings);
   if (leaving_.contains(request.block)) {
-    findings.add(kChecker, "a victim is asked about",
+    findings.add(kPolicyChecker, "a victim is asked about",
                  "the policy gave block {} up for another, and is asked about it before that has "
                  "been committed or rolled back",
                  request.block);
@@ -85,7 +85,7 @@ void CachePolicyJudge::loaded(const Mapping& mapping) {
 
 void CachePolicyJudge::must_be_there(OriginBlock block, checkers::Findings& findings) const {
   if (places_.contains(block)) return;
-  findings.add(kChecker, "the policy is told of what it does not have",
+  findings.add(kPolicyChecker, "the policy is told of what it does not have",
                "of block {}, that it is dirty or clean", block);
 }
 
@@ -122,8 +122,8 @@ void CachePolicyJudge::removed_cblock(CacheBlock place, OriginBlock expected,
   must_hold("the cache empties the place of", expected, findings);
   const auto found = places_.find(expected);
   if (found == places_.end() || found->second != place) {
-    findings.add(kChecker, "a policy breaks its contract", "block {} was not in place {}", expected,
-                 place);
+    findings.add(kPolicyChecker, "a policy breaks its contract", "block {} was not in place {}",
+                 expected, place);
   }
   forget(expected);
 }
@@ -131,7 +131,7 @@ void CachePolicyJudge::removed_cblock(CacheBlock place, OriginBlock expected,
 void CachePolicyJudge::writeback(const Mapping& mapping, checkers::Findings& findings) {
   const auto found = places_.find(mapping.origin);
   if (found == places_.end() || found->second != mapping.at || dirty_.erase(mapping.origin) == 0) {
-    findings.add(kChecker, "a policy breaks its contract",
+    findings.add(kPolicyChecker, "a policy breaks its contract",
                  "block {} is to be written back, and is not a dirty one of place {}",
                  mapping.origin, mapping.at);
   }
@@ -140,14 +140,15 @@ void CachePolicyJudge::writeback(const Mapping& mapping, checkers::Findings& fin
 void CachePolicyJudge::called(const char* what, std::uint64_t locks_before,
                               checkers::Findings& findings) const {
   if (cells_.policy_locks() == locks_before)
-    findings.add(kChecker, "a policy is used without its lock", "{} while nobody held it", what);
+    findings.add(kPolicyChecker, "a policy is used without its lock", "{} while nobody held it",
+                 what);
 }
 
 void CachePolicyJudge::released(OriginBlock block, checkers::Findings& findings) {
   const auto found = leaving_.find(block);
   if (found == leaving_.end()) return;
   if (cells_.commits() == found->second) {
-    findings.add(kChecker, "a victim's cell is released too early",
+    findings.add(kPolicyChecker, "a victim's cell is released too early",
                  "block {} has been given up for another, and neither was that committed nor "
                  "rolled back",
                  block);

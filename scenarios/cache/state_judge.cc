@@ -14,7 +14,7 @@ using engine::cache::Mapping;
 using engine::cache::OriginBlock;
 
 namespace {
-constexpr const char* kChecker = "cache_state";
+constexpr const char* kStateChecker = "cache_state";
 }   // namespace
 
 void judge_cache_contents(const CacheView& view, checkers::image::BlockSource& fast,
@@ -28,12 +28,12 @@ void judge_cache_contents(const CacheView& view, checkers::image::BlockSource& f
       std::array<std::byte, checkers::image::kImageBlockSize> own{};
       if (!fast.read(mapping.at.value() * pages + page, cached) ||
           !origin.read(mapping.origin.value() * pages + page, own)) {
-        findings.add(kChecker, "a mapping beyond a disk", "block {} in place {}", mapping.origin,
-                     mapping.at);
+        findings.add(kStateChecker, "a mapping beyond a disk", "block {} in place {}",
+                     mapping.origin, mapping.at);
         break;
       }
       if (std::memcmp(cached.data(), own.data(), cached.size()) == 0) continue;
-      findings.add(kChecker, "clean and not the same",
+      findings.add(kStateChecker, "clean and not the same",
                    "block {} is cached in place {} and counts as clean, but differs in 4 KiB page "
                    "{} of it",
                    mapping.origin, mapping.at, page);
@@ -49,17 +49,19 @@ void judge_cache_bits(const CacheView& view, checkers::Findings& findings) {
     const bool fresh = by_block.emplace(mapping.origin, mapping.at).second &&
                        by_place.emplace(mapping.at, mapping.origin).second;
     if (!fresh)
-      findings.add(kChecker, "mapped twice", "block {} or place {}", mapping.origin, mapping.at);
+      findings.add(kStateChecker, "mapped twice", "block {} or place {}", mapping.origin,
+                   mapping.at);
   }
   std::uint64_t dirty = 0;
   for (std::uint32_t place = 0; place < view.cache_blocks(); ++place) {
     if (!view.dirty(CacheBlock{place})) continue;
     ++dirty;
     if (!by_place.contains(CacheBlock{place}))
-      findings.add(kChecker, "dirty and free", "place {} is dirty, and nothing is in it", place);
+      findings.add(kStateChecker, "dirty and free", "place {} is dirty, and nothing is in it",
+                   place);
   }
   if (dirty != view.dirty_count())
-    findings.add(kChecker, "miscounted", "{} places are dirty, and {} are counted", dirty,
+    findings.add(kStateChecker, "miscounted", "{} places are dirty, and {} are counted", dirty,
                  view.dirty_count());
 }
 
@@ -69,15 +71,15 @@ void judge_cache_agreement(const CacheView& view, const CachePolicyJudge& judge,
   for (const Mapping& mapping : view.mappings()) {
     mapped.emplace(mapping.origin, mapping.at);
     if (view.dirty(mapping.at) && !judge.dirty(mapping.origin)) {
-      findings.add(kChecker, "the policy thinks it clean",
+      findings.add(kStateChecker, "the policy thinks it clean",
                    "block {} in place {} is dirty, its cell is free, and the policy was last told "
                    "that it is clean",
                    mapping.origin, mapping.at);
     }
   }
   if (mapped != judge.mappings())
-    findings.add(kChecker, "the policy has lost its way", "it has {} mappings and should have {}",
-                 mapped.size(), judge.mappings().size());
+    findings.add(kStateChecker, "the policy has lost its way",
+                 "it has {} mappings and should have {}", mapped.size(), judge.mappings().size());
 }
 
 // "0 512 cache 8 6/64 64 1/2 0 0 0 0 0 0 0 1 writeback ...", as docs/operating.md explains it.
@@ -91,9 +93,9 @@ void judge_cache_status(std::string_view line, const ExpectedStatus& expected,
   const auto judge = [&](const char* what, std::optional<std::uint64_t> wanted) {
     std::uint64_t said = 0;
     if (!(text >> said)) {
-      findings.add(kChecker, "a status line without a number", "{} in '{}'", what, line);
+      findings.add(kStateChecker, "a status line without a number", "{} in '{}'", what, line);
     } else if (wanted && said != *wanted) {
-      findings.add(kChecker, "a status line that is not true", "{}: {} and should be {}: '{}'",
+      findings.add(kStateChecker, "a status line that is not true", "{}: {} and should be {}: '{}'",
                    what, said, *wanted, line);
     }
   };
@@ -101,7 +103,7 @@ void judge_cache_status(std::string_view line, const ExpectedStatus& expected,
   std::string first;
   if (!(text >> first) || first == "Fail") return;
   if (first == "Error") {
-    findings.add(kChecker, "a status line that tells nothing",
+    findings.add(kStateChecker, "a status line that tells nothing",
                  "the metadata can be read, and is not asked: '{}'", line);
     return;
   }
@@ -136,7 +138,7 @@ void judge_stored_discards(const CacheView& view, const checkers::image::CacheRe
     if (view.discarded(OriginBlock{block * blocks})) discarded.push_back(block);
   }
   if (discarded != stored.discarded)
-    findings.add(kChecker, "a clean shutdown that is not true",
+    findings.add(kStateChecker, "a clean shutdown that is not true",
                  "{} blocks are discarded, and {} or others are stored", discarded.size(),
                  stored.discarded.size());
 }
@@ -148,13 +150,14 @@ void judge_clean_shutdown(const CacheView& view, const checkers::image::CacheRep
   if (view.mode() != engine::cache::CacheMode::write) return;   // nothing is stored any more
   if (!stored.superblock.clean()) {
     if (calm)
-      findings.add(kChecker, "suspended and not clean",
+      findings.add(kStateChecker, "suspended and not clean",
                    "a cache that was in service has been suspended, nothing failed, and its "
                    "metadata is not marked");
     return;
   }
   if (view.serving())
-    findings.add(kChecker, "clean in service", "the metadata is marked, and writes may come in");
+    findings.add(kStateChecker, "clean in service",
+                 "the metadata is marked, and writes may come in");
   std::map<CacheBlock, checkers::image::CacheMapping> by_place;
   for (const checkers::image::CacheMapping& mapping : stored.mappings)
     by_place.emplace(CacheBlock{mapping.cache_block}, mapping);
@@ -164,13 +167,13 @@ void judge_clean_shutdown(const CacheView& view, const checkers::image::CacheRep
     const auto found = by_place.find(mapping.at);
     same = same && found != by_place.end() && found->second.origin_block == mapping.origin.value();
     if (!same || found->second.dirty == view.dirty(mapping.at)) continue;
-    findings.add(kChecker, "a clean shutdown that is not true",
+    findings.add(kStateChecker, "a clean shutdown that is not true",
                  "block {} in place {} is {}, and is stored as {}", mapping.origin, mapping.at,
                  view.dirty(mapping.at) ? "dirty" : "clean",
                  found->second.dirty ? "dirty" : "clean");
   }
   if (!same)
-    findings.add(kChecker, "a clean shutdown that is not true",
+    findings.add(kStateChecker, "a clean shutdown that is not true",
                  "{} blocks are cached, and {} or others are stored", mappings.size(),
                  by_place.size());
   judge_stored_discards(view, stored, findings);
@@ -180,7 +183,7 @@ void judge_clean_shutdown(const CacheView& view, const checkers::image::CacheRep
                                           .write_hits = super.write_hits,
                                           .write_misses = super.write_misses};
   if (counted != view.hits())
-    findings.add(kChecker, "a clean shutdown that is not true",
+    findings.add(kStateChecker, "a clean shutdown that is not true",
                  "the hits and misses stored are not those counted");
 }
 

@@ -2,14 +2,13 @@
 // beyond the reserve: then nothing can be changed any more until the device has grown. The pieces:
 // small nodes, somebody who makes thins and snapshots until no more fit and then has the device
 // grown, others who go on writing, and discards that are under way all the while.
+#include "scenarios/limits.h"
 #include "scenarios/phrases.h"
 #include "scenarios/scenario.h"
+#include "scenarios/thin/aimed.h"
 
 namespace scenarios::thin {
 namespace {
-
-constexpr std::uint32_t kSmallFanOut = 6;
-constexpr std::uint32_t kBlockSectors = 128;
 
 // Thin 0 has so many blocks, which take so many nodes beside its root. A new pool takes nine blocks
 // of metadata, and each thin one more.
@@ -35,7 +34,7 @@ std::vector<Operation> draw_filling(std::uint32_t first_id, Draw& draw) {
         break;
       case 3:
         filling.push_back({.verb = Verb::write,
-                           .sector = draw.below(12) * std::uint64_t{kBlockSectors},
+                           .sector = draw.below(12) * std::uint64_t{kAimedBlockSectors},
                            .sectors = 1});
         break;
       default:
@@ -64,7 +63,7 @@ Workload draw_full_metadata(Draw& draw) {
     workload.faults.data_latency_ms = draw.of<std::uint32_t>({5, 600});
     workload.faults.slow_at = SlowAt::discards;
   }
-  workload.setup = {{.verb = Verb::write, .sectors = blocks * kBlockSectors},
+  workload.setup = {{.verb = Verb::write, .sectors = blocks * kAimedBlockSectors},
                     {.verb = Verb::flush}};
   std::vector<Operation> filling = draw_filling(thins, draw);
   if (!draw.one_in(4)) filling.push_back({.verb = Verb::grow_metadata});

@@ -4,6 +4,7 @@
 // blocks of few thins, so that operations meet, and often starts from a pool that has been in use.
 #include <algorithm>
 
+#include "scenarios/limits.h"
 #include "scenarios/phrases.h"
 #include "scenarios/scenario.h"
 #include "scenarios/thin/swarm.h"
@@ -12,7 +13,6 @@ namespace scenarios::thin {
 namespace {
 
 constexpr std::uint32_t kDeepOneIn = 5;
-constexpr std::uint32_t kSmallFanOut = 6;
 constexpr std::uint32_t kOperationsMost = 10;   // of one actor
 
 // Few: space runs out, and what is freed is soon used again. In half of all pools a little less

@@ -3,15 +3,14 @@
 // pools that come and go, writes to what is mapped already and flushes, and a power cut.
 #include "scenarios/phrases.h"
 #include "scenarios/scenario.h"
+#include "scenarios/thin/aimed.h"
 
 namespace scenarios::thin {
 namespace {
 
-constexpr std::uint32_t kBlockSectors = 128;
-
 // A block is written, and once more when the pool is there again.
 void add_life(std::uint64_t blocks, Draw& draw, std::vector<Operation>& operations) {
-  const std::uint64_t sector = draw.below(static_cast<std::uint32_t>(blocks)) * kBlockSectors;
+  const std::uint64_t sector = draw.below(static_cast<std::uint32_t>(blocks)) * kAimedBlockSectors;
   operations.push_back({.verb = Verb::write, .sector = sector, .sectors = 1});
   if (draw.one_in(2)) operations.push_back({.verb = Verb::flush});
   if (draw.one_in(6)) operations.push_back({.verb = Verb::create_snap, .thin = 1 + draw.below(3)});

@@ -7,14 +7,9 @@
 
 #include "sim/finding_folder.h"
 #include "sim/plain_numbers.h"
+#include "sim/program/complaint.h"
 
 namespace program {
-namespace {
-
-constexpr int kUsage = 2;
-
-}   // namespace
-
 CommandLine::CommandLine()
     : app_{"Wavetank: searches a storage engine for races, and proves what it finds."} {
   app_.require_subcommand(1);
@@ -200,8 +195,7 @@ std::optional<int> CommandLine::parse(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app_.exit(error);   // help, version
     std::string message = error.what();
     std::replace(message.begin(), message.end(), '\n', ' ');
-    fmt::print(stderr, "wavetank: {}\n", message);
-    return kUsage;
+    return complain(message);
   }
 }
 

@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 // What an execution may take on top of the time asked for, and that much more for good measure.
 constexpr double kSecondsToEnd = 120;
-constexpr std::uint32_t kJobsMax = 256;
+constexpr std::uint32_t kExplorersMost = 256;
 constexpr double kPatience = 0.02;           // between looks at one worker and the next
 constexpr std::uint64_t kWalksOfBegun = 4;   // one for so many executions begun
 
@@ -35,7 +35,7 @@ class Foreman {
       : options_{options},
         workload_{workload},
         jobs_{std::clamp(options.jobs != 0 ? options.jobs : std::thread::hardware_concurrency(), 1U,
-                         kJobsMax)} {
+                         kExplorersMost)} {
     board_->began = Clock::now();
   }
   ~Foreman() = default;

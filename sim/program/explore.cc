@@ -14,6 +14,7 @@
 #include "sim/finding_folder.h"
 #include "sim/process.h"
 #include "sim/program/commands.h"
+#include "sim/program/complaint.h"
 #include "sim/program/exploration.h"
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
@@ -28,11 +29,6 @@ namespace fs = std::filesystem;
 
 std::string number(double value) {
   return value < 1e7 ? fmt::format("{:.0f}", value) : fmt::format("{:.2g}", value);
-}
-
-int complain(const std::string& error) {
-  fmt::print(stderr, "wavetank: {}\n", error);
-  return 2;
 }
 
 // Shrinks what was found and writes its folder.

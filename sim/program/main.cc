@@ -9,25 +9,22 @@
 #include <fmt/format.h>
 
 #include "sim/program/command_line.h"
+#include "sim/program/complaint.h"
 #include "sim/program/mutant.h"
 
 namespace program {
 namespace {
-
-constexpr int kUsage = 2;
 
 // Becomes the tank around the mutant, with the same arguments but for --mutant, which turns into
 // the record of what is being searched. `any_scenario`: a search to which none was named.
 int become_mutant(const std::string& wanted, bool any_scenario, int argc, char** argv) {
   const auto mutant = find_mutant(wanted);
   if (!mutant) {
-    fmt::print(stderr, "wavetank: {}\n", mutant.error());
-    return kUsage;
+    return complain(mutant.error());
   }
   const auto path = built_mutant(*mutant);
   if (!path) {
-    fmt::print(stderr, "wavetank: {}\n", path.error());
-    return kUsage;
+    return complain(path.error());
   }
   std::vector<std::string> words{path->string()};
   for (int i = 1; i < argc; ++i) {

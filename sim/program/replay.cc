@@ -8,6 +8,7 @@
 #include "sim/finding_folder.h"
 #include "sim/program/child.h"
 #include "sim/program/commands.h"
+#include "sim/program/complaint.h"
 #include "sim/program/cut_images.h"
 #include "sim/program/reproducer.h"
 #include "sim/program/run.h"
@@ -62,11 +63,7 @@ Replayed replay_it(const Reproducer& reproducer, const Watch& watch) {
   return result;
 }
 
-int complain(const std::string& error) {
-  fmt::print(stderr, "wavetank: {}\n", error);
-  return 2;
-}
-int complain(const std::filesystem::path& where, const std::string& error) {
+int complain_of(const std::filesystem::path& where, const std::string& error) {
   return complain(fmt::format("{}: {}", where.string(), error));
 }
 
@@ -76,7 +73,7 @@ int replay(const ReplayOptions& options) {
   const auto trace = sim::load_trace(options.trace);
   if (!trace) return complain(trace.error());
   const auto reproducer = reproducer_of(*trace);
-  if (!reproducer) return complain(options.trace, reproducer.error());
+  if (!reproducer) return complain_of(options.trace, reproducer.error());
   std::optional<CutImages> images;
   if (!options.images.empty()) {
     images.emplace(options.images);
@@ -86,7 +83,7 @@ int replay(const ReplayOptions& options) {
       replay_it(*reproducer, images ? images->watch(reproducer->workload) : Watch{});
   if (images && !images->failure().empty()) return complain(images->failure());
   if (!again.divergence.empty() && options.strict)
-    return complain(options.trace, "diverges " + again.divergence);
+    return complain_of(options.trace, "diverges " + again.divergence);
   const bool same = again.trace && again.trace->digest == trace->digest;
   if (options.json) {
     nlohmann::ordered_json report{{"found", again.trace.has_value()},
@@ -123,7 +120,7 @@ int shrink(const ShrinkOptions& options) {
   const auto trace = sim::load_trace(options.trace);
   if (!trace) return complain(trace.error());
   auto reproducer = reproducer_of(*trace);
-  if (!reproducer) return complain(options.trace, reproducer.error());
+  if (!reproducer) return complain_of(options.trace, reproducer.error());
   if (!record(*reproducer)) {
     fmt::print("no finding: nothing to shrink\n");
     return 0;
@@ -133,7 +130,7 @@ int shrink(const ShrinkOptions& options) {
   limits.say = [](const std::string& line) { fmt::print("shrunk {}\n", line); };
   const Reproducer small = shrink(*std::move(reproducer), limits);
   const auto recorded = record(small);
-  if (!recorded) return complain(options.trace, "the shrunk run does not fail again");
+  if (!recorded) return complain_of(options.trace, "the shrunk run does not fail again");
   const std::filesystem::path folder =
       options.out.empty() ? std::filesystem::path{"out"} / sim::folder_name(*recorded)
                           : options.out;

@@ -12,6 +12,7 @@
 
 #include "sim/finding_folder.h"
 #include "sim/program/commands.h"
+#include "sim/program/complaint.h"
 #include "sim/program/mutant.h"
 #include "sim/program/subprocess.h"
 #include "sim/strategies.h"
@@ -87,11 +88,6 @@ tl::expected<std::vector<Mutant>, std::string> chosen(const std::vector<std::str
     mutants.push_back(*std::move(mutant));
   }
   return mutants;
-}
-
-int complain(const std::string& error) {
-  fmt::print(stderr, "wavetank: {}\n", error);
-  return 2;
 }
 
 // The rows that a run which was stopped has left in the folder.

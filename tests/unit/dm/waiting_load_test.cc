@@ -23,24 +23,24 @@ using unit::Note;
 using unit::Together;
 
 constexpr std::uint64_t kSeeds = 200;
-constexpr std::uint64_t kSectors = 1024;
+constexpr std::uint64_t kDiskSectors = 1024;
 
 // Three disks for metadata, of which one is reached through "below", and five for data.
-class Rig final : private DeviceDirectory {
+class Machine final : private DeviceDirectory {
  public:
-  explicit Rig(sim::Execution& execution) : env_{execution, *this}, system{env_} {
+  explicit Machine(sim::Execution& execution) : env_{execution, *this}, system{env_} {
     for (const char* const name : kDisks) {
       disks_.emplace(name, std::make_unique<sim::SimDevice>(
-                               execution, name, sim::SimDeviceOptions{.sectors = kSectors}));
+                               execution, name, sim::SimDeviceOptions{.sectors = kDiskSectors}));
     }
     pools.add_to(system.registry());
     caches.add_to(system.registry());
     make("below", "linear m1 0");
   }
-  ~Rig() override { EXPECT_TRUE(system.remove_all()); }
+  ~Machine() override { EXPECT_TRUE(system.remove_all()); }
 
   [[nodiscard]] static std::string line(std::string_view target) {
-    return fmt::format("0 {} {}", kSectors, target);
+    return fmt::format("0 {} {}", kDiskSectors, target);
   }
   void make(std::string_view device, std::string_view target) {
     const auto made = system.create_with_table(device, line(target));
@@ -109,7 +109,7 @@ TEST(WaitingLoad, KeepsNobodyElseWaiting) {
       Waiting{"cache1", "cache below a b 64 1 writeback smq 0", "migration_threshold 4096"}};
   for (const Waiting& each : kWaiting) {
     for_seeds(kSeeds, [&each](sim::Execution& execution, std::uint64_t) {
-      Rig rig{execution};
+      Machine rig{execution};
       ASSERT_TRUE(rig.system.suspend("below", SuspendKind::flush));
       Together together{execution};
       Note<bool> loaded;
@@ -130,7 +130,7 @@ TEST(WaitingLoad, KeepsNobodyElseWaiting) {
 // Where it cannot be told whose the devices will be, the later one is refused.
 TEST(WaitingLoad, APoolThatOpensHasItsDevices) {
   for_seeds(kSeeds, [](sim::Execution& execution, std::uint64_t) {
-    Rig rig{execution};
+    Machine rig{execution};
     ASSERT_TRUE(rig.system.suspend("below", SuspendKind::flush));
     ASSERT_TRUE(rig.system.create("rival"));
     Together together{execution};
@@ -151,7 +151,7 @@ TEST(WaitingLoad, APoolThatOpensHasItsDevices) {
 // Somebody who tries again and again meets it in every state, and gets its devices when it is gone.
 TEST(WaitingLoad, ASuccessorWaitsForAPoolThatCloses) {
   for_seeds(kSeeds, [](sim::Execution& execution, std::uint64_t) {
-    Rig rig{execution};
+    Machine rig{execution};
     rig.make("pool1", "thin-pool below a 128 0");
     ASSERT_EQ(rig.tell("pool1", "create_thin 7"), Errc::ok);
     ASSERT_TRUE(rig.system.create("successor"));
@@ -174,7 +174,7 @@ TEST(WaitingLoad, ASuccessorWaitsForAPoolThatCloses) {
 // Whoever has come first opens it, the other goes along.
 TEST(WaitingLoad, TablesOfTwoCachesShareMetadataThatOpens) {
   for_seeds(kSeeds, [](sim::Execution& execution, std::uint64_t) {
-    Rig rig{execution};
+    Machine rig{execution};
     ASSERT_TRUE(rig.system.create("cache1"));
     ASSERT_TRUE(rig.system.create("cache2"));
     ASSERT_TRUE(rig.system.suspend("below", SuspendKind::flush));

@@ -14,6 +14,7 @@
 #include "sim/library/takings.h"
 #include "sim/strategies.h"
 #include "sim/tank.h"
+#include "tests/unit/library/sanitized.h"
 
 namespace sim {
 namespace {
@@ -191,12 +192,6 @@ TEST_F(Freed, ALargeBlockThatIsTakenAgainHasNothingOfItsLastUse) {
 }
 
 // --- on stacks ---
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 constexpr int kUntouched = -1;
 

@@ -13,17 +13,12 @@
 #include "sim/strategies.h"
 #include "sim/tank.h"
 #include "sim/trace_of.h"
+#include "tests/unit/library/sanitized.h"
 
 namespace sim {
 namespace {
 
 namespace fs = std::filesystem;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 // Each takes its fork, and when it cannot have the other's puts it back and takes a `pause`.
 void polite_philosophers(const std::function<void()>& pause) {

@@ -22,7 +22,7 @@ struct Disks {
 
 // What the first sector of each block may read as: what was last made durable, or what was written
 // since, none of which is certain.
-class Model {
+class LivesModel {
  public:
   void wrote(std::uint64_t block, std::uint64_t value) { may_be_[block].insert(value); }
   void flushed(const std::map<std::uint64_t, std::uint64_t>& written) {
@@ -37,7 +37,7 @@ class Model {
   }
   // From here on nothing else comes back.
   void is(std::uint64_t block, std::uint64_t value) { may_be_[block] = {value}; }
-  Model() {
+  LivesModel() {
     for (std::uint64_t block = 0; block < kBlocks; ++block)
       may_be_[block] = {0};
   }
@@ -186,7 +186,7 @@ class Lives {
   sim::Execution& execution_;
   sim::Rng dice_;
   Disks disks_;
-  Model model_;
+  LivesModel model_;
   std::uint64_t last_value_ = 0;
   End end_ = End::orderly;
   bool first_ = true;
