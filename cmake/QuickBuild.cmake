@@ -2,9 +2,9 @@
 # precompiled headers of libraries (none of ours, so that no change of ours spoils them). Most of
 # what a small source costs is reading the same headers again.
 #
-# Where WAVETANK_QUICK_BUILD is off, as in the debug, clang and tidy presets, each source is compiled
-# by itself, so has to name what it uses, and the header check means something. Names in the
-# anonymous namespaces of a folder must differ everywhere.
+# Where WAVETANK_QUICK_BUILD is off, as in the debug and tidy presets, each source is compiled by
+# itself, so has to name what it uses: `./dev check` builds that. Names in the anonymous namespaces
+# of a folder must differ everywhere.
 #
 # wavetank_quick_build(TARGET [tests]): call it after linking; TARGET links dep_base, and with
 # `tests` also dep_gtest.

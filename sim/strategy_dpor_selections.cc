@@ -43,9 +43,9 @@ bool Dpor::divide_sharers(const Run& run, std::uint32_t number, Gap gap) {
   }
   const std::size_t moved = always_.size();
   std::erase_if(open_, [&](std::uint32_t each) {
-    const bool is_rested_on = std::any_of(always_.begin(), always_.begin() + moved, [&](auto by) {
-      return covers(run.events[by].past.rests_on, run.events[each]);
-    });
+    const bool is_rested_on = std::any_of(
+        always_.begin(), std::next(always_.begin(), static_cast<std::ptrdiff_t>(moved)),
+        [&](auto by) { return covers(run.events[by].past.rests_on, run.events[each]); });
     if (is_rested_on) always_.push_back(each);
     return is_rested_on;
   });

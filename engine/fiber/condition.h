@@ -14,8 +14,8 @@ class Condition {
   Condition(const Condition&) = delete;
   Condition& operator=(const Condition&) = delete;
 
-  // Suspends. `mutex` is held on entry and on return, free while waiting.
   [[nodiscard]] const SyncObject& object() const noexcept { return object_; }
+  // Suspends. `mutex` is held on entry and on return, free while waiting.
   void wait(Mutex& mutex, std::source_location where = std::source_location::current())
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
   template <typename Predicate>

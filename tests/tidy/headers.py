@@ -1,17 +1,17 @@
 """Checks that each header compiles by itself, and twice.
 
-usage: headers.py BUILD [FOLDER ...]. The build proves most of it: a header that a compiled source
-includes before anything else stands alone already, and so does what that header includes first.
-The others are compiled, with the flags that BUILD/compile_commands.json has for a source beside
-them, through ccache. BUILD is of a preset that compiles each source by itself. Guarded means
-`#pragma once` as the first line of code. Prints the first error of each that fails; exit 1 if there
-is any.
+usage: headers.py BUILD [FOLDER ...]. Sources prove most of it: a header that one includes before
+anything else stands alone where that source is compiled by itself, and so does what that header
+includes first. The others are compiled, with the flags that BUILD/compile_commands.json has for a
+source beside them, but without precompiled headers, through ccache. Guarded means `#pragma once` as
+the first line of code. Prints the first error of each that fails; exit 1 if there is any.
 """
 
 import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def commands_of(build):
         for word in words:
             if skip or word == "-c":
                 skip = False
-            elif word in ("-o", "-MF", "-MT", "-MQ"):
+            elif word in ("-o", "-MF", "-MT", "-MQ", "-include"):   # cmake_pch.hxx
                 skip = True
             elif word != entry["file"] and word not in ("-MD", "-MMD"):
                 kept.append(word)
@@ -84,16 +84,20 @@ def compile_alone(header, root, build, commands):
     return f"{header}: does not compile alone: {errors[0] if errors else done.stderr.strip()}"
 
 
-def compiled_sources(root, build):
-    """Sources of the tree that BUILD has compiled, relative to it."""
-    found = []
+def sources_of(build):
+    """What BUILD compiles, where sources are compiled together each of them."""
     for entry in json.loads((build / "compile_commands.json").read_text()):
         path = pathlib.Path(entry["file"])
-        words = shlex.split(entry["command"])
-        if (path.is_relative_to(root) and path.is_file()
-                and (build / words[words.index("-o") + 1]).exists()):
-            found.append(path.relative_to(root).as_posix())
-    return found
+        if path.parent.name != "Unity":
+            yield path
+        elif path.is_file():
+            yield from map(pathlib.Path, re.findall(r'^#include "(.+)"$', path.read_text(), re.M))
+
+
+def compiled_sources(root, build):
+    """Sources of the tree that BUILD compiles, relative to it."""
+    return [path.relative_to(root).as_posix() for path in sources_of(build)
+            if path.is_relative_to(root) and path.is_file()]
 
 
 def check(root, build, folders):

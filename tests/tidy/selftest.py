@@ -159,14 +159,24 @@ class Headers(unittest.TestCase):
                 (root / path).write_text(text)
             self.assertEqual(headers.proven_by_build(root, ["a.cc"]), {"a.h", "b.h"})
 
-    def test_what_is_not_compiled_proves_nothing(self):
+    def test_sources_compiled_together_are_each_seen(self):
         with tempfile.TemporaryDirectory() as name:
             root = pathlib.Path(name)
-            for path in ("a.cc", "b.cc", "a.o"):
+            (root / "build" / "Unity").mkdir(parents=True)
+            for path in ("a.cc", "b.cc", "c.cc"):
                 (root / path).touch()
-            (root / "compile_commands.json").write_text(json.dumps(
-                [{"file": str(root / f"{n}.cc"), "command": f"g++ -c {n}.cc -o {n}.o"} for n in "ab"]))
-            self.assertEqual(headers.compiled_sources(root, root), ["a.cc"])
+            unity = root / "build" / "Unity" / "unity_0.cxx"
+            unity.write_text(f'#include "{root}/a.cc"\n#include "{root}/b.cc"\n')
+            (root / "build" / "compile_commands.json").write_text(json.dumps(
+                [{"file": str(path)} for path in (unity, root / "c.cc")]))
+            self.assertEqual(headers.compiled_sources(root, root / "build"), ["a.cc", "b.cc", "c.cc"])
+
+    def test_precompiled_headers_do_not_help(self):
+        with tempfile.TemporaryDirectory() as name:
+            build = pathlib.Path(name)
+            (build / "compile_commands.json").write_text(json.dumps(
+                [{"file": "/s/a.cc", "command": "g++ -O2 -include /b/cmake_pch.hxx -c /s/a.cc -o a.o"}]))
+            self.assertEqual(headers.commands_of(build), {"/s": ["g++", "-O2"]})
 
     def test_guards(self):
         self.assertTrue(headers.is_guarded("// why\n#pragma once\nint f();\n"))
