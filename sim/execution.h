@@ -122,12 +122,6 @@ class Execution final : public engine::Executor,
   // The calling fiber gives back that memory: a finding if another stands at an object in it. To
   // strategies it is as if every object there were changed.
   void gone(const void* memory, std::size_t bytes);
-  // There is nobody else, and nothing that could come of itself.
-  [[nodiscard]] bool is_alone() const noexcept {
-    return live_ == 1 && steps_.empty() && waiting_.empty() && timers_.empty();
-  }
-  // Who runs comes to a point at an object, and whether that lives is told by what lies there.
-  [[nodiscard]] bool looks_at(const void* address) const noexcept;
   // For steps: starts a fiber that runs at once, under the name of `actor`.
   template <typename Body>
   SimFiber* start_for_step(ActorId actor, const char* name, Body&& body) {

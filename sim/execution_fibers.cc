@@ -177,7 +177,9 @@ void Execution::lets_share_go(const engine::SyncObject& object) noexcept {
   };
   if (let_go(*current_)) return;
   const bool is_lock = object.kind == engine::ObjectKind::rw_lock;
-  SimFiber* first = nullptr;   // by age, as slots are used again
+  const auto place = std::ranges::lower_bound(nobodys_, object.id);
+  if (place != nobodys_.end() && *place == object.id) return;   // nobody's share of it is kept
+  SimFiber* first = nullptr;                                    // by age, as slots are used again
   for (std::uint32_t i = 0; i < used_; ++i) {
     SimFiber& fiber = *slots_[i];
     if (!is_lock) std::erase_if(fiber.shares, of_object);
@@ -185,9 +187,7 @@ void Execution::lets_share_go(const engine::SyncObject& object) noexcept {
     if (has_it && (first == nullptr || fiber.birth < first->birth)) first = &fiber;
   }
   if (first != nullptr) let_go(*first);
-  const auto place = std::ranges::lower_bound(nobodys_, object.id);
-  if (!is_lock && (place == nobodys_.end() || *place != object.id))
-    nobodys_.insert(place, object.id);
+  if (!is_lock) nobodys_.insert(place, object.id);
 }
 
 // It was woken, and goes on with a look at what it waited for.

@@ -137,13 +137,6 @@ bool lies_in(const engine::SyncObject* object, const void* memory, std::size_t b
 
 }   // namespace
 
-bool Execution::looks_at(const void* address) const noexcept {
-  const Point* const point = current_->pending;
-  if (point == nullptr || point->object == nullptr) return false;
-  const auto at = reinterpret_cast<std::uintptr_t>(address);
-  return at - reinterpret_cast<std::uintptr_t>(point->object) < sizeof(engine::SyncObject);
-}
-
 const SimFiber* Execution::standing_in(const void* memory, std::size_t bytes) const noexcept {
   for (std::uint32_t i = 0; i < used_; ++i) {
     const SimFiber& fiber = *slots_[i];
