@@ -9,9 +9,10 @@
 #include <fmt/format.h>
 
 #include "engine/base/check.h"
+#include "engine/base/sanitizers.h"
 #include "real-io/uring_executor.h"
 
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
 
@@ -23,7 +24,7 @@ constinit thread_local Reactor* t_reactor = nullptr;
 
 // Fiber switches tell ThreadSanitizer of no order (the tank wants it so). Here the fibers of one
 // reactor share its queues and are ordered by sharing its thread: that must be said.
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
 void order_after(Reactor* reactor) noexcept {
   __tsan_acquire(reactor);
 }

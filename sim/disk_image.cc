@@ -10,6 +10,7 @@
 #include <boost/pool/singleton_pool.hpp>
 
 #include "engine/base/check.h"
+#include "engine/base/sanitizers.h"
 #include "sim/undecided_pages.h"
 
 namespace sim {
@@ -20,7 +21,7 @@ constexpr std::size_t kBucketsMin = 16;
 using PagePool = boost::singleton_pool<Page, sizeof(Page)>;
 }   // namespace
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !WAVETANK_ASAN && !WAVETANK_TSAN
 void* Page::operator new(std::size_t /*size*/) {
   void* const memory = PagePool::malloc();
   if (memory == nullptr) throw std::bad_alloc{};

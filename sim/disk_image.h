@@ -15,6 +15,7 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 
 #include "engine/base/bytes.h"
+#include "engine/base/sanitizers.h"
 #include "engine/base/units.h"
 
 namespace sim {
@@ -25,7 +26,7 @@ inline constexpr std::uint32_t kPageSectors = kPageSize / engine::kSectorSize;
 struct Page {   // NOLINT(cppcoreguidelines-pro-type-member-init)
   std::uint32_t references = 0;
   std::array<std::byte, kPageSize> bytes;   // all of it is written when a page is made
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !WAVETANK_ASAN && !WAVETANK_TSAN
   // From a pool of their own: each execution makes many and drops them, among those that images
   // keep for longer, and a heap would have to part and join its chunks each time.
   static void* operator new(std::size_t size);

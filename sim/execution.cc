@@ -1,24 +1,17 @@
 // The life of an execution: prepared, run, over; and what is left behind when it is given up.
 #include "sim/execution.h"
 
+#include "engine/base/sanitizers.h"
 #include "sim/strategy_random.h"
 #include "sim/tsan.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SIM_ASAN 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__)
-#define SIM_ASAN 1
-#endif
-#if defined(SIM_ASAN)
+#if WAVETANK_ASAN
 #include <sanitizer/lsan_interface.h>
 #endif
 
 namespace sim {
 
-#if defined(SIM_ASAN)
+#if WAVETANK_ASAN
 namespace {
 // Of a process in which stacks were abandoned with all that they own.
 bool leaks_mean_nothing = false;
@@ -57,7 +50,7 @@ void Execution::reset(ExecutionOptions options) {
     if (!own_strategy_) own_strategy_ = std::make_unique<RandomWalk>();
     strategy_ = own_strategy_.get();
   }
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
   for (const std::unique_ptr<SimFiber>& fiber : slots_)
     fiber->settle();
 #endif
@@ -177,9 +170,9 @@ void Execution::abandon() {
     slot->state = SimFiber::State::ended;
     taken_over(slot.get());
   }
-#if defined(SIM_ASAN) || defined(SIM_TSAN)
+#if WAVETANK_ASAN || WAVETANK_TSAN
   for (auto& slot : slots_) {
-#if defined(SIM_ASAN)
+#if WAVETANK_ASAN
     leaks_mean_nothing = true;
     static_cast<void>(slot.release());
 #else

@@ -5,12 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/sanitizers.h"
 #include "sim/execution.h"
 #include "sim/tsan.h"
 
 namespace sim {
 
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
 namespace {
 constexpr std::size_t kTsanFibersMax = 2000;   // it can tell 8128 apart
 }   // namespace
@@ -23,7 +24,7 @@ using engine::Point;
 
 Fiber& Execution::new_fiber() {
   const Hush hush;
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
   // Using a fiber again orders what its bodies do, which hides races: as late as possible.
   if (free_.size() > kTsanFibersMax) {
     SimFiber* const fiber = free_.front();
@@ -85,7 +86,7 @@ bool Execution::enlist(Fiber& fiber, std::source_location where) {
 }
 
 // Not counted as a call, like Executor::ended(): the identity of a fiber serves many bodies.
-[[gnu::no_sanitize_thread]] void Execution::finished(Fiber& fiber) {
+WAVETANK_NO_TSAN void Execution::finished(Fiber& fiber) {
   auto& self = static_cast<SimFiber&>(fiber);
   if (fiber.context.spin_depth != 0 || fiber.context.read_depth != 0) {
     engine::check_failed(

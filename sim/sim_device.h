@@ -83,6 +83,7 @@ class SimDevice final : public engine::BlockDevice {
   void resize(std::uint64_t sectors) noexcept { sectors_ = sectors; }
   // Alive until the device is gone.
   void add_observer(DeviceObserver& observer) { observers_.push_back(&observer); }
+  void remove_observer(DeviceObserver& observer) { std::erase(observers_, &observer); }
   [[nodiscard]] Execution& execution() const noexcept { return execution_; }
 
  private:

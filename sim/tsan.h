@@ -4,16 +4,9 @@
 // builds. Only the scheduler's internals may be hushed, never code under test.
 #pragma once
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SIM_TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define SIM_TSAN 1
-#endif
+#include "engine/base/sanitizers.h"
 
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
 #include <sanitizer/tsan_interface.h>
 extern "C" {
 void AnnotateIgnoreReadsBegin(const char* file, int line);
@@ -32,7 +25,7 @@ namespace sim {
 // from must not have one: the sanitizer takes that ill of a fiber that never comes back.
 class Hush {
  public:
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
   Hush() noexcept {
     AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
     AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
@@ -46,7 +39,7 @@ class Hush {
   }
 
  private:
-  [[gnu::no_sanitize_thread]] static int depth_now() noexcept { return depth; }
+  WAVETANK_NO_TSAN static int depth_now() noexcept { return depth; }
   static void end() noexcept {
     --depth;
     AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
@@ -72,12 +65,12 @@ class Hush {
 // What came before handed_over() has happened before what comes after taken_over() of the same
 // object.
 inline void handed_over([[maybe_unused]] void* object) noexcept {
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
   __tsan_release(object);
 #endif
 }
 inline void taken_over([[maybe_unused]] void* object) noexcept {
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
   __tsan_acquire(object);
 #endif
 }

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <source_location>
 
+#include "engine/base/sanitizers.h"
 #include "engine/fiber/event.h"
 
 namespace engine {
@@ -82,29 +83,23 @@ inline Context& current_context() noexcept {
   return context != nullptr ? *context : t_thread.outside;
 }
 
-#if defined(__SANITIZE_THREAD__)
-[[gnu::no_sanitize_thread]]   // fibers of one thread share its counter
-#endif
+// Not for ThreadSanitizer: fibers of one thread share its counter.
+WAVETANK_NO_TSAN
 inline SyncObject::SyncObject(ObjectKind object_kind, const char* object_name) noexcept
     : name{object_name},
       id{t_thread.next_object_id++},
       kind{object_kind},
-      seal{own_seal() & kSealBits} {
-}
+      seal{own_seal() & kSealBits} {}
 
-#if defined(__SANITIZE_THREAD__)
-[[gnu::no_sanitize_thread]]
-#endif
+WAVETANK_NO_TSAN
 inline SyncObject::SyncObject(Quiet /*quiet*/, const char* object_name) noexcept
     : name{object_name},
       id{t_thread.next_quiet_id++},
       kind{ObjectKind::none},
-      seal{own_seal() & kSealBits} {
-}
+      seal{own_seal() & kSealBits} {}
 
-#if defined(__SANITIZE_THREAD__)
-[[gnu::no_sanitize_thread]]   // of what others do with it only the data counts
-#endif
+// Not for ThreadSanitizer: of what others do with it only the data counts.
+WAVETANK_NO_TSAN
 inline SyncObject::~SyncObject() {
   seal = (own_seal() ^ kBroken) & kSealBits;
   // It counts, though compilers take what is written to an object that ends for written in vain.

@@ -7,6 +7,7 @@
 #include <source_location>
 #include <utility>
 
+#include "engine/base/sanitizers.h"
 #include "engine/base/units.h"
 #include "engine/fiber/context.h"
 #include "engine/fiber/fiber.h"
@@ -58,7 +59,7 @@ class Executor {
 
  private:
   // ThreadSanitizer must not count it as a call: it does not return.
-  [[gnu::no_sanitize_thread]] static void ended(Fiber& fiber) { fiber.executor->finished(fiber); }
+  WAVETANK_NO_TSAN static void ended(Fiber& fiber) { fiber.executor->finished(fiber); }
 };
 
 // The executor of the calling thread; there must be one.

@@ -5,36 +5,20 @@
 #include <boost/context/detail/fcontext.hpp>
 
 #include "engine/base/check.h"
+#include "engine/base/sanitizers.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if WAVETANK_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
 #include <sanitizer/tsan_interface.h>
-#endif
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
-#define __SANITIZE_ADDRESS__ 1
-#include <sanitizer/common_interface_defs.h>
-#endif
-#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
-#define __SANITIZE_THREAD__ 1
-#include <sanitizer/tsan_interface.h>
-#endif
-#endif
-
-#if defined(__SANITIZE_THREAD__)
-// The per-thread state changes hands here without a lock, as it may.
-#define ENGINE_NO_TSAN [[gnu::no_sanitize_thread]]
-#else
-#define ENGINE_NO_TSAN
 #endif
 
 namespace engine {
 
 namespace fcontext = boost::context::detail;
 
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
 namespace {
 // In the tank a switch orders nothing: its fibers stand for threads. On a reactor they take turns
 // on one thread for good, and what one has done the next may see.
@@ -62,7 +46,7 @@ thread_local SettledIdentities t_settled;
 
 Fiber::Fiber() noexcept {
   context.kind = ContextKind::outside;
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
   tsan_fiber_ = __tsan_get_current_fiber();
 #endif
 }
@@ -70,14 +54,14 @@ Fiber::Fiber() noexcept {
 Fiber::Fiber(Stack stack) noexcept : stack_{stack} {}
 
 Fiber::~Fiber() {
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
   if (stack_.bottom != nullptr && tsan_fiber_ != nullptr) __tsan_destroy_fiber(tsan_fiber_);
 #endif
 }
 
 // Runs on the new side of a switch: what was left behind is remembered in `from`.
 void Fiber::finish_switch(Fiber& self, Fiber& from) noexcept {
-#if defined(__SANITIZE_ADDRESS__)
+#if WAVETANK_ASAN
   const void* bottom = nullptr;
   std::size_t size = 0;
   __sanitizer_finish_switch_fiber(self.asan_fake_stack_, &bottom, &size);
@@ -91,13 +75,13 @@ void Fiber::finish_switch(Fiber& self, Fiber& from) noexcept {
 }
 
 struct Fiber::Trampoline {
-  ENGINE_NO_TSAN static void run(fcontext::transfer_t transfer) {
+  WAVETANK_NO_TSAN static void run(fcontext::transfer_t transfer) {
     Fiber& from = *static_cast<Fiber*>(transfer.data);
     from.machine_context_ = transfer.fctx;
     Fiber& self = *t_thread.fiber;
     self.asan_fake_stack_ = nullptr;
     finish_switch(self, from);
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
     __tsan_acquire(&self);   // of whoever started it
 #endif
     self.entry_(self.argument_);
@@ -108,13 +92,13 @@ struct Fiber::Trampoline {
 
 // What the last body did with this fiber and its stack comes before what the next one does.
 void Fiber::take_over() noexcept {
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
   __tsan_acquire(this);
 #endif
 }
 
-ENGINE_NO_TSAN void Fiber::prepare_at(const char* name, OnExit on_exit, std::byte* top, Entry entry,
-                                      void* argument) {
+WAVETANK_NO_TSAN void Fiber::prepare_at(const char* name, OnExit on_exit, std::byte* top,
+                                        Entry entry, void* argument) {
   object.~SyncObject();   // another body is another fiber
   new (&object) SyncObject{ObjectKind::fiber, name};
   context = Context{.kind = ContextKind::worker};
@@ -124,7 +108,7 @@ ENGINE_NO_TSAN void Fiber::prepare_at(const char* name, OnExit on_exit, std::byt
   on_exit_ = on_exit;
   machine_context_ =
       fcontext::make_fcontext(top, static_cast<std::size_t>(top - stack_.bottom), &Trampoline::run);
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
   // A new identity each time, or one that is settled: reusing another would order what two
   // unrelated bodies do.
   if (tsan_fiber_ != nullptr) __tsan_destroy_fiber(tsan_fiber_);
@@ -135,26 +119,26 @@ ENGINE_NO_TSAN void Fiber::prepare_at(const char* name, OnExit on_exit, std::byt
 #endif
 }
 
-ENGINE_NO_TSAN void Fiber::settle() {
-#if defined(__SANITIZE_THREAD__)
+WAVETANK_NO_TSAN void Fiber::settle() {
+#if WAVETANK_TSAN
   if (tsan_fiber_ == nullptr || t_settled.count == SettledIdentities::kMax) return;
   t_settled.identity[t_settled.count++] = std::exchange(tsan_fiber_, nullptr);
 #endif
 }
 
 void Fiber::prepare_fork() noexcept {
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
   t_settled.clear();
 #endif
 }
 
-ENGINE_NO_TSAN void Fiber::switch_to(Fiber& to) {
+WAVETANK_NO_TSAN void Fiber::switch_to(Fiber& to) {
   t_thread.fiber = &to;
   t_thread.context = &to.context;
-#if defined(__SANITIZE_ADDRESS__)
+#if WAVETANK_ASAN
   __sanitizer_start_switch_fiber(&asan_fake_stack_, to.stack_.bottom, to.stack_.size);
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
   __tsan_switch_to_fiber(to.tsan_fiber_, switch_flags());
 #endif
   const fcontext::transfer_t transfer = fcontext::jump_fcontext(to.machine_context_, this);
@@ -163,16 +147,16 @@ ENGINE_NO_TSAN void Fiber::switch_to(Fiber& to) {
   finish_switch(*this, from);
 }
 
-ENGINE_NO_TSAN void Fiber::exit_to(Fiber& to) {
-#if defined(__SANITIZE_THREAD__)
+WAVETANK_NO_TSAN void Fiber::exit_to(Fiber& to) {
+#if WAVETANK_TSAN
   __tsan_release(this);
 #endif
   t_thread.fiber = &to;
   t_thread.context = &to.context;
-#if defined(__SANITIZE_ADDRESS__)
+#if WAVETANK_ASAN
   __sanitizer_start_switch_fiber(nullptr, to.stack_.bottom, to.stack_.size);
 #endif
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
   __tsan_switch_to_fiber(to.tsan_fiber_, switch_flags());
 #endif
   fcontext::jump_fcontext(to.machine_context_, this);

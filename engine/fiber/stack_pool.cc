@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "engine/base/check.h"
+#include "engine/base/sanitizers.h"
 
 namespace engine {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 constexpr std::size_t kPage = 4096;
 
 // Redzones make frames several times as large.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if WAVETANK_ASAN || WAVETANK_TSAN
 constexpr std::size_t kSanitizerFactor = 4;
 #else
 constexpr std::size_t kSanitizerFactor = 1;

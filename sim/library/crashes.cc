@@ -7,13 +7,14 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/sanitizers.h"
 #include "engine/fiber/context.h"
 #include "sim/execution.h"
 #include "sim/library/program_heap.h"
 
 namespace sim {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if WAVETANK_ASAN || WAVETANK_TSAN
 
 CrashesAreFindings::CrashesAreFindings() = default;
 CrashesAreFindings::~CrashesAreFindings() = default;

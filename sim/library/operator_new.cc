@@ -3,6 +3,7 @@
 // Weak: a program that has an operator new of its own goes on with that one, and a sanitizer's
 // build has the sanitizer's. In one object file with link_operator_new(): who asks for that has all
 // of it linked, by any linker, and nobody else.
+#include "engine/base/sanitizers.h"
 #include "sim/library/program_heap.h"
 
 namespace sim {
@@ -11,7 +12,7 @@ void link_operator_new() noexcept {}
 
 }   // namespace sim
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !WAVETANK_ASAN && !WAVETANK_TSAN
 
 #include <algorithm>
 #include <cstdlib>

@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/base/sanitizers.h"
 #include "engine/fiber/fiber.h"
 
 namespace program {
@@ -34,7 +35,7 @@ constexpr rlim_t kMemoryMax = rlim_t{2} << 30U;
 }   // namespace
 
 void confine_memory() noexcept {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !WAVETANK_ASAN && !WAVETANK_TSAN
   const rlimit limit{kMemoryMax, kMemoryMax};
   setrlimit(RLIMIT_DATA, &limit);
 #endif

@@ -1,6 +1,8 @@
 // Freed memory is filled, so that whoever uses it goes wrong at once, and in the same way each
 // time: a lifetime that schedules break shows without a sanitizer. (Those have better means.)
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#include "engine/base/sanitizers.h"
+
+#if !WAVETANK_ASAN && !WAVETANK_TSAN
 
 #include <cstdlib>
 #include <cstring>

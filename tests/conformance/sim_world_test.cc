@@ -1,6 +1,7 @@
 // The tank keeps the promises of the seam, under many seeds.
 #include <optional>
 
+#include "engine/base/sanitizers.h"
 #include "sim/execution.h"
 #include "sim/sim_device.h"
 #include "sim/tsan.h"
@@ -31,7 +32,7 @@ class SimWorld final : public World {
   engine::BlockDevice& device() override { return *device_; }
 
  private:
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
   static constexpr std::uint64_t kSeeds = 5;   // a fiber costs it a millisecond
 #else
   static constexpr std::uint64_t kSeeds = 200;

@@ -4,6 +4,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/base/sanitizers.h"
 #include "engine/fiber/spin_lock.h"
 #include "tests/unit/io/tank.h"
 
@@ -28,7 +29,7 @@ TEST(ObjectPool, CountsWhatIsInUseExactly) {
   EXPECT_EQ(pool.in_use(), 0U);
 }
 
-#if !defined(__SANITIZE_ADDRESS__)
+#if !WAVETANK_ASAN
 TEST(ObjectPool, RecyclesMemoryPoisonedAndNotCleared) {
   ObjectPool<Item> pool{"items"};
   Item& first = pool.take();

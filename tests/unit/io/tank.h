@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/sanitizers.h"
 #include "engine/env/block_device.h"
 #include "engine/fiber/completion.h"
 #include "sim/execution.h"
@@ -19,9 +20,9 @@
 namespace unit {
 
 // A sanitizer needs only a part, and is slow.
-#if defined(__SANITIZE_THREAD__)
+#if WAVETANK_TSAN
 inline constexpr std::uint64_t kSeedsPart = 20;
-#elif defined(__SANITIZE_ADDRESS__)
+#elif WAVETANK_ASAN
 inline constexpr std::uint64_t kSeedsPart = 4;
 #else
 inline constexpr std::uint64_t kSeedsPart = 1;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/sanitizers.h"
 #include "engine/fiber/mutex.h"
 #include "sim/execution.h"
 #include "tests/unit/sim/busy_program.h"
@@ -37,7 +38,7 @@ namespace {
 }
 
 TEST(ThreadSanitizer, ReportsAPlantedRace) {
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
   engine::Fiber::prepare_fork();
   EXPECT_EXIT(
       {
@@ -51,7 +52,7 @@ TEST(ThreadSanitizer, ReportsAPlantedRace) {
 }
 
 TEST(ThreadSanitizer, ReportsNothingElse) {
-#if defined(SIM_TSAN)
+#if WAVETANK_TSAN
   engine::Fiber::prepare_fork();
   EXPECT_EXIT(
       {

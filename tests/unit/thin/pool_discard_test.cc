@@ -67,8 +67,8 @@ TEST(ThinDiscard, ABlockIsNotReusedUnderItsDiscard) {
 
 TEST(ThinDiscard, WhatASnapshotSharesIsNeverPassedDown) {
   for_seeds(10, [](sim::Execution& execution, std::uint64_t) {
+    SeenDiscards seen;   // the pool still discards as it goes
     PoolTank tank{execution};
-    SeenDiscards seen;
     tank.data.add_observer(seen);
     tank.make_pool();
     tank.make_thin(0);
@@ -90,8 +90,8 @@ TEST(ThinDiscard, WhatASnapshotSharesIsNeverPassedDown) {
 TEST(ThinDiscard, PassdownFollowsThePoolsPolicyAndTheDevice) {
   for_seeds(3, [](sim::Execution& execution, std::uint64_t) {
     for (const char* features : {"1 no_discard_passdown", "1 ignore_discard", ""}) {
-      PoolTank tank{execution};
       SeenDiscards seen;
+      PoolTank tank{execution};
       tank.data.add_observer(seen);
       tank.make_pool(features);
       tank.make_thin(0);

@@ -184,7 +184,7 @@ class PoolTank final : private DeviceDirectory {
   dm::System system;
 };
 
-// Cuts the power of both disks when the `nth` matching I/O has taken effect. Lives as long as the
+// Cuts the power of both disks when the `nth` matching I/O has taken effect. Ends before the
 // tank.
 class CutAt final : public sim::DeviceObserver {
  public:
@@ -192,6 +192,12 @@ class CutAt final : public sim::DeviceObserver {
     tank.metadata.add_observer(*this);
     tank.data.add_observer(*this);
   }
+  ~CutAt() {
+    tank_.metadata.remove_observer(*this);
+    tank_.data.remove_observer(*this);
+  }
+  CutAt(const CutAt&) = delete;
+  CutAt& operator=(const CutAt&) = delete;
   void took_effect(const sim::SimDevice& device, const sim::IoRecord& io) override {
     static_cast<void>(device);
     if ((ops_ & sim::op_bit(io.op)) != 0 && left_ != 0 && --left_ == 0) now();
