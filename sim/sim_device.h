@@ -81,7 +81,7 @@ class SimDevice final : public engine::BlockDevice {
   [[nodiscard]] Latency& latency() noexcept { return options_.latency; }
   // Larger or smaller; nothing may be in flight beyond a smaller size.
   void resize(std::uint64_t sectors) noexcept { sectors_ = sectors; }
-  // Alive until the device is gone.
+  // Alive until the device is gone, or until it is removed.
   void add_observer(DeviceObserver& observer) { observers_.push_back(&observer); }
   void remove_observer(DeviceObserver& observer) { std::erase(observers_, &observer); }
   [[nodiscard]] Execution& execution() const noexcept { return execution_; }

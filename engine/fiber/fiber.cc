@@ -14,6 +14,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+// Where it says WAVETANK_NO_TSAN, the per-thread state changes hands without a lock, as it may.
 namespace engine {
 
 namespace fcontext = boost::context::detail;
