@@ -122,6 +122,7 @@ WAVETANK_NO_TSAN void Fiber::prepare_at(const char* name, OnExit on_exit, std::b
 
 WAVETANK_NO_TSAN void Fiber::settle() {
 #if WAVETANK_TSAN
+  __tsan_acquire(this);   // whoever gets the stack next comes after it, too
   if (tsan_fiber_ == nullptr || t_settled.count == SettledIdentities::kMax) return;
   t_settled.identity[t_settled.count++] = std::exchange(tsan_fiber_, nullptr);
 #endif

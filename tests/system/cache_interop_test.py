@@ -88,7 +88,7 @@ class CacheInterop(case.SystemTest):
 
     def kernel_to_ours(self, version):
         disks = self.disks()
-        lines = kernel.run("make-caches.sh", self.folder, disks, {"FEATURES": FEATURES[version]})
+        lines = kernel.run("make_caches.py", self.folder, disks, {"FEATURES": FEATURES[version]})
         states = {w[1]: int(w[2]) for w in map(str.split, lines) if w[0] == "STATE"}
         mapped, again = range(100, 140), range(103, 109)
         stations = {"unclean": 512, "dirty": 512, "cleaned": 512, "some": 512, "grown": 700,
@@ -150,7 +150,7 @@ class CacheInterop(case.SystemTest):
             self.assert_sound(meta)
             before[name] = our_dump(meta, blocks)
         origins = [0, 50, 100, 104, 114, 115, 299, 300, 301, 339, 340, 345, 354, 355, 389, 390]
-        lines = kernel.run("use-caches.sh", self.folder, disks, {
+        lines = kernel.run("use_caches.py", self.folder, disks, {
             "FEATURES": FEATURES[version], "BLOCKS": ",".join(map(str, origins)),
             "DIRTIED": "100:15,300:90",
             "CACHES": ",".join(f"{n}:{blocks}" for n, (blocks, _) in recipes.items())})

@@ -38,13 +38,13 @@ class StaleClean(case.SystemTest):
 
     def kernel_reads(self, mode):
         line, = [words for words in map(str.split, kernel.run(
-            "stale-clean.sh", self.folder, self.disks, {"STAGE": "read", "MODE": mode}))
+            "stale_clean.py", self.folder, self.disks, {"STAGE": "read", "MODE": mode}))
             if words[0] in ("BLOCK", "REFUSED")]
         return line[1] if line[0] == "BLOCK" else None
 
     @case.needs_kernel
     def test_the_kernel_loses_the_write(self):
-        guest = kernel.Guest("stale-clean.sh", self.folder, self.disks, {"STAGE": "write"})
+        guest = kernel.Guest("stale_clean.py", self.folder, self.disks, {"STAGE": "write"})
         try:
             self.assertTrue(any(line == "WRITTEN" for line in guest.lines()), guest.output)
         finally:

@@ -8,7 +8,6 @@ import errno
 import hashlib
 import mmap
 import os
-import sys
 
 PAGE = 4096
 
@@ -119,24 +118,3 @@ def blocks(path, block, numbers):
     found = [(n, hashlib.md5(device.read_at(n * block, block)).hexdigest()) for n in numbers]
     device.close()
     return found
-
-
-def main(arguments):
-    verb, path, *rest = arguments
-    if verb == "fill":
-        fill(path, rest[0], *map(int, rest[1:]))
-    elif verb == "write":
-        write(path, rest[0], *map(int, rest[1:]))
-    elif verb == "blocks":
-        for number, hexdigest in blocks(path, int(rest[0]), map(int, rest[1].split(","))):
-            print(number, hexdigest)
-    elif verb == "digest":
-        size, stride, length = map(int, rest)
-        device = Device(path, direct=not stride)
-        print(digest(device.read_at, size, stride, length, stride and device.prefetch))
-    else:
-        sys.exit(f"blockio: no verb {verb}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

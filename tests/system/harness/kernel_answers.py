@@ -1,10 +1,10 @@
-"""What the kernel's device-mapper answers to an operator's sequences of actions. Runs in the guest:
-    kernel_answers.py QUESTIONS ANSWERS
+"""What the kernel's device-mapper answers to an operator's sequences of actions. Runs in the guest.
 
-QUESTIONS is JSON, a sequence a line: {"settings": {...}, "actions": [...], "pending": [...],
-"ended": [[...], ...]}. An action is what same_answers_tool.cc takes; the other two say which actions
-ours left pending, and which that were pending had ended after each: here they get that much more, or
-less, time. ANSWERS gets a line for each sequence, a list of what the tool prints for each action.
+Of the two files that it is told of, the questions are JSON, a sequence a line: {"settings": {...},
+"actions": [...], "pending": [...], "ended": [[...], ...]}. An action is what same_answers_tool.cc takes;
+the other two say which actions ours left pending, and which that were pending had ended after each:
+here they get that much more, or less, time. The answers get a line for each sequence, a list of what
+the tool prints for each action.
 """
 
 import errno
@@ -15,11 +15,9 @@ import os
 import re
 import struct
 import subprocess
-import sys
 import threading
 import time
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from harness import device_mapper as dm
 
 PAGE = 4096
@@ -339,7 +337,3 @@ def main(questions, answers):
             told.flush()
             if not gone:
                 return   # nothing of what follows would have fresh devices
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -19,7 +19,7 @@ import struct
 import subprocess
 import xml.etree.ElementTree
 
-from harness import blockio, case, kernel
+from harness import blockio, case, device_mapper, kernel
 
 
 @dataclasses.dataclass
@@ -81,8 +81,8 @@ def _volumes(lines):
 def _recipe(kind):
     """Names what a kind is made by: other scripts, sizes or another kernel make another pool."""
     state = hashlib.blake2b(repr(KINDS[kind]).encode(), digest_size=8)
-    for path in (*sorted(kernel.GUEST_SCRIPTS.glob("*.sh")), kernel.GUEST_INIT,
-                 pathlib.Path(blockio.__file__), kernel.program()):
+    for path in (*sorted(kernel.GUEST_SCRIPTS.glob("*.py")), kernel.GUEST_INIT, kernel.program(),
+                 *map(pathlib.Path, (blockio.__file__, device_mapper.__file__))):
         state.update(path.read_bytes())
     return f"{kind}-{state.hexdigest()}"
 
@@ -97,7 +97,7 @@ def make(kind, folder):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not volumes.exists():
             disks = _blank(kept, meta_mib, data_mib)
-            made = _volumes(kernel.run("make-pool.sh", kept, disks, dict(env, KIND=kind)))
+            made = _volumes(kernel.run("make_pool.py", kept, disks, dict(env, KIND=kind)))
             volumes.write_text(json.dumps({n: dataclasses.astuple(v) for n, v in made.items()}))
     pool = Pool(kept / "meta.img", kept / "data.img", env.get("BLOCK", 128), env.get("STRIDE", 0),
                 env.get("LENGTH", 0),
@@ -108,7 +108,7 @@ def make(kind, folder):
 def make_unclean(folder, steps):
     """A pool whose kernel was killed under load after `steps` rounds; volumes are not known."""
     meta, data = _blank(folder, 16, 256)
-    guest = kernel.Guest("load.sh", folder, [meta, data])
+    guest = kernel.Guest("load.py", folder, [meta, data])
     for line in guest.lines():
         if line == f"STEP {steps}":
             break
@@ -118,44 +118,44 @@ def make_unclean(folder, steps):
     return Pool(meta, data)
 
 
-def _read(pool, ids, env):
-    words = {"IDS": ",".join(map(str, ids)), "BLOCK": pool.block_sectors,
-             "STRIDE": pool.stride, "LENGTH": pool.length, **env}
-    return kernel.run("read-pool.sh", pool.meta.parent, [pool.meta, pool.data], words)
+def _use(some, volumes, sectors, mutate):
+    """For each pool what it printed before it was changed, and after. `volumes`: the ids of each."""
+    env = {"POOLS": ":".join(",".join(map(str, ids)) for ids in volumes), "SIZE": sectors,
+           "BLOCK": some[0].block_sectors, "STRIDE": some[0].stride, "LENGTH": some[0].length}
+    if mutate:
+        env["MUTATE"] = 1
+    disks = [path for pool in some for path in (pool.meta, pool.data)]
+    lines = kernel.run("use_pools.py", some[0].meta.parent, disks, env)
+    starts = [lines.index(f"POOL {number}") for number in range(len(some))] + [len(lines)]
+    for begin, end in zip(starts, starts[1:]):
+        part = lines[begin:end]
+        at = part.index("MUTATED") if mutate else len(part)
+        yield _volumes(part[:at]), _volumes(part[at:])
 
 
 def kernel_digests(pool, ids, sectors):
     """What the kernel reads from volumes `ids`, all of `sectors`. Leaves the metadata as it was."""
-    return _volumes(_read(pool, ids, {"SIZE": sectors}))
+    [(found, _)] = _use([pool], [ids], sectors, mutate=False)
+    return found
 
 
 def kernel_mutate(pool, ids, sectors):
     """The kernel's digests before, and after it wrote, snapshot, discarded and deleted."""
-    lines = _read(pool, ids, {"SIZE": sectors, "MUTATE": 1})
-    at = lines.index("MUTATED")
-    return _volumes(lines[:at]), _volumes(lines[at:])
+    [before_and_after] = _use([pool], [ids], sectors, mutate=True)
+    return before_and_after
 
 
 POOLS_MOST = 3     # in one guest: it has seven disks
 
 
 def kernel_uses(all_pools, sectors, mutate):
-    """kernel_mutate(), or kernel_digests() and None, of every volume of several pools, a guest for
-    three of them. All have the same block size; volumes are taken to be of `sectors`."""
+    """kernel_mutate(), or with `mutate` False kernel_digests() and nothing, of every volume of several
+    pools, a guest for three of them. All have the same block size; volumes are taken to be of
+    `sectors`."""
     found = []
     for first in range(0, len(all_pools), POOLS_MOST):
         some = all_pools[first:first + POOLS_MOST]
-        ids = ":".join(",".join(map(str, sorted(thin_ids(pool.meta)))) for pool in some)
-        disks = [path for pool in some for path in (pool.meta, pool.data)]
-        env = {"POOLS": ids, "SIZE": sectors, "BLOCK": some[0].block_sectors}
-        if mutate:
-            env["MUTATE"] = 1
-        lines = kernel.run("read-pools.sh", some[0].meta.parent, disks, env)
-        starts = [lines.index(f"POOL {number}") for number in range(len(some))] + [len(lines)]
-        for begin, end in zip(starts, starts[1:]):
-            part = lines[begin:end]
-            at = part.index("MUTATED") if mutate else len(part)
-            found.append((_volumes(part[:at]), _volumes(part[at:]) if mutate else None))
+        found += _use(some, [sorted(thin_ids(pool.meta)) for pool in some], sectors, mutate)
     return found
 
 
