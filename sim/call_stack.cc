@@ -1,7 +1,9 @@
 #include "sim/call_stack.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include <unwind.h>
@@ -10,6 +12,8 @@
 
 #define BACKWARD_HAS_DW 1
 #include <backward.hpp>
+
+#include "sim/tsan.h"
 
 namespace sim {
 namespace {
@@ -51,6 +55,54 @@ std::string short_name(std::string_view function) {
   return name;
 }
 
+struct Place {
+  std::string function;   // short, as lines have it
+  std::string file;
+  unsigned line = 0;
+};
+
+// What is at an address, innermost first: all but the last were inlined into it.
+std::vector<Place> look_up(backward::TraceResolver& resolver, void* address) {
+  const backward::ResolvedTrace resolved = resolver.resolve(backward::Trace{address, 0});
+  std::vector<Place> places;
+  const auto add = [&](const backward::ResolvedTrace::SourceLoc& place) {
+    places.push_back(Place{place.function, place.filename, place.line});
+  };
+  add(resolved.source);
+  // What the resolver tells with the place of a call is whom it calls, so each place's function
+  // comes with the next one.
+  for (const backward::ResolvedTrace::SourceLoc& call : resolved.inliners) {
+    places.back().function = call.function;
+    add(call);
+    places.back().function = resolved.source.function;
+  }
+  // The last one has a symbol, which says more than the debug information of a release build.
+  if (!resolved.object_function.empty()) places.back().function = resolved.object_function;
+  for (Place& place : places)
+    place.function = short_name(place.function);
+  return places;
+}
+
+// Of each address that was asked for: opening a program's debug information takes milliseconds, and
+// a search asks for the same few places again and again.
+class KnownPlaces {
+ public:
+  const std::vector<Place>& at(void* address) {
+    const auto [found, is_new] = places_.try_emplace(address);
+    if (is_new) {
+      if (!resolver_) resolver_.emplace();
+      found->second = look_up(*resolver_, address);
+    }
+    return found->second;
+  }
+  // A program may load more before it asks again, which an open one would not see.
+  void close() { resolver_.reset(); }
+
+ private:
+  std::unordered_map<void*, std::vector<Place>> places_;   // looked up only, never gone through
+  std::optional<backward::TraceResolver> resolver_;
+};
+
 }   // namespace
 
 CallStack CallStack::here() noexcept {
@@ -71,31 +123,19 @@ CallStack CallStack::here() noexcept {
 }
 
 std::string CallStack::describe() const {
-  using Place = backward::ResolvedTrace::SourceLoc;
-  backward::TraceResolver resolver;
+  const Hush hush;   // what is known is the tank's, whichever fiber asks
+  static thread_local KnownPlaces known;
   std::string text;
   std::size_t lines = 0;
-  for (std::uint32_t i = 0; i < count_; ++i) {
-    const backward::ResolvedTrace resolved = resolver.resolve(backward::Trace{frames_[i], i});
-    // Innermost first. All but the last were inlined into it; that one has a symbol, which says
-    // more than the debug information of a release build. What the resolver tells with the place of
-    // a call is whom it calls, so each place's function comes with the next one.
-    std::vector<Place> places{resolved.source};
-    std::string outermost = resolved.source.function;
-    for (const Place& call : resolved.inliners) {
-      places.back().function = call.function;
-      places.push_back(call);
-    }
-    if (!resolved.object_function.empty()) outermost = resolved.object_function;
-    places.back().function = outermost;
-    for (const Place& place : places) {
-      if (lines == kLinesMax) return text;
-      if (is_the_tanks_own(place.filename)) continue;
+  for (std::uint32_t i = 0; i < count_ && lines < kLinesMax; ++i) {
+    for (const Place& place : known.at(frames_[i])) {
+      if (lines == kLinesMax) break;
+      if (is_the_tanks_own(place.file)) continue;
       ++lines;
-      text +=
-          fmt::format("  at {} ({}:{})\n", short_name(place.function), place.filename, place.line);
+      text += fmt::format("  at {} ({}:{})\n", place.function, place.file, place.line);
     }
   }
+  known.close();
   return text;
 }
 

@@ -29,7 +29,7 @@ void unmap(const Stack& stack) {
 // it knows of a mapping word by word. Bounded, as pools may have been larger than any that comes.
 class KeptStacks {
  public:
-  static constexpr std::size_t kMax = 256;
+  static constexpr std::size_t kMax = 4096;
 
   ~KeptStacks() {
     for (const Stack& stack : stacks_)

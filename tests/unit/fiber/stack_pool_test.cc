@@ -62,9 +62,9 @@ TEST(StackPool, StacksOfAnotherSizeAreNotMistaken) {
 }
 
 TEST(StackPool, MoreThanAreKeptAreUnmapped) {
-  const std::set<std::byte*> many = stacks_of_a_pool(kOdd, 400);
-  EXPECT_EQ(many.size(), 400U);
-  EXPECT_EQ(stacks_of_a_pool(kOdd, 400).size(), 400U);   // each still another
+  const std::set<std::byte*> many = stacks_of_a_pool(kOdd, 4200);
+  EXPECT_EQ(many.size(), 4200U);
+  EXPECT_EQ(stacks_of_a_pool(kOdd, 4200).size(), 4200U);   // each still another
 }
 
 TEST(StackPoolDeathTest, AKeptStackIsGuarded) {
