@@ -21,7 +21,7 @@ function(wavetank_layer name dir)
     add_library(${name}_objects OBJECT ${sources})
     target_link_libraries(${name}_objects PRIVATE ${name} wavetank_warnings)
     target_compile_options(${name}_objects PRIVATE -Wframe-larger-than=8192)
-    wavetank_quick_build(${name}_objects)
+    wavetank_quick_build(${name}_objects engine)
   endif()
 endfunction()
 

@@ -1,6 +1,8 @@
 // The life of an execution: prepared, run, over; and what is left behind when it is given up.
 #include "sim/execution.h"
 
+#include <map>
+
 #include "engine/base/sanitizers.h"
 #include "sim/strategy_random.h"
 #include "sim/tsan.h"
@@ -26,19 +28,35 @@ using engine::Access;
 using engine::OpKind;
 using engine::Point;
 
+namespace {
+
+// What the thread's executions leave, the next ones take, as many as the largest of them had: who
+// makes one execution after another would map, guard and fault in the same stacks for each, and
+// ThreadSanitizer forgets what it knows of a mapping word by word.
+std::shared_ptr<engine::StackPool> stacks_of_thread(std::size_t size) {
+  const Hush hush;
+  static thread_local std::map<std::size_t, std::shared_ptr<engine::StackPool>> pools;
+  std::shared_ptr<engine::StackPool>& pool = pools[size];
+  if (!pool) pool = std::make_shared<engine::StackPool>(size);
+  return pool;
+}
+
+}   // namespace
+
 Execution::Execution(ExecutionOptions options)
-    : current_{&root_}, root_{}, stacks_{options.stack_bytes} {
+    : current_{&root_}, root_{}, stacks_{stacks_of_thread(options.stack_bytes)} {
   reset(options);
 }
 
 Execution::~Execution() {
   const Hush hush;
   timers_.clear();
-  // An abandoned stack stays: what it owns lives on it.
-  for (const std::unique_ptr<SimFiber>& fiber : slots_) {
-    if (fiber->state != SimFiber::State::ended) continue;
-    fiber->settle();
-    stacks_.give_back(fiber->stack());
+  // The last first, so that the next execution's fibers have the same ones. An abandoned stack stays:
+  // what it owns lives on it.
+  for (auto fiber = slots_.rbegin(); fiber != slots_.rend(); ++fiber) {
+    if ((*fiber)->state != SimFiber::State::ended) continue;
+    (*fiber)->settle();
+    stacks_->give_back((*fiber)->stack());
   }
 }
 

@@ -358,7 +358,7 @@ class Execution final : public engine::Executor,
   bool every_point_ = false;   // the strategy is asked also where there is no choice
 
   SimFiber root_;
-  engine::StackPool stacks_;
+  std::shared_ptr<engine::StackPool> stacks_;   // its thread's
   std::vector<std::unique_ptr<SimFiber>> slots_;
   std::unique_ptr<Strategy> own_strategy_;
   ExecutionOptions options_;

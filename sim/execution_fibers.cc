@@ -41,7 +41,7 @@ Fiber& Execution::new_fiber() {
   if (used_ == slots_.size()) {
     // Making one must not shift the ids of this run's objects.
     const std::uint32_t next_object_id = engine::t_thread.next_object_id;
-    slots_.push_back(std::make_unique<SimFiber>(stacks_.take()));
+    slots_.push_back(std::make_unique<SimFiber>(stacks_->take()));
     engine::t_thread.next_object_id = next_object_id;
   }
   return *slots_[used_++];

@@ -1,6 +1,5 @@
 // Stacks for fibers: mapped with a guard page below, reused most recent first. A fresh stack costs
-// about 300 switches, so executors keep one pool per thread, and a thread's pools leave theirs to
-// those that follow. Not thread-safe.
+// about 300 switches, so executors keep one pool per thread. Not thread-safe.
 #pragma once
 
 #include <cstddef>

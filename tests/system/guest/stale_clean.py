@@ -9,6 +9,7 @@ import time
 
 from harness import blockio
 
+import cache as volume
 from cache import Cache
 
 PAGE = 4096
@@ -37,6 +38,8 @@ def write():
     cache = Cache(BLOCKS, "1,writeback")
     cache.device.suspend()
     cache.device.resume()
+    # One that has had no I/O for a second, or none yet, writes back at once what becomes dirty.
+    volume.digests(cache.path, [0])
     cache.write("second", 800, 1, PAGE)   # and flushes
     print("WRITTEN", flush=True)
     time.sleep(60)

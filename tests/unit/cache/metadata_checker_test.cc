@@ -53,7 +53,7 @@ struct Places {
       hint_array, discard_tree, discard_array, dirty_tree, dirty_array;
 };
 
-const pdata::Validator& validator_of(const Places& places, std::uint64_t block) {
+const pdata::Validator& validator_at(const Places& places, std::uint64_t block) {
   if (block == 0) return kCacheSuperblockValidator;
   if (block == places.index) return pdata::kIndexValidator;
   if (block == places.bitmap) return pdata::kBitmapValidator;
@@ -74,7 +74,7 @@ sim::DiskImageRef with(const sim::DiskImage& image, std::uint64_t block, std::si
   std::memcpy(bytes.data() + at, &value, size);
   if (seal == Seal::yes) {
     const auto number = view_as<Le64>(ConstBytes{bytes}.subspan(8)).value();
-    const auto& validator = validator_of(Places{image}, block);
+    const auto& validator = validator_at(Places{image}, block);
     const bool array = &validator == &pdata::kArrayValidator;
     validator.prepare(
         MetaBlock{array ? view_as<Le64>(ConstBytes{bytes}.subspan(16)).value() : number}, bytes);

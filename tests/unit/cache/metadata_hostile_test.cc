@@ -16,10 +16,10 @@
 namespace engine::cache {
 namespace {
 
-constexpr std::uint32_t kCacheBlocks = 150;
+constexpr std::uint32_t kAttackedBlocks = 150;
 
 sim::DiskImageRef image_of(std::uint32_t version, Shape shape) {
-  return with_metadata({.blocks = 256}, options_for(version, kCacheBlocks, shape),
+  return with_metadata({.blocks = 256}, options_for(version, kAttackedBlocks, shape),
                        [](Metadata& metadata) {
                          CoreState state;
                          for (std::uint32_t i = 0; i < 60; ++i) {
@@ -44,14 +44,14 @@ void use(sim::SimDevice& device, const MetadataOptions& options) {
   (void)metadata.load_mappings(kTestPolicy, kTestOriginBlocks);
   (void)metadata.load_discards(kTestDiscards);
   (void)metadata.load_discards({.block_sectors = 1, .nr_blocks = 1});
-  change(metadata.resize(kCacheBlocks - 20));
+  change(metadata.resize(kAttackedBlocks - 20));
   change(metadata.begin_service());
   for (std::uint32_t i = 0; i < 150; i += 11)
     change(metadata.remove(CacheBlock{i}));
   for (std::uint32_t i = 1; i < 150; i += 7)
     change(metadata.insert(CacheBlock{i}, OriginBlock{i}));
   change(metadata.commit());
-  change(metadata.resize(kCacheBlocks + 600));
+  change(metadata.resize(kAttackedBlocks + 600));
   const CoreState state = example_state();
   change(metadata.shut_down_cleanly(state.clean_state()));
   change(metadata.begin_service());
@@ -84,7 +84,7 @@ void attack(std::uint32_t version, Shape shape, std::size_t step) {
         auto changed = std::make_shared<sim::DiskImage>(*image);
         changed->write(first_sector(MetaBlock{block}), bytes);
         const auto after = in_tank({.image = changed}, [&](sim::SimDevice& device) {
-          use(device, options_for(version, kCacheBlocks, shape));
+          use(device, options_for(version, kAttackedBlocks, shape));
         });
         static_cast<void>(report_of(*changed, shape));
         static_cast<void>(report_of(*after, shape));
@@ -119,7 +119,7 @@ TEST(CacheMetadataHostile, OddSuperblocksAreRefused) {
     changed->write(Sector{0}, bytes);
     Errc code = Errc::ok;
     const auto after = in_tank({.image = changed}, [&](sim::SimDevice& device) {
-      code = code_of(Metadata::open(device, options_for(2, kCacheBlocks)));
+      code = code_of(Metadata::open(device, options_for(2, kAttackedBlocks)));
     });
     EXPECT_EQ(pdata::block_bytes(*after, 0), bytes) << at;
     return code;

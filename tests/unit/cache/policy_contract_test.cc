@@ -16,10 +16,10 @@ namespace engine::cache {
 
 namespace {
 
-constexpr std::uint32_t kPlaces = 5;
-constexpr std::uint64_t kOriginBlocks = 64;
+constexpr std::uint32_t kPolicyPlaces = 5;
+constexpr std::uint64_t kPolicyOriginBlocks = 64;
 
-enum class Op : std::uint8_t {
+enum class PolicyOp : std::uint8_t {
   map_read,
   map_write,
   map_fast,
@@ -34,33 +34,34 @@ enum class Op : std::uint8_t {
   tick,
 };
 
-struct Step {
-  Op op{};
+struct PolicyStep {
+  PolicyOp op{};
   std::uint64_t block = 0;
   std::uint64_t other = 0;
   bool grant = true;   // what the locker answers
 };
 
-void showValue(const Step& step, std::ostream& out) {   // NOLINT(readability-identifier-naming)
+void showValue(const PolicyStep& step,
+               std::ostream& out) {   // NOLINT(readability-identifier-naming)
   out << "{" << static_cast<int>(step.op) << ", " << step.block << ", " << step.other << ", "
       << step.grant << "}";
 }
 
-rc::Gen<std::vector<Step>> steps() {
-  const auto op = rc::gen::weightedElement<Op>({{8, Op::map_read},
-                                                {8, Op::map_write},
-                                                {8, Op::map_fast},
-                                                {4, Op::map_in_caller},
-                                                {6, Op::set_dirty},
-                                                {3, Op::clear_dirty},
-                                                {1, Op::remove_mapping},
-                                                {1, Op::force_mapping},
-                                                {1, Op::remove_cblock},
-                                                {3, Op::writeback_idle},
-                                                {2, Op::writeback_busy},
-                                                {4, Op::tick}});
+rc::Gen<std::vector<PolicyStep>> policy_steps() {
+  const auto op = rc::gen::weightedElement<PolicyOp>({{8, PolicyOp::map_read},
+                                                      {8, PolicyOp::map_write},
+                                                      {8, PolicyOp::map_fast},
+                                                      {4, PolicyOp::map_in_caller},
+                                                      {6, PolicyOp::set_dirty},
+                                                      {3, PolicyOp::clear_dirty},
+                                                      {1, PolicyOp::remove_mapping},
+                                                      {1, PolicyOp::force_mapping},
+                                                      {1, PolicyOp::remove_cblock},
+                                                      {3, PolicyOp::writeback_idle},
+                                                      {2, PolicyOp::writeback_busy},
+                                                      {4, PolicyOp::tick}});
   const auto block = rc::gen::noShrink(rc::gen::inRange<std::uint64_t>(0, 12));
-  return rc::gen::container<std::vector<Step>>(rc::gen::construct<Step>(
+  return rc::gen::container<std::vector<PolicyStep>>(rc::gen::construct<PolicyStep>(
       op, block, block, rc::gen::weightedElement<bool>({{3, true}, {1, false}})));
 }
 
@@ -81,49 +82,50 @@ class Locker final : public CellLocker {
 };
 
 // What a policy must believe.
-class Model {
+class PolicyModel {
  public:
-  Model(Policy& policy, bool dirty_victims) : policy_{policy}, dirty_victims_{dirty_victims} {}
+  PolicyModel(Policy& policy, bool dirty_victims)
+      : policy_{policy}, dirty_victims_{dirty_victims} {}
 
   void loaded(OriginBlock block, CacheBlock place) { places_[block] = place; }
 
-  void apply(const Step& step) {
+  void apply(const PolicyStep& step) {
     const OriginBlock block{step.block};
     const OriginBlock other{step.other};
     switch (step.op) {
-      case Op::map_read:
+      case PolicyOp::map_read:
         return map({.block = block, .wait = Wait::allowed, .migrate = Migrate::allowed}, step);
-      case Op::map_write:
+      case PolicyOp::map_write:
         return map({.block = block,
                     .direction = Direction::write,
                     .wait = Wait::allowed,
                     .migrate = Migrate::allowed},
                    step);
-      case Op::map_fast:
+      case PolicyOp::map_fast:
         return map({.block = block,
                     .direction = Direction::write,
                     .wait = Wait::allowed,
                     .migrate = Migrate::allowed,
                     .promotion = Promotion::fast},
                    step);
-      case Op::map_in_caller:
+      case PolicyOp::map_in_caller:
         return map({.block = block, .direction = Direction::write, .promotion = Promotion::fast},
                    step);
-      case Op::set_dirty:
+      case PolicyOp::set_dirty:
         policy_.set_dirty(block);
         if (places_.contains(block)) dirty_.insert(block);
         return;
-      case Op::clear_dirty:
+      case PolicyOp::clear_dirty:
         policy_.clear_dirty(block);
         dirty_.erase(block);
         return;
-      case Op::remove_mapping:
+      case PolicyOp::remove_mapping:
         if (!places_.contains(block)) return;
         policy_.remove_mapping(block);
         places_.erase(block);
         dirty_.erase(block);
         return;
-      case Op::force_mapping: {
+      case PolicyOp::force_mapping: {
         if (!places_.contains(block) || places_.contains(other)) return;
         policy_.force_mapping(block, other);
         places_[other] = places_.at(block);
@@ -132,7 +134,7 @@ class Model {
         dirty_.insert(other);
         return;
       }
-      case Op::remove_cblock: {
+      case PolicyOp::remove_cblock: {
         const CacheBlock place{static_cast<std::uint32_t>(step.other)};
         const auto found = places_.find(block);
         const bool there = found != places_.end() && found->second == place;
@@ -142,11 +144,11 @@ class Model {
         dirty_.erase(block);
         return;
       }
-      case Op::writeback_idle:
+      case PolicyOp::writeback_idle:
         return writeback(WritebackUrgency::idle);
-      case Op::writeback_busy:
+      case PolicyOp::writeback_busy:
         return writeback(WritebackUrgency::busy);
-      case Op::tick:
+      case PolicyOp::tick:
         now_ += std::chrono::milliseconds{700 * step.block};
         policy_.tick(now_);
         return;
@@ -156,14 +158,14 @@ class Model {
   void check() const {
     RC_ASSERT(policy_.residency() == places_.size());
     std::size_t mapped = 0;
-    walk_mappings(policy_, kPlaces, [&](const Mapping& mapping) {
+    walk_mappings(policy_, kPolicyPlaces, [&](const Mapping& mapping) {
       ++mapped;
       const auto found = places_.find(mapping.origin);
       RC_ASSERT(found != places_.end());
       RC_ASSERT(found->second == mapping.at);
     });
     RC_ASSERT(mapped == places_.size());
-    RC_ASSERT(!policy_.mapping_of(CacheBlock{kPlaces}));
+    RC_ASSERT(!policy_.mapping_of(CacheBlock{kPolicyPlaces}));
   }
 
   // Hands out all that is dirty, each once. Sentinels hold back what was queued last: hence ticks.
@@ -178,7 +180,7 @@ class Model {
   }
 
  private:
-  void map(const MapRequest& request, const Step& step) {
+  void map(const MapRequest& request, const PolicyStep& step) {
     Locker locker{step.grant};
     const auto before = places_;
     const Decision decision = policy_.map(request, locker);
@@ -234,24 +236,24 @@ std::unique_ptr<Policy> make(std::string_view name) {
   PolicyType* const type = registry.find(name);
   if (type == nullptr) return nullptr;
   return *type->create(
-      {.cache_blocks = kPlaces, .origin_blocks = kOriginBlocks, .block_sectors = 64});
+      {.cache_blocks = kPolicyPlaces, .origin_blocks = kPolicyOriginBlocks, .block_sectors = 64});
 }
 
 void keeps_the_contract(std::string_view name) {
-  const std::vector<Step> history = *steps();
+  const std::vector<PolicyStep> history = *policy_steps();
   // Cleaner maps nothing by itself.
   const std::set<std::uint64_t> loaded = *rc::gen::resize(
       4, rc::gen::container<std::set<std::uint64_t>>(rc::gen::inRange<std::uint64_t>(0, 12)));
   const std::unique_ptr<Policy> policy = make(name);
-  Model model{*policy, false};
+  PolicyModel model{*policy, false};
   std::uint32_t place = 0;
   for (const std::uint64_t block : loaded) {
-    if (place == kPlaces) break;
+    if (place == kPolicyPlaces) break;
     RC_ASSERT(policy->load_mapping({OriginBlock{block}, CacheBlock{place}}, std::nullopt));
     model.loaded(OriginBlock{block}, CacheBlock{place});
     ++place;
   }
-  for (const Step& step : history) {
+  for (const PolicyStep& step : history) {
     model.apply(step);
     model.check();
   }
@@ -306,9 +308,10 @@ TEST(PolicyLoad, RefusesWhatIsOutOfRangeOrTakenAndChangesNothing) {
   for (const char* name : {"smq", "cleaner"}) {
     const auto policy = make(name);
     ASSERT_TRUE(policy->load_mapping({OriginBlock{7}, CacheBlock{1}}, std::nullopt));
-    EXPECT_EQ(
-        policy->load_mapping({OriginBlock{8}, CacheBlock{kPlaces}}, std::nullopt).error().code,
-        Errc::invalid);
+    EXPECT_EQ(policy->load_mapping({OriginBlock{8}, CacheBlock{kPolicyPlaces}}, std::nullopt)
+                  .error()
+                  .code,
+              Errc::invalid);
     EXPECT_EQ(policy->load_mapping({OriginBlock{7}, CacheBlock{2}}, std::nullopt).error().code,
               Errc::exists);
     EXPECT_EQ(policy->load_mapping({OriginBlock{8}, CacheBlock{1}}, std::nullopt).error().code,

@@ -6,7 +6,7 @@
 namespace checkers {
 namespace {
 
-constexpr std::size_t kSector = 512;
+constexpr std::size_t kNaiveSector = 512;
 
 void erase_one(std::multiset<Moment>& moments, Moment moment) {
   const auto found = moments.find(moment);
@@ -144,7 +144,7 @@ void NaiveOracle::end_read(const Request& request, bool ok, std::span<const std:
   const auto found = devices_.find(request.device);
   if (!ok || found == devices_.end()) return;
   for (std::uint64_t i = 0; i < request.sectors; ++i) {
-    const Stamp stamp = read_stamp(data.subspan(i * kSector).first<kSector>());
+    const Stamp stamp = read_stamp(data.subspan(i * kNaiveSector).first<kNaiveSector>());
     if (!judge(request, found->second, request.sector + i, stamp, findings)) return;
   }
 }

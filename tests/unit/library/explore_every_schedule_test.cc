@@ -24,7 +24,7 @@ namespace {
 using engine::Atomic;
 using engine::Mutex;
 
-struct Step {
+struct ScheduledStep {
   enum class What : std::uint8_t {
     read,
     write,
@@ -45,22 +45,22 @@ struct Step {
   } what;
   std::uint32_t object;
 };
-using Script = std::vector<std::vector<Step>>;
-using Kinds = std::vector<Step::What>;
+using ScheduledScript = std::vector<std::vector<ScheduledStep>>;
+using Kinds = std::vector<ScheduledStep::What>;
 using Where = unit::EverySchedule::Where;
 
 // Whoever waits is waited for by somebody who does nothing but open both gates.
-Script random_script(Rng& rng, const Kinds& kinds, std::uint32_t steps_max) {
-  Script script(2 + rng.below(2));
+ScheduledScript random_script(Rng& rng, const Kinds& kinds, std::uint32_t steps_max) {
+  ScheduledScript script(2 + rng.below(2));
   bool waits = false;
   for (auto& steps : script) {
     const std::uint32_t count = 1 + rng.below(steps_max);
     for (std::uint32_t i = 0; i < count; ++i) {
       steps.push_back({kinds[rng.below(static_cast<std::uint32_t>(kinds.size()))], rng.below(2)});
-      waits |= steps.back().what == Step::What::wait;
+      waits |= steps.back().what == ScheduledStep::What::wait;
     }
   }
-  if (waits) script.push_back({{Step::What::notify, 0}, {Step::What::notify, 1}});
+  if (waits) script.push_back({{ScheduledStep::What::notify, 0}, {ScheduledStep::What::notify, 1}});
   return script;
 }
 
@@ -73,7 +73,7 @@ struct Gate {
   bool open = false;
 };
 
-struct Shared {
+struct ScheduledState {
   std::array<Atomic<std::uint32_t>, 2> variables{Atomic<std::uint32_t>{"a"},
                                                  Atomic<std::uint32_t>{"b"}};
   std::array<Mutex, 2> mutexes{Mutex{"m"}, Mutex{"n"}};
@@ -89,41 +89,41 @@ void see(std::string& seen, std::uint32_t value) {
 }
 
 // Looks at what a lock guards that is held.
-void look_at_guarded(Shared& shared, std::uint32_t object, std::string& seen) {
+void look_at_guarded(ScheduledState& shared, std::uint32_t object, std::string& seen) {
   see(seen, shared.guarded[object]);
   if (shared.guarded[object] % 2 != 0) shared.variables[object].store(3);
 }
 
-void run_step(Shared& shared, const Step& step, std::string& seen) {
+void run_step(ScheduledState& shared, const ScheduledStep& step, std::string& seen) {
   Atomic<std::uint32_t>& variable = shared.variables[step.object];
   Mutex& mutex = shared.mutexes[step.object];
   Gate& gate = shared.gates[step.object];
   engine::RwLock& lock = shared.locks[step.object];
   engine::RwLock& other = shared.locks[1 - step.object];
   switch (step.what) {
-    case Step::What::read: {   // What is done next depends on what was seen.
+    case ScheduledStep::What::read: {   // What is done next depends on what was seen.
       const std::uint32_t value = variable.load();
       see(seen, value);
       if (value % 2 != 0) shared.variables[1 - step.object].store(7);
       return;
     }
-    case Step::What::write:
+    case ScheduledStep::What::write:
       variable.store(1);
       return;
-    case Step::What::add:
+    case ScheduledStep::What::add:
       see(seen, variable.fetch_add(1));
       return;
-    case Step::What::swap: {
+    case ScheduledStep::What::swap: {
       std::uint32_t even = 0;
       see(seen, variable.compare_exchange(even, 5) ? 1 : 0);
       return;
     }
-    case Step::What::lock: {
+    case ScheduledStep::What::lock: {
       const engine::MutexLock held{mutex};
       see(seen, variable.fetch_add(1));
       return;
     }
-    case Step::What::try_lock:
+    case ScheduledStep::What::try_lock:
       if (!mutex.try_lock()) {
         see(seen, 99);
         return;
@@ -131,15 +131,15 @@ void run_step(Shared& shared, const Step& step, std::string& seen) {
       variable.fetch_add(1);
       mutex.unlock();
       return;
-    case Step::What::choose:
+    case ScheduledStep::What::choose:
       variable.store(static_cast<Execution&>(engine::current_executor()).choose("value", 2));
       return;
-    case Step::What::wait: {
+    case ScheduledStep::What::wait: {
       const engine::MutexLock held{gate.mutex};
       gate.opened.wait(gate.mutex, [&] { return gate.open; });
       return;
     }
-    case Step::What::notify: {
+    case ScheduledStep::What::notify: {
       {
         const engine::MutexLock held{gate.mutex};
         gate.open = true;
@@ -147,28 +147,28 @@ void run_step(Shared& shared, const Step& step, std::string& seen) {
       gate.opened.notify_all();
       return;
     }
-    case Step::What::retry:
+    case ScheduledStep::What::retry:
       for (int looks = 0; looks < 2; ++looks) {
         if (variable.load() % 2 != 0) return;
         engine::yield_now();
       }
       shared.variables[1 - step.object].fetch_add(1);
       return;
-    case Step::What::read_locked: {
+    case ScheduledStep::What::read_locked: {
       const engine::ReadLock held{lock};
       look_at_guarded(shared, step.object, seen);
       return;
     }
-    case Step::What::read_both:
-    case Step::What::read_twice: {
+    case ScheduledStep::What::read_both:
+    case ScheduledStep::What::read_twice: {
       const engine::ReadLock held{lock};
       look_at_guarded(shared, step.object, seen);
-      const bool twice = step.what == Step::What::read_twice;
+      const bool twice = step.what == ScheduledStep::What::read_twice;
       const engine::ReadLock also{twice ? lock : other};
       look_at_guarded(shared, twice ? step.object : 1 - step.object, seen);
       return;
     }
-    case Step::What::try_read:
+    case ScheduledStep::What::try_read:
       if (!lock.try_lock_shared()) {
         see(seen, 99);
         variable.store(8);
@@ -177,12 +177,12 @@ void run_step(Shared& shared, const Step& step, std::string& seen) {
       look_at_guarded(shared, step.object, seen);
       lock.unlock_shared();
       return;
-    case Step::What::write_locked: {
+    case ScheduledStep::What::write_locked: {
       const engine::WriteLock held{lock};
       see(seen, shared.guarded[step.object]++);
       return;
     }
-    case Step::What::write_both: {
+    case ScheduledStep::What::write_both: {
       const engine::WriteLock held{lock};
       see(seen, shared.guarded[step.object]++);
       const engine::WriteLock also{other};
@@ -193,13 +193,13 @@ void run_step(Shared& shared, const Step& step, std::string& seen) {
 }
 
 // What every fiber has seen, and what is left.
-void run_script(const Script& script, std::string& all_seen) {
-  Shared shared;
+void run_script(const ScheduledScript& script, std::string& all_seen) {
+  ScheduledState shared;
   std::vector<std::string> seen(script.size());
   Threads threads;
   for (std::size_t i = 0; i < script.size(); ++i) {
     threads.start("fiber", [&, i] {
-      for (const Step& step : script[i])
+      for (const ScheduledStep& step : script[i])
         run_step(shared, step, seen[i]);
     });
   }
@@ -212,7 +212,7 @@ void run_script(const Script& script, std::string& all_seen) {
 }
 
 // How it ended.
-std::string run(Execution& execution, Strategy& strategy, const Script& script) {
+std::string run(Execution& execution, Strategy& strategy, const ScheduledScript& script) {
   std::string seen;
   execution.reset({.strategy = &strategy});
   const Outcome& outcome = execution.run([&] { run_script(script, seen); });
@@ -220,7 +220,7 @@ std::string run(Execution& execution, Strategy& strategy, const Script& script) 
 }
 
 // Against all schedules, if there are fewer than so many. How many there were, or 0.
-std::uint64_t expect_each_class_once(const Script& script, std::uint64_t schedules_max,
+std::uint64_t expect_each_class_once(const ScheduledScript& script, std::uint64_t schedules_max,
                                      Where where = Where::everywhere) {
   std::map<std::string, std::string> all;   // of each class: how it ended
   unit::EverySchedule every{unit::EverySchedule::kAnyNumber, where};
@@ -262,18 +262,21 @@ void expect_each_class_once(const Kinds& kinds, std::uint32_t steps_max, std::ui
   EXPECT_GT(schedules, unit::sparse() == 1 ? 5'000U : 0U);
 }
 
-const Kinds kReadsAndWrites{Step::What::read, Step::What::write, Step::What::add, Step::What::swap};
-const Kinds kLocks{Step::What::read, Step::What::write, Step::What::add,
-                   Step::What::swap, Step::What::lock,  Step::What::try_lock};
-const Kinds kChoicesAndWaiting{Step::What::read,   Step::What::write, Step::What::add,
-                               Step::What::swap,   Step::What::lock,  Step::What::try_lock,
-                               Step::What::choose, Step::What::wait};
-const Kinds kReadersAndWriters{Step::What::read_locked, Step::What::read_locked,
-                               Step::What::try_read,    Step::What::write_locked,
-                               Step::What::read_both,   Step::What::add};
-const Kinds kDeadlocksOfReaders{Step::What::read_twice, Step::What::read_both,
-                                Step::What::write_both, Step::What::write_locked,
-                                Step::What::try_read};
+const Kinds kReadsAndWrites{ScheduledStep::What::read, ScheduledStep::What::write,
+                            ScheduledStep::What::add, ScheduledStep::What::swap};
+const Kinds kLocks{ScheduledStep::What::read, ScheduledStep::What::write,
+                   ScheduledStep::What::add,  ScheduledStep::What::swap,
+                   ScheduledStep::What::lock, ScheduledStep::What::try_lock};
+const Kinds kChoicesAndWaiting{ScheduledStep::What::read,   ScheduledStep::What::write,
+                               ScheduledStep::What::add,    ScheduledStep::What::swap,
+                               ScheduledStep::What::lock,   ScheduledStep::What::try_lock,
+                               ScheduledStep::What::choose, ScheduledStep::What::wait};
+const Kinds kReadersAndWriters{ScheduledStep::What::read_locked, ScheduledStep::What::read_locked,
+                               ScheduledStep::What::try_read,    ScheduledStep::What::write_locked,
+                               ScheduledStep::What::read_both,   ScheduledStep::What::add};
+const Kinds kDeadlocksOfReaders{ScheduledStep::What::read_twice, ScheduledStep::What::read_both,
+                                ScheduledStep::What::write_both, ScheduledStep::What::write_locked,
+                                ScheduledStep::What::try_read};
 
 TEST(Explore, ReadsAndWritesInEveryOrderThatMattersOnce) {
   expect_each_class_once(kReadsAndWrites, 3, 40);
@@ -293,10 +296,10 @@ TEST(Explore, DeadlocksOfReadersAndWritersInEveryOrderThatMattersOnce) {
 // Few programs: with every yield there are many more schedules.
 TEST(Explore, WhoGivesUpInEveryOrderThatMattersOnce) {
   if (unit::sparse() > 1) GTEST_SKIP() << "every execution or none";
-  using What = Step::What;
-  const Step retry{What::retry, 0};
-  const Step write{What::write, 0};
-  const std::vector<Script> scripts{
+  using What = ScheduledStep::What;
+  const ScheduledStep retry{What::retry, 0};
+  const ScheduledStep write{What::write, 0};
+  const std::vector<ScheduledScript> scripts{
       {{retry}, {write}},
       {{retry}, {{What::read, 1}}},
       {{retry}, {{What::add, 1}, write}},

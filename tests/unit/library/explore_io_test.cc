@@ -25,12 +25,12 @@ constexpr std::uint64_t kSectors = 2;
 
 // By fiber, which submits them one after the other and then waits for all: three or four of one, or
 // two of one and one of another.
-using Script = std::vector<std::vector<Asked>>;
+using AskedScript = std::vector<std::vector<Asked>>;
 
-Script draw(Rng& rng) {
+AskedScript draw(Rng& rng) {
   static constexpr std::array kOps{BioOp::write, BioOp::write,   BioOp::read,
                                    BioOp::read,  BioOp::discard, BioOp::flush};
-  Script script(1 + rng.below(2));
+  AskedScript script(1 + rng.below(2));
   for (auto& requests : script) {
     std::size_t count = &requests == &script[0] ? 2 : 1;
     for (count += script.size() == 1 ? 1 + rng.below(2) : 0; count != 0; --count) {
@@ -47,7 +47,7 @@ Script draw(Rng& rng) {
 }
 
 // What reads have seen, what is on the disk in the end, and what of it is safe.
-std::string run(Execution& execution, const Script& script) {
+std::string run(Execution& execution, const AskedScript& script) {
   SimDevice disk{execution, "disk", {.sectors = kSectors, .discard_leaves = DiscardLeaves::zeroes}};
   std::vector<std::string> seen(script.size());
   Threads threads;
@@ -84,7 +84,7 @@ bool is_another(const Bounded& search) {
 }
 
 template <typename Search>
-std::set<std::string> told(Search& search, const Script& script, std::uint64_t& runs,
+std::set<std::string> told(Search& search, const AskedScript& script, std::uint64_t& runs,
                            std::uint64_t runs_most) {
   std::set<std::string> told;
   Execution execution;
@@ -105,7 +105,7 @@ TEST(ExploreIo, BringsAboutWhatAllSchedulesDo) {
   std::uint64_t explored = 0;
   std::uint32_t several = 0;
   for (std::uint32_t round = 0; round < 40; ++round) {
-    const Script script = draw(rng);
+    const AskedScript script = draw(rng);
     unit::EverySchedule every{unit::EverySchedule::kAnyNumber, unit::EverySchedule::Where::noticed};
     std::uint64_t runs = 0;
     const std::set<std::string> by_all = told(every, script, runs, kRunsMost);

@@ -235,7 +235,7 @@ TEST(LockOrder, WhatCannotMeetIsNotReported) {
 
 // --- what starting and joining say of it ---
 
-constexpr FindingKind kNothing = FindingKind::crash;   // of kind_found()
+constexpr FindingKind kNothingFound = FindingKind::crash;   // of kind_found()
 
 TEST(LockOrder, WhoeverWasJoinedBeforeMeetsNobody) {
   EXPECT_EQ(kind_found([] {
@@ -245,7 +245,7 @@ TEST(LockOrder, WhoeverWasJoinedBeforeMeetsNobody) {
                 thread.join();
               }
             }),
-            kNothing);
+            kNothingFound);
   // The maker, before it starts the thread and after it has joined it.
   EXPECT_EQ(kind_found([] {
               TwoLocks locks;
@@ -254,7 +254,7 @@ TEST(LockOrder, WhoeverWasJoinedBeforeMeetsNobody) {
               thread.join();
               locks.take(false);
             }),
-            kNothing);
+            kNothingFound);
   // Joined by one that is joined before the next is started.
   EXPECT_EQ(kind_found([] {
               TwoLocks locks;
@@ -270,7 +270,7 @@ TEST(LockOrder, WhoeverWasJoinedBeforeMeetsNobody) {
                            }};
               later.join();
             }),
-            kNothing);
+            kNothingFound);
 }
 
 TEST(LockOrder, WhoeverIsNotJoinedMayMeet) {
@@ -341,7 +341,7 @@ TEST(LockOrder, ManyJoinedOnesHideNothing) {
     threads.join();
   };
   EXPECT_EQ(kind_found([&] { rounds(true); }), FindingKind::lock_order);
-  EXPECT_EQ(kind_found([&] { rounds(false); }), kNothing);
+  EXPECT_EQ(kind_found([&] { rounds(false); }), kNothingFound);
 }
 
 TEST(Search, SaysWhenAProgramIsNotDeterministic) {

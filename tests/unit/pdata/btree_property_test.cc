@@ -12,7 +12,7 @@ namespace engine::pdata {
 
 namespace {
 
-enum class Op : std::uint8_t {
+enum class TreeOp : std::uint8_t {
   insert,
   remove,
   remove_range,
@@ -25,14 +25,14 @@ enum class Op : std::uint8_t {
   ends,
 };
 
-struct Step {
-  Op op{};
+struct TreeStep {
+  TreeOp op{};
   std::uint32_t tree = 0;
   std::uint64_t key = 0;
   std::uint64_t count = 0;
 };
 
-void showValue(const Step& step, std::ostream& out) {   // NOLINT(readability-identifier-naming)
+void showValue(const TreeStep& step, std::ostream& out) {   // NOLINT(readability-identifier-naming)
   static constexpr const char* kNames[] = {"insert", "remove",   "remove_range", "insert_run",
                                            "own",    "snapshot", "drop",         "commit",
                                            "abort",  "ends"};
@@ -40,18 +40,18 @@ void showValue(const Step& step, std::ostream& out) {   // NOLINT(readability-id
       << step.count << ")";
 }
 
-rc::Gen<std::vector<Step>> steps(std::uint64_t keys) {
-  const auto op = rc::gen::weightedElement<Op>({{8, Op::insert},
-                                                {8, Op::remove},
-                                                {3, Op::remove_range},
-                                                {4, Op::insert_run},
-                                                {2, Op::own},
-                                                {2, Op::snapshot},
-                                                {1, Op::drop},
-                                                {2, Op::commit},
-                                                {1, Op::abort},
-                                                {1, Op::ends}});
-  return rc::gen::container<std::vector<Step>>(rc::gen::construct<Step>(
+rc::Gen<std::vector<TreeStep>> tree_steps(std::uint64_t keys) {
+  const auto op = rc::gen::weightedElement<TreeOp>({{8, TreeOp::insert},
+                                                    {8, TreeOp::remove},
+                                                    {3, TreeOp::remove_range},
+                                                    {4, TreeOp::insert_run},
+                                                    {2, TreeOp::own},
+                                                    {2, TreeOp::snapshot},
+                                                    {1, TreeOp::drop},
+                                                    {2, TreeOp::commit},
+                                                    {1, TreeOp::abort},
+                                                    {1, TreeOp::ends}});
+  return rc::gen::container<std::vector<TreeStep>>(rc::gen::construct<TreeStep>(
       op, rc::gen::inRange<std::uint32_t>(0, 4), rc::gen::inRange<std::uint64_t>(0, keys),
       rc::gen::inRange<std::uint64_t>(1, 60)));
 }
@@ -62,18 +62,18 @@ struct Tree {
 };
 
 // Returns what went wrong first; empty: nothing.
-class History {
+class TreeHistory {
  public:
-  History(BlockManager& blocks, std::uint32_t fan_out)
+  TreeHistory(BlockManager& blocks, std::uint32_t fan_out)
       : blocks_{blocks}, fan_out_{fan_out}, pool_{must(TestPool::create(blocks))} {
     make_tree();
     trees_.push_back({must(tree_->make_empty()), {}});
     commit();
   }
 
-  std::string run(const std::vector<Step>& steps) {
-    for (std::size_t i = 0; i < steps.size(); ++i) {
-      std::string wrong = step(steps[i]);
+  std::string run(const std::vector<TreeStep>& tree_steps) {
+    for (std::size_t i = 0; i < tree_steps.size(); ++i) {
+      std::string wrong = step(tree_steps[i]);
       if (wrong.empty()) wrong = inspect();
       if (!wrong.empty()) return fmt::format("step {}: {}", i, wrong);
     }
@@ -111,25 +111,25 @@ class History {
     return inserted.added == had ? "insert: added?" : "";
   }
 
-  std::string step(const Step& step) {
+  std::string step(const TreeStep& step) {
     Tree& tree = trees_[step.tree % trees_.size()];
     switch (step.op) {
-      case Op::insert:
+      case TreeOp::insert:
         return put(tree, step.key, step.count % 7);
-      case Op::insert_run:
+      case TreeOp::insert_run:
         for (std::uint64_t i = 0; i < step.count; ++i) {
           const std::string wrong = put(tree, step.key + i, i % 5 + 100);
           if (!wrong.empty()) return wrong;
         }
         return {};
-      case Op::remove: {
+      case TreeOp::remove: {
         auto at = tree.contents.lower_bound(step.key);
         if (at == tree.contents.end()) return {};
         tree.root = must(tree_->remove(tree.root, at->first));
         tree.contents.erase(at);
         return {};
       }
-      case Op::remove_range: {
+      case TreeOp::remove_range: {
         const auto begin = tree.contents.lower_bound(step.key);
         const auto end = tree.contents.lower_bound(step.key + step.count);
         const auto expected = static_cast<std::uint64_t>(std::distance(begin, end));
@@ -138,30 +138,30 @@ class History {
         tree.contents.erase(begin, end);
         return removed.count == expected ? "" : "remove_range: count";
       }
-      case Op::own: {
+      case TreeOp::own: {
         const auto at = tree.contents.find(step.key);
         if (at == tree.contents.end()) return {};
         auto owned = must(tree_->own(tree.root, step.key));
         tree.root = owned.root();
         return owned.value().value() == at->second ? "" : "own: value";
       }
-      case Op::snapshot:
+      case TreeOp::snapshot:
         if (trees_.size() == 4) return {};
         must(pool_->tm().inc(tree.root));
         trees_.push_back(Tree{tree});
         return {};
-      case Op::drop:
+      case TreeOp::drop:
         if (trees_.size() == 1) return {};
         must(tree_->destroy(tree.root));
         trees_.erase(trees_.begin() + step.tree % static_cast<std::uint32_t>(trees_.size()));
         return {};
-      case Op::commit:
+      case TreeOp::commit:
         commit();
         return {};
-      case Op::abort:
+      case TreeOp::abort:
         abort();
         return {};
-      case Op::ends:
+      case TreeOp::ends:
         return ends(tree, step.key);
     }
     return {};
@@ -229,34 +229,34 @@ class History {
   std::map<std::uint64_t, std::uint64_t> committed_counts_;
 };
 
-std::string run_history(const std::vector<Step>& steps, std::uint32_t fan_out,
+std::string run_history(const std::vector<TreeStep>& tree_steps, std::uint32_t fan_out,
                         std::uint32_t cache_blocks) {
   std::string wrong;
   in_tank({.blocks = 2048}, [&](sim::SimDevice& device) {
     BlockManager blocks{device, {.cache_blocks_max = cache_blocks}};
-    History history{blocks, fan_out};
-    wrong = history.run(steps);
+    TreeHistory history{blocks, fan_out};
+    wrong = history.run(tree_steps);
     blocks.quiesce();
   });
   return wrong;
 }
 
 RC_GTEST_PROP(BtreeProperty, SmallFanOutMatchesMap, ()) {
-  const auto history = *rc::gen::resize(300, steps(200));
+  const auto history = *rc::gen::resize(300, tree_steps(200));
   const auto fan_out = *rc::gen::element<std::uint32_t>(6, 9);
   const std::string wrong = run_history(history, fan_out, 4096);
   if (!wrong.empty()) RC_FAIL(wrong);
 }
 
 RC_GTEST_PROP(BtreeProperty, TinyCacheMatchesMap, ()) {
-  const auto history = *rc::gen::resize(150, steps(200));
+  const auto history = *rc::gen::resize(150, tree_steps(200));
   const std::string wrong = run_history(history, 6, 8);
   if (!wrong.empty()) RC_FAIL(wrong);
 }
 
 RC_GTEST_PROP(BtreeProperty, LinuxFanOutMatchesMap, ()) {
-  auto history = *rc::gen::resize(60, steps(3000));
-  for (Step& step : history)
+  auto history = *rc::gen::resize(60, tree_steps(3000));
+  for (TreeStep& step : history)
     step.count *= 20;
   const std::string wrong = run_history(history, 0, 4096);
   if (!wrong.empty()) RC_FAIL(wrong);

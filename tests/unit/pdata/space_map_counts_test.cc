@@ -51,11 +51,11 @@ void expect_same(const Model& model, SpaceMapCounts& counts) {
 }
 
 // What one step does to both. Everything is a number, so that it shrinks.
-struct Step {
+struct CountStep {
   std::uint32_t kind;
   std::uint32_t which;
 };
-void showValue(const Step& step, std::ostream& out) {
+void showValue(const CountStep& step, std::ostream& out) {
   out << "{" << step.kind << ", " << step.which << "}";
 }
 
@@ -112,7 +112,7 @@ void change(Model& model, SpaceMapCounts& counts, std::uint32_t which, bool up) 
     at->second = count;
 }
 
-void apply(const Step& step, Model& model, SpaceMapCounts& counts) {
+void apply(const CountStep& step, Model& model, SpaceMapCounts& counts) {
   switch (step.kind % 12) {
     case 0:
     case 1:
@@ -143,7 +143,7 @@ void apply(const Step& step, Model& model, SpaceMapCounts& counts) {
 }
 
 RC_GTEST_PROP(SpaceMapCountsProperty, NeverReusesABlockFreedInTheSameTransaction, ()) {
-  const auto steps = *rc::gen::container<std::vector<Step>>(rc::gen::construct<Step>(
+  const auto steps = *rc::gen::container<std::vector<CountStep>>(rc::gen::construct<CountStep>(
       rc::gen::inRange<std::uint32_t>(0, 12), rc::gen::inRange<std::uint32_t>(0, 64)));
   // Few blocks, so that it runs full; across the border of two bitmaps.
   const auto room = *rc::gen::inRange<std::uint64_t>(1, 12);
@@ -155,7 +155,7 @@ RC_GTEST_PROP(SpaceMapCountsProperty, NeverReusesABlockFreedInTheSameTransaction
     allocate(model, counts);
   counts.committed();
   model.before = model.now;
-  for (const Step& step : steps)
+  for (const CountStep& step : steps)
     apply(step, model, counts);
   expect_same(model, counts);
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -325,6 +326,35 @@ TEST(Execution, TellsAnObjectFromACopyOfItsBytes) {
   });
   ASSERT_TRUE(outcome.finding);
   EXPECT_EQ(outcome.finding->message, "main uses a destroyed mutex");
+}
+
+// Pages on which `fibers` of them at the same time keep a variable.
+std::set<std::uintptr_t> pages_of_fibers(int fibers) {
+  std::set<std::uintptr_t> pages;
+  Execution execution{{.seed = 1}};
+  const Outcome outcome = execution.run([&] {
+    engine::Completion ended{"ended", static_cast<std::uint32_t>(fibers)};
+    for (int i = 0; i < fibers; ++i) {
+      execution.spawn("fiber", [&] {
+        const std::byte here{};
+        pages.insert(reinterpret_cast<std::uintptr_t>(&here) / 4096);
+        engine::yield_now();
+        ended.signal();
+      });
+    }
+    ended.wait();
+  });
+  EXPECT_FALSE(outcome.finding);
+  return pages;
+}
+
+TEST(Execution, TakesTheStacksThatTheLastOneOfTheThreadLeft) {
+  const std::set<std::uintptr_t> before = pages_of_fibers(8);
+  EXPECT_EQ(pages_of_fibers(8), before);
+  std::set<std::uintptr_t> elsewhere;
+  std::thread{[&] { elsewhere = pages_of_fibers(8); }}.join();
+  for (const std::uintptr_t page : elsewhere)
+    EXPECT_FALSE(before.contains(page));
 }
 
 TEST(Execution, TimeJumpsToTheNextTimer) {

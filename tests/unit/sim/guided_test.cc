@@ -111,7 +111,7 @@ TEST(Guided, WishesThatCannotComeTrueDoNotHang) {
 // --- ReadsFrom ---
 
 // Hands the points of an execution on and decides nothing.
-class Watch final : public Strategy {
+class PairWatch final : public Strategy {
  public:
   void begin(std::uint64_t /*seed*/) override {
     contention.begin();
@@ -144,7 +144,7 @@ class Watch final : public Strategy {
 };
 
 TEST(ReadsFrom, CountsWhatWasNotSeenBefore) {
-  Watch watch;
+  PairWatch watch;
   Execution execution{{.strategy = &watch}};
   bool write_first = false;
   const auto program = [&] {
@@ -168,7 +168,7 @@ TEST(ReadsFrom, CountsWhatWasNotSeenBefore) {
 }
 
 TEST(ReadsFrom, TheHoldersOfALockAreInOrder) {
-  Watch watch;
+  PairWatch watch;
   Execution execution{{.strategy = &watch}};
   bool swap = false;
   const auto program = [&] {
@@ -190,7 +190,7 @@ TEST(ReadsFrom, TheHoldersOfALockAreInOrder) {
 
 // Objects of one name are told apart as long as their ordinals mean something.
 TEST(ReadsFrom, TellsObjectsApartByOrdinalWhileItMeansSomething) {
-  Watch watch;
+  PairWatch watch;
   Execution execution{{.strategy = &watch}};
   bool late = false;
   const auto program = [&] {

@@ -13,7 +13,7 @@
 namespace sim {
 namespace {
 
-constexpr std::uint64_t kSeeds = 120;
+constexpr std::uint64_t kPortfolioSeeds = 120;
 
 std::uint64_t run(Execution& execution, Strategy& strategy, std::uint64_t seed) {
   execution.reset(
@@ -25,7 +25,7 @@ TEST(Portfolio, TheSameSeedsInTheSameOrderAreTheSameExecutions) {
   Portfolio first;
   Portfolio second;
   Execution execution;
-  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
+  for (std::uint64_t seed = 0; seed < kPortfolioSeeds; ++seed) {
     const std::uint64_t digest = run(execution, first, seed);
     execution.reset({.seed = seed + 1, .strategy = &second});   // begun and not run
     EXPECT_EQ(run(execution, second, seed), digest) << seed;
@@ -40,7 +40,7 @@ TEST(Portfolio, DecidesAsTheChosenStrategyAlone) {
   Execution execution;
   std::map<std::string, std::uint64_t> before;
   std::uint64_t compared = 0;
-  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
+  for (std::uint64_t seed = 0; seed < kPortfolioSeeds; ++seed) {
     const std::uint64_t digest = run(execution, portfolio, seed);
     for (const Portfolio::Arm& arm : portfolio.arms()) {
       const bool ran = arm.executions != before[arm.name];
@@ -51,7 +51,7 @@ TEST(Portfolio, DecidesAsTheChosenStrategyAlone) {
       ++compared;
     }
   }
-  EXPECT_GT(compared, kSeeds / 4);
+  EXPECT_GT(compared, kPortfolioSeeds / 4);
 }
 
 TEST(Portfolio, NobodyIsEverOut) {

@@ -22,7 +22,7 @@
 namespace sim {
 namespace {
 
-constexpr std::uint64_t kSeeds = 400;
+constexpr std::uint64_t kSamplingSeeds = 400;
 
 // Decides as Rounds do.
 class InTurn final : public Strategy {
@@ -110,7 +110,7 @@ std::uint64_t reader_first(const std::string& name, int writers) {
   EXPECT_TRUE(box.choose(name));
   Execution execution;
   std::uint64_t first = 0;
-  for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
+  for (std::uint64_t seed = 0; seed < kSamplingSeeds; ++seed) {
     execution.reset({.seed = seed, .strategy = &box.for_seed(seed)});
     execution.run([&] {
       engine::Completion gate{"gate"};
@@ -136,8 +136,8 @@ std::uint64_t reader_first(const std::string& name, int writers) {
 // By fibers it would be one in thirty-two.
 TEST(FiberKinds, ACrowdDoesNotOutvoteTheOnlyOneOfItsKind) {
   for (const char* const name : {"random", "pct", "pos", "urw", "surw", "guided", "portfolio"}) {
-    EXPECT_GT(reader_first(name, 31), kSeeds / 10) << name;
-    EXPECT_LT(reader_first(name, 31), kSeeds * 9 / 10) << name;
+    EXPECT_GT(reader_first(name, 31), kSamplingSeeds / 10) << name;
+    EXPECT_LT(reader_first(name, 31), kSamplingSeeds * 9 / 10) << name;
   }
 }
 
@@ -147,7 +147,7 @@ TEST(Sampling, WaitingInALoopEndsAndKeepsNobodyWaiting) {
     StrategyBox box;
     ASSERT_TRUE(box.choose(name));
     Execution execution;
-    for (std::uint64_t seed = 0; seed < kSeeds / 4; ++seed) {
+    for (std::uint64_t seed = 0; seed < kSamplingSeeds / 4; ++seed) {
       execution.reset({.seed = seed, .strategy = &box.for_seed(seed), .points_max = 20'000});
       const Outcome& outcome = execution.run([&] {
         engine::Atomic<int> flag{"flag"};

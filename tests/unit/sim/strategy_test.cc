@@ -22,7 +22,7 @@
 namespace sim {
 namespace {
 
-constexpr std::uint64_t kSeeds = 30;
+constexpr std::uint64_t kStrategySeeds = 30;
 
 std::vector<std::unique_ptr<Strategy>> all_strategies() {
   std::vector<std::unique_ptr<Strategy>> all;
@@ -37,7 +37,7 @@ TEST(Strategy, SameSeedSameDigestOtherSeedsOther) {
   for (const auto& strategy : all_strategies()) {
     for (const bool race : {false, true}) {
       std::set<std::uint64_t> digests;
-      for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
+      for (std::uint64_t seed = 0; seed < kStrategySeeds; ++seed) {
         const ExecutionOptions options{
             .seed = seed, .strategy = strategy.get(), .timers_race = race, .digest_events = true};
         Execution execution{options};
@@ -47,7 +47,7 @@ TEST(Strategy, SameSeedSameDigestOtherSeedsOther) {
         EXPECT_EQ(execution.run(body).digest, first) << seed;
         digests.insert(first);
       }
-      EXPECT_GT(digests.size(), kSeeds - 3);
+      EXPECT_GT(digests.size(), kStrategySeeds - 3);
     }
   }
 }
@@ -66,10 +66,10 @@ TEST(Strategy, DecidesAsBySelfWithAnotherAroundIt) {
       return execution.run([&] { busy_program(execution); }).digest;
     };
     EXPECT_EQ(around.keeps_learning(), by_itself.for_seed(0).keeps_learning()) << name.name;
-    for (std::uint64_t seed = 0; seed < 2 * kSeeds; ++seed) {
+    for (std::uint64_t seed = 0; seed < 2 * kStrategySeeds; ++seed) {
       EXPECT_EQ(around.will_learn(), by_itself.for_seed(0).will_learn()) << name.name;
       ASSERT_EQ(digest(around, seed), digest(by_itself.for_seed(0), seed)) << name.name << seed;
-      if (seed % kSeeds == 10) {
+      if (seed % kStrategySeeds == 10) {
         around.forget();
         by_itself.forget();
       }
@@ -154,7 +154,7 @@ TEST(Strategy, DigestsAreTheSameInEveryBuild) {
 
 TEST(Strategy, ReplayIsExactAlsoThroughText) {
   for (const auto& strategy : all_strategies()) {
-    for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
+    for (std::uint64_t seed = 0; seed < kStrategySeeds; ++seed) {
       ExecutionOptions options{
           .seed = seed, .strategy = strategy.get(), .timers_race = true, .digest_events = true};
       options.trace = seed % 2 == 0;   // with names

@@ -27,7 +27,7 @@ void flush(SimDevice& disk) {
   EXPECT_EQ(do_io(disk, BioOp::flush, 0, 0), Errc::ok);
 }
 
-struct Left {
+struct LeftOver {
   std::multiset<std::string> images;
   std::set<std::uint64_t> digests;   // of them
   double alike = 0;                  // that all these stand for
@@ -37,8 +37,8 @@ using Cut = std::function<void(SimDevice&)>;
 using Look = std::function<std::string(const DiskImage&)>;
 
 // What `look` sees after `cut`, in all executions.
-Left all_left(const SimDeviceOptions& options, const Cut& cut, const Look& look) {
-  Left left;
+LeftOver all_left(const SimDeviceOptions& options, const Cut& cut, const Look& look) {
+  LeftOver left;
   Bounded search{{.schedules = false}};
   Execution execution;
   do {
@@ -58,8 +58,8 @@ Left all_left(const SimDeviceOptions& options, const Cut& cut, const Look& look)
 }
 
 // Writes "ab" and flushes, writes `later`, has `under_way` in flight, cuts.
-Left left_by_a_cut(const std::string& later, std::uint64_t at, const std::string& under_way,
-                   std::uint32_t atomic_sectors = 1) {
+LeftOver left_by_a_cut(const std::string& later, std::uint64_t at, const std::string& under_way,
+                       std::uint32_t atomic_sectors = 1) {
   const SimDeviceOptions options{
       .sectors = 64, .atomic_sectors = atomic_sectors, .cut_leaves = CutLeaves::each_image};
   const auto cut = [&](SimDevice& disk) {
@@ -83,7 +83,7 @@ TEST(CrashImages, EachLooseSectorIsKeptOrLostAndWhatIsUnderWayIsTorn) {
         expected.insert(std::string{first} + second + third + ".");
     }
   }
-  const Left left = left_by_a_cut("AB", 1, "XY");
+  const LeftOver left = left_by_a_cut("AB", 1, "XY");
   EXPECT_EQ(left.images, expected);
   EXPECT_EQ(left.alike, 12);
 }
@@ -117,8 +117,9 @@ SimDeviceOptions leaving(CutLeaves leaves) {
 }
 
 TEST(CrashImages, WhatIsLookedAtComesInAllItsKinds) {
-  const Left image_by_image = all_left(leaving(CutLeaves::each_image), cut_two_pages, both_pages);
-  const Left by_reading = all_left(leaving(CutLeaves::each_reading), cut_two_pages, both_pages);
+  const LeftOver image_by_image =
+      all_left(leaving(CutLeaves::each_image), cut_two_pages, both_pages);
+  const LeftOver by_reading = all_left(leaving(CutLeaves::each_reading), cut_two_pages, both_pages);
   EXPECT_EQ(image_by_image.images.size(), 8U * 6U);
   EXPECT_EQ(by_reading.images, image_by_image.images);
   EXPECT_EQ(by_reading.digests, image_by_image.digests);
@@ -126,15 +127,15 @@ TEST(CrashImages, WhatIsLookedAtComesInAllItsKinds) {
 }
 
 TEST(CrashImages, WhatNobodyLooksAtMakesNoMore) {
-  const Left left = all_left(leaving(CutLeaves::each_reading), cut_two_pages,
-                             [](const DiskImage& image) { return letters_of(image, 0, 3); });
+  const LeftOver left = all_left(leaving(CutLeaves::each_reading), cut_two_pages,
+                                 [](const DiskImage& image) { return letters_of(image, 0, 3); });
   EXPECT_EQ(left.images.size(), 8U);
   EXPECT_EQ(left.alike, 8 * 6);
 }
 
 // What is looked at may depend on what was seen.
 TEST(CrashImages, WhereToLookMayDependOnWhatWasSeen) {
-  const Left left =
+  const LeftOver left =
       all_left(leaving(CutLeaves::each_reading), cut_two_pages, [](const DiskImage& image) {
         const std::string first = letters_of(image, 0, 1);
         return first == "a" ? first : both_pages(image);
@@ -144,13 +145,13 @@ TEST(CrashImages, WhereToLookMayDependOnWhatWasSeen) {
 }
 
 TEST(CrashImages, OfDataEachSectorHasEachOfItsContents) {
-  const Left left = all_left(leaving(CutLeaves::each_content), cut_two_pages, both_pages);
+  const LeftOver left = all_left(leaving(CutLeaves::each_content), cut_two_pages, both_pages);
   EXPECT_EQ(left.images, (std::multiset<std::string>{"ABCXE", "abcde", "abcDe"}));
   EXPECT_EQ(left.alike, 8 * 6);
 }
 
 TEST(CrashImages, CopiesAgreeAndWhatIsOverwrittenIsKnown) {
-  const Left left =
+  const LeftOver left =
       all_left(leaving(CutLeaves::each_reading), cut_two_pages, [](const DiskImage& image) {
         DiskImage copy = image;
         DiskImage another = image;

@@ -13,7 +13,7 @@ namespace engine::thin {
 namespace {
 
 // Three levels of nodes, shared leaves, counts of three and more, a metadata snapshot.
-void history(Metadata& metadata) {
+void attacked_history(Metadata& metadata) {
   must(metadata.resize_data(300));
   must(metadata.create_thin(ThinId{1}));
   OpenThin* const device = must(metadata.open_device(ThinId{1}));
@@ -80,7 +80,7 @@ const pdata::Validator* validator_of(std::uint64_t block, ConstBytes bytes) {
 
 // Each `step`-th word.
 void attack(std::uint32_t fan_out, std::size_t step) {
-  const auto image = with_metadata({.blocks = 256}, small_options(fan_out), history);
+  const auto image = with_metadata({.blocks = 256}, small_options(fan_out), attacked_history);
   ASSERT_EQ(faults_of(*image), "");
   std::size_t attacks = 0;
   std::size_t words = 0;
