@@ -1,7 +1,6 @@
 """A cache of the kernel's: metadata on /dev/ubdb, the fast device /dev/ubdc, the origin /dev/ubdd. Blocks
 are of 32 KiB."""
 
-import hashlib   # before devices exist: it is large
 import time
 
 from harness import blockio

@@ -1,7 +1,5 @@
 """A thin pool of the kernel's over two disks, and its volumes. Sizes are in sectors."""
 
-import hashlib   # before devices exist: it is large
-
 from harness import blockio
 
 from mapped import Mapped

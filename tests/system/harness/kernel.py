@@ -1,7 +1,8 @@
 """Runs scripts in the real Linux kernel, as a user-mode guest that boots in a second.
 
 The guest's root is the host's /, its disks are host files (ubd1 is /dev/ubdb, ubd2 /dev/ubdc, ...).
-Needs no privileges and no KVM. What a guest prints after its start is what the caller gets.
+Needs no privileges and no KVM. What a guest prints after its start is what the caller gets. Scripts are
+Python (guest/), which runs in the guest's first process (uml/guest_init.py), or bash's.
 """
 
 import os

@@ -328,16 +328,16 @@ TEST(Execution, TellsAnObjectFromACopyOfItsBytes) {
   EXPECT_EQ(outcome.finding->message, "main uses a destroyed mutex");
 }
 
-// Pages on which `fibers` of them at the same time keep a variable.
-std::set<std::uintptr_t> pages_of_fibers(int fibers) {
-  std::set<std::uintptr_t> pages;
+// Pages on which `count` fibers at the same time each keep a variable.
+std::set<std::uintptr_t> pages_of_fibers(std::uint32_t count) {
+  std::vector<std::uintptr_t> pages(count);
   Execution execution{{.seed = 1}};
   const Outcome outcome = execution.run([&] {
-    engine::Completion ended{"ended", static_cast<std::uint32_t>(fibers)};
-    for (int i = 0; i < fibers; ++i) {
+    engine::Completion ended{"ended", count};
+    for (std::uintptr_t& page : pages) {
       execution.spawn("fiber", [&] {
         const std::byte here{};
-        pages.insert(reinterpret_cast<std::uintptr_t>(&here) / 4096);
+        page = reinterpret_cast<std::uintptr_t>(&here) / 4096;
         engine::yield_now();
         ended.signal();
       });
@@ -345,7 +345,7 @@ std::set<std::uintptr_t> pages_of_fibers(int fibers) {
     ended.wait();
   });
   EXPECT_FALSE(outcome.finding);
-  return pages;
+  return {pages.begin(), pages.end()};
 }
 
 TEST(Execution, TakesTheStacksThatTheLastOneOfTheThreadLeft) {
