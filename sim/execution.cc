@@ -51,8 +51,8 @@ Execution::Execution(ExecutionOptions options)
 Execution::~Execution() {
   const Hush hush;
   timers_.clear();
-  // The last first, so that the next execution's fibers have the same ones. An abandoned stack stays:
-  // what it owns lives on it.
+  // The last first, so that the next execution's fibers have the same ones. An abandoned stack
+  // stays: what it owns lives on it.
   for (auto fiber = slots_.rbegin(); fiber != slots_.rend(); ++fiber) {
     if ((*fiber)->state != SimFiber::State::ended) continue;
     (*fiber)->settle();
