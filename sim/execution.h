@@ -75,6 +75,7 @@ struct Outcome {
   Schedule schedule;               // names are filled in only when there is a finding or a trace
 };
 
+// Made, run and ended on one thread: its stacks are those that the thread's last ones left.
 class Execution final : public engine::Executor,
                         private engine::PointHook,
                         private engine::CheckSink,
