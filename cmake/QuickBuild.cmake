@@ -9,7 +9,7 @@
 # wavetank_quick_build(TARGET [tests | engine]): call it after linking; TARGET links dep_base, and with
 # `tests` also dep_gtest.
 option(WAVETANK_QUICK_BUILD "Sources compiled together, with precompiled library headers" OFF)
-# 32 take half of the time that 8 take, and a compiler 1.2 GB at most. A mutant of the engine compiles
+# 32 take gcc's optimiser 0.55 to 0.7 of the time that 8 take, and 1.2 GB at most. A mutant of the engine compiles
 # again what stands with its sources, so there are fewer there.
 set(WAVETANK_TOGETHER 32 CACHE STRING "How many sources are compiled together, at most")
 set(WAVETANK_TOGETHER_ENGINE 8 CACHE STRING "The same in the engine, where it is mutated")

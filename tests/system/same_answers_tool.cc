@@ -44,7 +44,7 @@ constexpr std::uint64_t kPageBytes = kPageSectors * kSectorSize;
 constexpr Nanos kPatience = std::chrono::milliseconds{200};
 constexpr Nanos kStep = std::chrono::milliseconds{5};
 
-// The loop devices of harness/kernel_answers.py, which has the same list: a page of `fill` each.
+// The loop devices of guest/kernel_answers.py, which has the same list: a page of `fill` each.
 struct Disk {
   const char* name;
   std::uint64_t sectors;

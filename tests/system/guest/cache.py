@@ -30,7 +30,7 @@ class Cache:
         blockio.write(self.path, seed, first, count, block)
 
     def discard(self, offset, length):
-        system_calls.discard(self.path, offset, length)
+        system_calls.discard_of(self.path, offset, length)
 
     def status(self):
         """(resident blocks, dirty blocks, the last word: whether it needs a check). Commits nothing."""

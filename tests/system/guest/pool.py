@@ -48,7 +48,7 @@ class Pool:
         blockio.fill(self.thins[thin].path, seed, first, count, stride, length)
 
     def discard(self, thin, offset, length):
-        system_calls.discard(self.thins[thin].path, offset, length)
+        system_calls.discard_of(self.thins[thin].path, offset, length)
 
     def digest(self, thin):
         """Hex, of a volume that is up."""

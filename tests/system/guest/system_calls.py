@@ -56,7 +56,12 @@ def sectors(path):
     return size_of(path) // 512
 
 
-def discard(path, offset, length):
-    device = os.open(path, os.O_RDWR)
+def discard(device, offset, length):
+    """Of an open device, bytes."""
     fcntl.ioctl(device, BLKDISCARD, struct.pack("=QQ", offset, length))
+
+
+def discard_of(path, offset, length):
+    device = os.open(path, os.O_RDWR)
+    discard(device, offset, length)
     os.close(device)

@@ -43,7 +43,7 @@ def ask_kernel(sequences, ours, folder):
         for s, answers in zip(sequences, ours)))
     failure = None
     try:
-        kernel.run("same_answers.py", folder, env={"QUESTIONS": "questions", "ANSWERS": "answers"},
+        kernel.run("kernel_answers.py", folder, env={"QUESTIONS": "questions", "ANSWERS": "answers"},
                    timeout=1800)
     except kernel.GuestFailed as failed:
         failure = failed

@@ -1,10 +1,10 @@
-"""What the kernel's device-mapper answers to an operator's sequences of actions. Runs in the guest.
+"""What the kernel's device-mapper answers to an operator's sequences of actions.
 
-Of the two files that it is told of, the questions are JSON, a sequence a line: {"settings": {...},
-"actions": [...], "pending": [...], "ended": [[...], ...]}. An action is what same_answers_tool.cc takes;
-the other two say which actions ours left pending, and which that were pending had ended after each:
-here they get that much more, or less, time. The answers get a line for each sequence, a list of what
-the tool prints for each action.
+QUESTIONS and ANSWERS are files in the guest's folder. The questions are JSON, a sequence a line:
+{"settings": {...}, "actions": [...], "pending": [...], "ended": [[...], ...]}. An action is what
+same_answers_tool.cc takes; the other two say which actions ours left pending, and which that were
+pending had ended after each: here they get that much more, or less, time. The answers get a line for
+each sequence, a list of what the tool prints for each action.
 """
 
 import errno
@@ -20,8 +20,9 @@ import time
 
 from harness import device_mapper as dm
 
+import system_calls
+
 PAGE = 4096
-BLKDISCARD = 0x1277
 BLKGETSIZE64 = 0x80081272
 LOOP_SET_CAPACITY = 0x4C07
 # As in same_answers_tool.cc.
@@ -248,7 +249,7 @@ class Operator:
             if (first + pages) * PAGE > size:
                 raise Refused("beyond_the_end")
             if verb == "discard":
-                fcntl.ioctl(descriptor, BLKDISCARD, struct.pack("=QQ", first * PAGE, pages * PAGE))
+                system_calls.discard(descriptor, first * PAGE, pages * PAGE)
                 return None
             buffer = mmap.mmap(-1, pages * PAGE)
             if verb == "write":
@@ -337,3 +338,7 @@ def main(questions, answers):
             told.flush()
             if not gone:
                 return   # nothing of what follows would have fresh devices
+
+
+system_calls.load_modules("loop", "dm-thin-pool", "dm-cache", "dm-cache-smq", "dm-zero")
+main(os.environ["QUESTIONS"], os.environ["ANSWERS"])
